@@ -1,0 +1,268 @@
+"""Architectures: multilinear maps from the layers v_1, ..., v_L to the linear coefficients beta with f(x) = x^T beta.
+
+Everything a gradient flow needs is Theta -> beta(Theta). The maps use only operators that numpy and JAX arrays share,
+so declaring a grid imports no JAX. Notation and theory: Yun, Krishnan and Mobahi, arXiv:2010.02501.
+"""
+
+import functools
+import importlib
+import operator
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import scipy.linalg
+from jaxtyping import Complex, Float, Inexact
+
+from kernels.spec import InputError
+
+Layers = Sequence[Any]
+"""One array a layer, numpy or JAX."""
+
+
+@dataclass(frozen=True)
+class Decomposition:
+    """Orthogonal decomposition of the data tensor, M(x) = sum_j [S x]_j (U_1)_{:,j} (x) ... (x) (U_L)_{:,j}.
+
+    With w_l = U_l^T v_l (plain transpose) and rho = w_1 * ... * w_L the linear coefficients are beta = S^T rho.
+
+    Attributes:
+        s: S, shape (m, d).
+        bases: U_l with orthonormal columns, shape (k_l, m), one a layer.
+    """
+
+    s: Inexact[np.ndarray, "m d"]
+    bases: tuple[Inexact[np.ndarray, "k m"], ...]
+
+    @property
+    def real(self) -> bool:
+        return not np.iscomplexobj(self.s)
+
+    def transform(self, layers: Layers) -> list[Any]:
+        """w_l = U_l^T v_l, each of shape (m,)."""
+        return [basis.T @ layer for basis, layer in zip(self.bases, layers, strict=True)]
+
+    def layer(self, index: int, coordinates: Inexact[np.ndarray, " m"]) -> Float[np.ndarray, " k"]:
+        """The real layer v with U^T v = w, for w in the image of real layers (else the nearest)."""
+        return np.real(np.conj(self.bases[index]) @ coordinates)
+
+
+class Architecture(ABC):
+    """A linear tensor network with L layers; a subclass per network, all in ARCHITECTURES.
+
+    Class attributes:
+        uses: which of the axes width and filter it has.
+        random: whether the seed of the run determines the network itself.
+    """
+
+    uses: ClassVar[frozenset[str]] = frozenset()
+    random: ClassVar[bool] = False
+
+    def __init__(self, dim: int, depth: int, width: int | None = None, filter: int | None = None, seed: int = 0):
+        self.dim, self.depth, self.width, self.filter, self.seed = dim, depth, width, filter, seed
+        self.check()
+
+    def check(self) -> None:
+        """Raise InputError if no such network exists in `dim` dimensions."""
+        return None
+
+    @property
+    @abstractmethod
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shape of each layer."""
+
+    @abstractmethod
+    def coefficients(self, layers: Layers) -> Any:
+        """beta(Theta), shape (d,): multilinear in the layers."""
+
+    @abstractmethod
+    def decomposition(self) -> Decomposition | None:
+        """The orthogonal decomposition of the data tensor, or None if it has none."""
+
+    @abstractmethod
+    def invariants(self, layers: Layers) -> list[Any]:
+        """Quadratic functions of the layers that the exact gradient flow conserves."""
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters P."""
+        return sum(int(np.prod(shape)) for shape in self.shapes)
+
+
+def coordinate_invariants(decomposition: Decomposition, layers: Layers) -> list[Any]:
+    """|[w_l]_j|^2 - |[w_{l+1}]_j|^2 for every coordinate j: conserved by every orthogonally decomposable network."""
+    squares = [(w.real**2 + w.imag**2) for w in decomposition.transform(layers)]
+    return [a - b for a, b in zip(squares, squares[1:], strict=False)]
+
+
+def norm_invariants(layers: Layers) -> list[Any]:
+    """||v_l||^2 - ||v_{l+1}||^2: conserved by every multilinear network."""
+    squares = [(layer**2).sum() for layer in layers]
+    return [a - b for a, b in zip(squares, squares[1:], strict=False)]
+
+
+class FullyConnected(Architecture):
+    """beta = W_1 W_2 ... W_{L-1} w_L with W_1 (d, k), W_l (k, k), w_L (k,). Not orthogonally decomposable."""
+
+    uses = frozenset({"width"})
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        if self.depth == 1:
+            return ((self.dim,),)
+        k = self.width or self.dim
+        return ((self.dim, k), *((k, k),) * (self.depth - 2), (k,))
+
+    def coefficients(self, layers: Layers) -> Any:
+        return functools.reduce(lambda right, left: left @ right, reversed(layers))
+
+    def decomposition(self) -> Decomposition | None:
+        return None
+
+    def invariants(self, layers: Layers) -> list[Any]:
+        """W_l^T W_l - W_{l+1} W_{l+1}^T, shape (k, k)."""
+        matrices = [*layers[:-1], layers[-1][..., None]]
+        return [a.T @ a - b @ b.T for a, b in zip(matrices, matrices[1:], strict=False)]
+
+
+class Diagonal(Architecture):
+    """beta = v_1 * ... * v_L, elementwise. S = I, U_l = I."""
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        return ((self.dim,),) * self.depth
+
+    def coefficients(self, layers: Layers) -> Any:
+        return functools.reduce(operator.mul, layers)
+
+    def decomposition(self) -> Decomposition | None:
+        return Decomposition(np.eye(self.dim), (np.eye(self.dim),) * self.depth)
+
+    def invariants(self, layers: Layers) -> list[Any]:
+        """v_l^2 - v_{l+1}^2, shape (d,)."""
+        return [a**2 - b**2 for a, b in zip(layers, layers[1:], strict=False)]
+
+
+class Convolutional(Architecture):
+    """Circular convolution: beta_i = sum over j_1 + ... + j_L = i (mod d) of prod_l v_l[j_l].
+
+    Hidden filters have length k <= d, the last layer has length d. With k = d it is orthogonally decomposable:
+    S = d^{(L-1)/2} F and U_l = conj(F) with F the unitary DFT, real for d <= 2. With k < d it is not.
+    """
+
+    uses = frozenset({"filter"})
+
+    def check(self) -> None:
+        if self.filter is not None and not 1 <= self.filter <= self.dim:
+            raise InputError(
+                f"filter: {self.filter} does not fit inputs of dimension {self.dim}; write a length from 1 to {self.dim}"
+            )
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        return ((self.filter or self.dim,),) * (self.depth - 1) + ((self.dim,),)
+
+    def coefficients(self, layers: Layers) -> Any:
+        rows = np.arange(self.dim)
+        return functools.reduce(
+            lambda right, left: right[(rows[:, None] - np.arange(left.shape[0])) % self.dim] @ left, reversed(layers)
+        )
+
+    def decomposition(self) -> Decomposition | None:
+        if self.depth > 1 and self.filter not in (None, self.dim):
+            return None
+        fourier: Complex[np.ndarray, "d d"] = scipy.linalg.dft(self.dim, scale="sqrtn")
+        matrix = np.real(fourier) if self.dim <= 2 else fourier
+        return Decomposition(self.dim ** ((self.depth - 1) / 2) * matrix, (np.conj(matrix),) * self.depth)
+
+    def invariants(self, layers: Layers) -> list[Any]:
+        """Per Fourier coordinate for full-length filters, else ||v_l||^2 - ||v_{l+1}||^2."""
+        decomposition = self.decomposition()
+        return norm_invariants(layers) if decomposition is None else coordinate_invariants(decomposition, layers)
+
+
+class Walsh(Architecture):
+    """Dyadic convolution, d = 2^q: beta_i = sum over j_1 XOR ... XOR j_L = i of prod_l v_l[j_l].
+
+    S = d^{(L-1)/2} H and U_l = H with H the orthonormal Walsh-Hadamard matrix: a real orthogonal decomposition.
+    """
+
+    def check(self) -> None:
+        if self.dim & (self.dim - 1):
+            raise InputError(
+                f"architecture: walsh needs inputs of dimension 2^q, these have {self.dim}; "
+                f"write data of dimension {1 << (self.dim.bit_length() - 1)} or {1 << self.dim.bit_length()}"
+            )
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        return ((self.dim,),) * self.depth
+
+    def coefficients(self, layers: Layers) -> Any:
+        rows = np.arange(self.dim)
+        return functools.reduce(lambda right, left: right[rows[:, None] ^ rows] @ left, reversed(layers))
+
+    def decomposition(self) -> Decomposition | None:
+        hadamard = scipy.linalg.hadamard(self.dim) / np.sqrt(self.dim)
+        return Decomposition(self.dim ** ((self.depth - 1) / 2) * hadamard, (hadamard,) * self.depth)
+
+    def invariants(self, layers: Layers) -> list[Any]:
+        """Per Walsh coordinate, shape (d,)."""
+        hadamard = scipy.linalg.hadamard(self.dim) / np.sqrt(self.dim)
+        squares = [(hadamard @ layer) ** 2 for layer in layers]
+        return [a - b for a, b in zip(squares, squares[1:], strict=False)]
+
+
+class Odeco(Architecture):
+    """beta = S^T prod_l (U_l^T v_l) with S (k, d) Gaussian of variance 1/d and U_l (k, k) orthogonal, from the seed."""
+
+    uses = frozenset({"width"})
+    random = True
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        return ((self.width or self.dim,),) * self.depth
+
+    def coefficients(self, layers: Layers) -> Any:
+        drawn = self.decomposition()
+        return drawn.s.T @ functools.reduce(operator.mul, drawn.transform(layers))
+
+    @functools.cache  # noqa: B019 - an instance lives as long as its compiled program
+    def decomposition(self) -> Decomposition:
+        rng = np.random.default_rng([self.seed, 1])
+        m = self.width or self.dim
+        s = rng.standard_normal((m, self.dim)) / np.sqrt(self.dim)
+        bases = tuple(np.linalg.qr(rng.standard_normal((m, m)))[0] for _ in range(self.depth))
+        return Decomposition(s, bases)
+
+    def invariants(self, layers: Layers) -> list[Any]:
+        """Per transformed coordinate, shape (k,)."""
+        return coordinate_invariants(self.decomposition(), layers)
+
+
+ARCHITECTURES: dict[str, type[Architecture]] = {
+    "fully_connected": FullyConnected,
+    "diagonal": Diagonal,
+    "convolutional": Convolutional,
+    "walsh": Walsh,
+    "odeco": Odeco,
+}
+
+
+def architecture_class(name: str) -> type[Architecture]:
+    """The class of a name in ARCHITECTURES, or of "module:Class". Raises InputError."""
+    if name in ARCHITECTURES:
+        return ARCHITECTURES[name]
+    if ":" not in name:
+        known = ", ".join(ARCHITECTURES)
+        raise InputError(f"architecture: unknown {name!r}; write one of {known}, or module:Class")
+    module, _, attribute = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"architecture: {name!r} cannot be imported ({error}); is it on PYTHONPATH?") from error
+    if not (isinstance(found, type) and issubclass(found, Architecture)):
+        raise InputError(f"architecture: {name!r} is not a subclass of kernels.architectures.Architecture")
+    return found

@@ -1,0 +1,93 @@
+"""What one run leaves behind: plain records of numpy arrays, turned into rows elsewhere. Imports no JAX."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from kernels.spec import RunSpec, Status
+
+
+@dataclass(frozen=True)
+class PredictionRecord:
+    """One prediction of one run.
+
+    Attributes:
+        prediction: name in PREDICTIONS.
+        kind: "exact", "limit alpha->0", "limit alpha->inf" or "limit t->inf".
+        distance: ||beta - beta*|| / ||beta*|| (regression), ||beta/||beta|| - beta*/||beta*|| || (directions),
+            |value/predicted - 1| (scalars) or the residual of a stationarity condition. None before the flow ran.
+        certificate: a residual that is zero at the prediction, whatever solver found it; None if there is none.
+        objective: what the prediction minimises, at the prediction; None if it minimises nothing.
+        beta: the predicted linear coefficients (direction for classification, unit norm), shape (d,), or None.
+        detail: further numbers by name (e.g. objective_reached, objective_best, singular_ratio), stored as JSON.
+    """
+
+    prediction: str
+    kind: str
+    distance: float | None
+    certificate: float | None
+    objective: float | None
+    beta: Float[np.ndarray, " d"] | None
+    detail: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """The orbit at T recorded points (64-128 when the run took that many), evenly spread over the solver's steps.
+
+    Attributes:
+        step: number of accepted steps so far.
+        log_time: log of the flow's time; -inf at t = 0.
+        log_loss: log of the loss.
+        residual: ||X beta - y|| / ||y|| (regression; NaN otherwise).
+        min_margin: min_i y_i x_i^T beta / ||Theta||^L (classification; NaN otherwise).
+        norm: ||Theta||, inf where it overflows a double.
+        alignment: max over layers of 1 - |cos(v_l, grad_{v_l} Loss)|.
+        beta: linear coefficients; for classification of the normalised parameters Theta / ||Theta||.
+    """
+
+    step: Int[np.ndarray, " T"]
+    log_time: Float[np.ndarray, " T"]
+    log_loss: Float[np.ndarray, " T"]
+    residual: Float[np.ndarray, " T"]
+    min_margin: Float[np.ndarray, " T"]
+    norm: Float[np.ndarray, " T"]
+    alignment: Float[np.ndarray, " T"]
+    beta: Float[np.ndarray, "T d"]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One finished run.
+
+    Attributes:
+        status: converged (the stop rule was met), stopped (out of steps), diverged (non-finite or step size gone).
+        message: empty, or what ended the run and which key of the grid to change.
+        beta: final linear coefficients; for classification of the normalised parameters Theta / ||Theta||.
+        log_loss, log_time, residual, min_margin: as the last point of Trajectory.
+        invariant_drift: largest change of a conserved quantity, relative to ||Theta||^2.
+        steps, rejected: accepted and rejected steps.
+        wall_seconds: this run's share of its batch's wall time.
+        device: "cpu" or the accelerator's name.
+        trajectory: None if the spec says record: false.
+    """
+
+    spec: RunSpec
+    dataset: str
+    dim: int
+    samples: int
+    status: Status
+    message: str
+    beta: Float[np.ndarray, " d"]
+    log_loss: float
+    log_time: float
+    residual: float
+    min_margin: float
+    invariant_drift: float
+    steps: int
+    rejected: int
+    wall_seconds: float
+    device: str
+    predictions: tuple[PredictionRecord, ...]
+    trajectory: Trajectory | None

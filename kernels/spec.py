@@ -1,0 +1,120 @@
+"""The identity of one run: what determines its numbers, and nothing else. Imports no JAX."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, Literal
+
+KERNEL_VERSION = 1
+"""Part of every run's identity: raise it when a change to kernels/ moves numbers by more than the tolerance."""
+
+TASKS = ("regression", "classification")
+
+Task = Literal["regression", "classification"]
+Status = Literal["converged", "stopped", "diverged", "failed"]
+
+AXES = (
+    "task", "data", "architecture", "depth", "width", "filter", "init", "alpha", "seed",
+    "rtol", "stop", "solver", "record",
+)  # fmt: skip
+"""Keys of a grid that become part of a run, in the order they are listed to people."""
+
+DEFAULTS: dict[str, Any] = {
+    "depth": 2,
+    "width": None,
+    "filter": None,
+    "init": "structured",
+    "alpha": 1.0,
+    "seed": 0,
+    "rtol": 1e-7,
+    "solver": "extrapolation",
+    "record": True,
+}
+DEFAULT_STOP: dict[str, dict[str, float]] = {
+    "regression": {"residual": 1e-10, "max_steps": 100_000},
+    "classification": {"log_loss": -1e6, "max_steps": 100_000},
+}
+
+
+class InputError(ValueError):
+    """What the user wrote cannot be run; the message says what is wrong and what to write instead."""
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys, no spaces and no NaN: equal values give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One run, canonical: axes that its architecture or initialisation does not have are None (seed: 0).
+
+    Attributes:
+        task: regression (squared loss) or classification (exponential loss).
+        data: {kind: parameters}, as canonicalised by `kernels.datasets.canonical`.
+        architecture: a name in ARCHITECTURES, or "module:Class".
+        depth: number of weight layers L >= 1.
+        width: hidden width k, of architectures that have one, else None.
+        filter: length of the hidden filters, of architectures that have one, else None.
+        init: {name: parameters}, a name in INITIALISATIONS.
+        alpha: initialisation scale, > 0.
+        seed: of every draw made by the architecture and the initialisation.
+        rtol: relative tolerance of the integrator.
+        stop: conditions that end the flow; all of them present, see DEFAULT_STOP.
+        solver: a name in SOLVERS.
+        record: whether the orbit is kept at 64-128 points.
+    """
+
+    task: Task
+    data: Mapping[str, Any]
+    architecture: str
+    depth: int
+    width: int | None
+    filter: int | None
+    init: Mapping[str, Any]
+    alpha: float
+    seed: int
+    rtol: float
+    stop: Mapping[str, float]
+    solver: str
+    record: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every axis by name, JSON-able: the `spec` column of the store."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_dict(cls, axes: Mapping[str, Any]) -> "RunSpec":
+        """Inverse of `to_dict`."""
+        return cls(**axes)
+
+    @cached_property
+    def run_id(self) -> str:
+        """32 hex digits: SHA-256 of the canonical JSON of the identity."""
+        parts = {name: fragment(name, value) for name, value in self.to_dict().items()}
+        return run_id(parts)
+
+    @property
+    def init_name(self) -> str:
+        return next(iter(self.init))
+
+    @property
+    def data_kind(self) -> str:
+        return next(iter(self.data))
+
+
+def fragment(axis: str, value: Any) -> str:
+    """The canonical JSON of one axis of an identity; a file's path is left out, its content's digest is in."""
+    if axis == "data" and "file" in value:
+        value = {"file": {k: v for k, v in value["file"].items() if k != "path"}}
+    if isinstance(value, int) and axis in ("alpha", "rtol"):
+        value = float(value)
+    return canonical_json(value)
+
+
+def run_id(fragments: Mapping[str, str]) -> str:
+    """Hash of one run from the fragments of its axes (which a grid of a million runs computes once per value)."""
+    text = ",".join(f'"{axis}":{fragments[axis]}' for axis in sorted(fragments))
+    return hashlib.sha256(f'{{{text},"kernel":{KERNEL_VERSION}}}'.encode()).hexdigest()[:32]

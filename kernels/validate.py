@@ -1,0 +1,95 @@
+"""From the axes a user wrote to one canonical RunSpec, or a message that says what to write. Imports no JAX."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from kernels.architectures import Architecture, architecture_class
+from kernels.datasets import Dataset
+from kernels.initialisations import INITIALISATIONS, canonical_init, initial_layers
+from kernels.spec import DEFAULT_STOP, DEFAULTS, TASKS, InputError, RunSpec
+
+
+def canonicalise(axes: Mapping[str, Any], dim: int) -> RunSpec:
+    """The run that these axes denote on data of dimension `dim`; `data` is canonical already.
+
+    Axes that the architecture does not have become None, a seed that nothing draws from becomes 0.
+    Raises InputError, whose message starts with the axis at fault.
+    """
+    values = {**DEFAULTS, **axes}
+    network = architecture_class(values["architecture"])
+    init = canonical_init(values["init"])
+    depth = _integer("depth", values["depth"], least=1)
+    width = filter_length = None
+    if "width" in network.uses and depth > 1 or network.random:
+        width = dim if values["width"] is None else _integer("width", values["width"], least=1)
+    if "filter" in network.uses and depth > 1:
+        full = values["filter"] in (None, "full")
+        filter_length = dim if full else _integer("filter", values["filter"], least=1)
+    ((name, parameters),) = init.items()
+    drawn = network.random or INITIALISATIONS[name].random(parameters)
+    return RunSpec(
+        task=_choice("task", values.get("task"), TASKS),
+        data=values["data"],
+        architecture=values["architecture"],
+        depth=depth,
+        width=width,
+        filter=filter_length,
+        init=init,
+        alpha=_positive("alpha", values["alpha"]),
+        seed=_integer("seed", values["seed"], least=0) if drawn else 0,
+        rtol=_rtol(values["rtol"]),
+        stop=_stop(values.get("stop") or {}, values["task"]),
+        solver=values["solver"],
+        record=bool(values["record"]),
+    )
+
+
+def build(spec: RunSpec, dim: int) -> Architecture:
+    """The network of a run. Raises InputError if there is none in `dim` dimensions."""
+    return architecture_class(spec.architecture)(dim, spec.depth, spec.width, spec.filter, spec.seed)
+
+
+def check_compatible(spec: RunSpec, dataset: Dataset) -> None:
+    """Raise InputError where architecture, initialisation and data of a run do not go together."""
+    initial_layers(spec, build(spec, dataset.x.shape[1]))
+
+
+def _choice(axis: str, value: Any, choices: tuple[str, ...]) -> Any:
+    if value not in choices:
+        raise InputError(f"{axis}: {value!r} is not one of {', '.join(choices)}")
+    return value
+
+
+def _integer(axis: str, value: Any, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InputError(f"{axis}: {value!r} is not an integer >= {least}")
+    return value
+
+
+def _positive(axis: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not (0 < value < math.inf):
+        raise InputError(f"{axis}: {value!r} is not a positive number")
+    return float(value)
+
+
+def _rtol(value: Any) -> float:
+    rtol = _positive("rtol", value)
+    if not 1e-13 <= rtol <= 1e-2:
+        raise InputError(f"rtol: {value!r} is outside 1e-13 .. 1e-2")
+    return rtol
+
+
+def _stop(stop: Any, task: str) -> dict[str, float]:
+    defaults = DEFAULT_STOP[task]
+    known = {*defaults, "log_margin"} if task == "classification" else set(defaults)
+    if not isinstance(stop, Mapping) or set(stop) - known:
+        raise InputError(f"stop: {stop!r} is not of {task}; it takes {', '.join(sorted(known))}")
+    merged = {**defaults, **stop}
+    if "log_margin" in stop and "log_loss" not in stop:
+        del merged["log_loss"]
+    merged["max_steps"] = _integer("stop.max_steps", merged["max_steps"], least=1)
+    for name in ("residual",):
+        if name in merged and not 0 < _positive(f"stop.{name}", merged[name]) < 1:
+            raise InputError(f"stop.{name}: {merged[name]!r} is not between 0 and 1")
+    return merged
