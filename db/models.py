@@ -1,0 +1,172 @@
+"""The tables of a store, their columns and types: the one source of truth for SQL, Arrow and migrations.
+
+DuckDB shapes them: text hashes as primary keys and only on tables whose rows are small (a key doubles the cost of
+an insert, on list columns it is worse), no foreign keys and no secondary indexes (rows they touch cannot be updated
+or migrated), statuses as text (native enums never compare clean). JSON columns hold valid JSON: no NaN. Times are
+UTC without a zone. Rows are only inserted; the one exception is a failed run, which a later result replaces.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from sqlalchemy import JSON, BigInteger, Boolean, DateTime, Double, Integer, String
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import ARRAY
+
+Key = Annotated[str, mapped_column(String, primary_key=True)]
+Text = Annotated[str, mapped_column(String)]
+Json = Annotated[dict[str, Any], mapped_column(JSON)]
+Count = Annotated[int, mapped_column(Integer)]
+Big = Annotated[int, mapped_column(BigInteger)]
+Flag = Annotated[bool, mapped_column(Boolean)]
+Number = Annotated[float, mapped_column(Double)]
+Moment = Annotated[datetime, mapped_column(DateTime)]
+Vector = Annotated[list[float], mapped_column(ARRAY(Double, dimensions=1))]
+Rows = Annotated[list[list[float]], mapped_column(ARRAY(Double, dimensions=2))]
+Integers = Annotated[list[int], mapped_column(ARRAY(BigInteger, dimensions=1))]
+
+
+class Base(DeclarativeBase):
+    """Root of the models; `Base.metadata` is what migrations are compared with."""
+
+
+class Sweep(Base):
+    """One launch of a grid: what was asked for, and with which code. When it finished is in the view `progress`."""
+
+    __tablename__ = "sweeps"
+
+    sweep_id: Mapped[Key]
+    name: Mapped[Text]
+    created_at: Mapped[Moment]
+    grid: Mapped[Text | None]
+    """The grid as YAML, overrides applied."""
+    command: Mapped[Text | None]
+    git_sha: Mapped[Text | None]
+    git_dirty: Mapped[Flag | None]
+    git_diff: Mapped[Text | None]
+    """What differed from the commit."""
+    host: Mapped[Text | None]
+    python: Mapped[Text | None]
+    packages: Mapped[Json | None]
+    """{package: version} of what moves numbers."""
+    counts: Mapped[Json | None]
+    """What the plan counted: total, cached, pending, dropped per rule."""
+
+
+class SweepRun(Base):
+    """A run that a sweep asked for, whether it had to compute it or found it stored. No key in the database."""
+
+    __tablename__ = "sweep_runs"
+
+    sweep_id: Mapped[Text]
+    run_id: Mapped[Text]
+
+    __mapper_args__ = {"primary_key": ["sweep_id", "run_id"]}  # noqa: RUF012  (SQLAlchemy declares it so)
+
+
+class Run(Base):
+    """One run: every axis typed, where the flow ended, and how it got there. Results are NULL where it failed."""
+
+    __tablename__ = "runs"
+
+    run_id: Mapped[Key]
+    status: Mapped[Text]
+    """converged, stopped, diverged or failed."""
+    message: Mapped[Text | None]
+    task: Mapped[Text]
+    data: Mapped[Json]
+    dataset: Mapped[Text]
+    """Readable name of the data."""
+    architecture: Mapped[Text]
+    depth: Mapped[Count]
+    width: Mapped[Count | None]
+    filter: Mapped[Count | None]
+    init: Mapped[Text]
+    """Name of the initialisation; its parameters are in init_detail."""
+    init_detail: Mapped[Json | None]
+    alpha: Mapped[Number]
+    seed: Mapped[Big]
+    rtol: Mapped[Number]
+    stop: Mapped[Json]
+    solver: Mapped[Text]
+    record: Mapped[Flag]
+    kernel_version: Mapped[Count]
+    spec: Mapped[Json]
+    """RunSpec.to_dict(), from which the run can be repeated."""
+    dim: Mapped[Count | None]
+    samples: Mapped[Count | None]
+    parameters: Mapped[Big | None]
+    """Number of parameters P of the network."""
+    beta: Mapped[Vector | None]
+    log_loss: Mapped[Number | None]
+    log_time: Mapped[Number | None]
+    residual: Mapped[Number | None]
+    min_margin: Mapped[Number | None]
+    invariant_drift: Mapped[Number | None]
+    steps: Mapped[Big | None]
+    rejected: Mapped[Big | None]
+    wall_seconds: Mapped[Number | None]
+    device: Mapped[Text | None]
+    sweep_id: Mapped[Text | None]
+    """The sweep that computed it: code and packages of the run."""
+    created_at: Mapped[Moment]
+
+
+class Prediction(Base):
+    """What one statement of theory says of one run, and how far the run ended from it. No key in the database."""
+
+    __tablename__ = "predictions"
+
+    run_id: Mapped[Text]
+    prediction: Mapped[Text]
+    kind: Mapped[Text]
+    distance: Mapped[Number | None]
+    certificate: Mapped[Number | None]
+    objective: Mapped[Number | None]
+    beta: Mapped[Vector | None]
+    detail: Mapped[Json | None]
+
+    __mapper_args__ = {"primary_key": ["run_id", "prediction"]}  # noqa: RUF012  (SQLAlchemy declares it so)
+
+
+class Trajectory(Base):
+    """The recorded points of one run, a list a column, all of one length T. No key in the database."""
+
+    __tablename__ = "trajectories"
+
+    run_id: Mapped[Text]
+    step: Mapped[Integers]
+    log_time: Mapped[Vector]
+    log_loss: Mapped[Vector]
+    residual: Mapped[Vector]
+    min_margin: Mapped[Vector]
+    norm: Mapped[Vector]
+    alignment: Mapped[Vector]
+    beta: Mapped[Rows]
+
+    __mapper_args__ = {"primary_key": ["run_id"]}  # noqa: RUF012  (SQLAlchemy declares it so)
+
+
+class Attempt(Base):
+    """One try at a batch of runs, or at a single run where `run_id` is given."""
+
+    __tablename__ = "attempts"
+
+    attempt_id: Mapped[Key]
+    sweep_id: Mapped[Text | None]
+    batch_id: Mapped[Text | None]
+    run_id: Mapped[Text | None]
+    attempt: Mapped[Count | None]
+    """Number of the try, from 1."""
+    compile_key: Mapped[Text | None]
+    outcome: Mapped[Text]
+    """finished, or what ended it (failed, lost, out of memory, interrupted)."""
+    retryable: Mapped[Flag | None]
+    """Whether launching again tries the run again."""
+    error: Mapped[Text | None]
+    traceback: Mapped[Text | None]
+    worker: Mapped[Text | None]
+    started_at: Mapped[Moment | None]
+    seconds: Mapped[Number | None]
+    runs: Mapped[Big | None]
+    """How many runs it carried."""

@@ -1,0 +1,89 @@
+-- Views of a store: for people, charts and any DuckDB client. Made anew whenever this file changes.
+
+-- One row a run and prediction, with every axis: how far the run ended from what theory says.
+-- beta is where the flow ended, predicted where theory says it must (a unit direction for classification).
+CREATE OR REPLACE VIEW convergence AS
+SELECT
+    r.run_id, r.status, r.task, r.dataset, r.architecture, r.depth, r.width, r.filter,
+    r.init, r.init_detail, r.alpha, r.seed, r.dim, r.samples, r.parameters, r.rtol, r.stop, r.solver,
+    p.prediction, p.kind, p.distance, p.certificate, p.objective, p.detail, r.beta, p.beta AS predicted,
+    r.log_loss, r.log_time, r.residual, r.min_margin, r.invariant_drift, r.steps, r.rejected, r.wall_seconds,
+    r.device, r.created_at
+FROM runs r
+JOIN predictions p USING (run_id);
+
+-- One row a run and recorded point, with every axis: trajectories unnested. point counts from 1.
+CREATE OR REPLACE VIEW orbits AS
+SELECT
+    r.run_id, r.status, r.task, r.dataset, r.architecture, r.depth, r.width, r.filter,
+    r.init, r.init_detail, r.alpha, r.seed, r.dim, r.samples,
+    o.point, o.step, o.log_time, o.log_loss, o.residual, o.min_margin, o.norm, o.alignment, o.beta
+FROM runs r
+JOIN (
+    SELECT
+        run_id, generate_subscripts(step, 1) AS point, unnest(step) AS step, unnest(log_time) AS log_time,
+        unnest(log_loss) AS log_loss, unnest(residual) AS residual, unnest(min_margin) AS min_margin,
+        unnest(norm) AS norm, unnest(alignment) AS alignment, unnest(beta) AS beta
+    FROM trajectories
+) o USING (run_id);
+
+-- One row a run, recorded point and prediction that has coefficients: the distance still to go.
+-- Regression: |beta - predicted| / |predicted|. Classification: between unit vectors. NULL while beta is zero.
+CREATE OR REPLACE VIEW approach AS
+SELECT
+    o.*, p.prediction, p.kind, p.beta AS predicted,
+    CASE
+        WHEN list_inner_product(p.beta, p.beta) = 0 THEN NULL
+        WHEN o.task = 'regression'
+            THEN list_distance(o.beta, p.beta) / sqrt(list_inner_product(p.beta, p.beta))
+        WHEN list_inner_product(o.beta, o.beta) = 0 THEN NULL
+        ELSE list_distance(
+            list_transform(o.beta, lambda b: b / sqrt(list_inner_product(o.beta, o.beta))),
+            list_transform(p.beta, lambda b: b / sqrt(list_inner_product(p.beta, p.beta)))
+        )
+    END AS distance
+FROM orbits o
+JOIN predictions p USING (run_id)
+WHERE p.beta IS NOT NULL AND len(p.beta) = len(o.beta);
+
+-- How the distance to a limit shrinks with alpha: least squares of ln(distance) on ln(alpha), one row a curve.
+-- Only converged runs whose distance stands clear of the integrator's error, and three scales or more.
+CREATE OR REPLACE VIEW slopes AS
+WITH points AS (
+    SELECT *, ln(distance) AS log_distance, ln(alpha) AS log_alpha
+    FROM convergence
+    WHERE status = 'converged' AND kind <> 'exact' AND distance > 10 * rtol AND isfinite(distance)
+), fits AS (
+    SELECT
+        task, dataset, architecture, depth, width, filter, init, init_detail, rtol, prediction, kind,
+        count(*) AS runs, count(DISTINCT alpha) AS alphas, min(alpha) AS alpha_min, max(alpha) AS alpha_max,
+        regr_slope(log_distance, log_alpha) AS slope,
+        regr_intercept(log_distance, log_alpha) AS intercept,
+        regr_sxx(log_distance, log_alpha) AS sxx,
+        greatest(regr_syy(log_distance, log_alpha) - regr_sxy(log_distance, log_alpha) ** 2
+            / regr_sxx(log_distance, log_alpha), 0) AS squares
+    FROM points
+    GROUP BY ALL
+    HAVING count(DISTINCT alpha) >= 3
+)
+SELECT * EXCLUDE (sxx, squares), sqrt(squares / (runs - 2) / sxx) AS standard_error
+FROM fits;
+
+-- One row a sweep: how many of its runs are done, and how they ended. Finished when pending is 0; runs found
+-- already stored when it started count as done, so finished_at is never before created_at.
+CREATE OR REPLACE VIEW progress AS
+SELECT
+    s.sweep_id, s.name, s.created_at,
+    count(w.run_id) AS runs,
+    count(r.run_id) AS done,
+    count(*) FILTER (r.status = 'converged') AS converged,
+    count(*) FILTER (r.status = 'stopped') AS stopped,
+    count(*) FILTER (r.status = 'diverged') AS diverged,
+    count(*) FILTER (r.status = 'failed') AS failed,
+    count(w.run_id) - count(r.run_id) AS pending,
+    sum(r.wall_seconds) AS wall_seconds,
+    CASE WHEN count(w.run_id) = count(r.run_id) THEN greatest(max(r.created_at), s.created_at) END AS finished_at
+FROM sweeps s
+LEFT JOIN sweep_runs w USING (sweep_id)
+LEFT JOIN runs r ON r.run_id = w.run_id
+GROUP BY s.sweep_id, s.name, s.created_at;
