@@ -1,5 +1,7 @@
 """What can be wrong with a store, each with a message for people: what it is, where, and what to do."""
 
+# ruff: noqa: N818 - each name says what is the matter
+
 
 class StoreError(Exception):
     """The store could not be used; it is as it was before."""

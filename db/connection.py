@@ -1,0 +1,139 @@
+"""Opening the file: one connection a use, retried while other processes hold it, errors turned into StoreErrors.
+
+DuckDB locks the file for one writer or many readers (of other processes), so nobody keeps it open: a connection lives
+for one commit or one query, some 10 ms. Within a process only one connection is open at a time, because DuckDB refuses
+a second one of another mode.
+"""
+
+import os
+import random
+import re
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from sqlalchemy import URL, Connection, Engine, create_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from db.errors import NewerSchema, NoStore, NotAStore, StoreDenied, StoreError, StoreLocked
+
+PAUSE = 0.005
+"""Seconds between two tries at a locked file, drawn from half to one and a half of it."""
+
+CONFIG = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "python_enable_replacements": "false",
+}
+"""Nothing is downloaded, and a table name in SQL is never a Python variable."""
+
+_in_process: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+
+
+class File:
+    """A DuckDB file that is opened for each use and closed again."""
+
+    def __init__(self, path: Path, timeout: float):
+        self.path, self.timeout = path, timeout
+        self._engines: dict[bool, Engine] = {}
+
+    @contextmanager
+    def open(self, write: bool = False) -> Iterator[Connection]:
+        """An open connection, in no transaction; DuckDB's errors leave as StoreErrors."""
+        deadline = time.monotonic() + self.timeout
+        lock = _in_process[str(self.path)]
+        if not lock.acquire(timeout=self.timeout):
+            raise StoreLocked(f"{self.path} is in use by another thread of this process", os.getpid())
+        try:
+            connection = self._connect(write, deadline)
+            try:
+                self._check_length(raw(connection))
+                yield connection
+            except (duckdb.Error, DBAPIError) as error:
+                raise translate(error, self.path) from error
+            finally:
+                connection.close()
+        finally:
+            lock.release()
+
+    def _connect(self, write: bool, deadline: float) -> Connection:
+        while True:
+            try:
+                return self._engine(write).connect()
+            except (duckdb.Error, DBAPIError) as error:
+                found = translate(error, self.path)
+                if not isinstance(found, StoreLocked) or time.monotonic() > deadline:
+                    raise found from error
+            time.sleep(PAUSE * random.uniform(0.5, 1.5))
+
+    def _engine(self, write: bool) -> Engine:
+        if write not in self._engines:
+            self._engines[write] = create_engine(
+                URL.create("duckdb", database=str(self.path)),
+                poolclass=NullPool,
+                connect_args={"read_only": not write, "config": dict(CONFIG)},
+            )
+        return self._engines[write]
+
+    def _check_length(self, connection: Any) -> None:
+        """Raise NotAStore if the file is shorter than its own header says: DuckDB opens some truncated files."""
+        size = connection.execute("SELECT max(block_size * total_blocks) FROM pragma_database_size()").fetchone()
+        if size is not None and self.path.stat().st_size < (size[0] or 0):
+            raise NotAStore(f"{self.path} is cut short: {size[0]} bytes are missing in part; restore it from a copy")
+
+
+def raw(connection: Connection) -> Any:
+    """The duckdb connection below a SQLAlchemy connection: the way for Arrow tables."""
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    return driver
+
+
+def translate(error: Exception, path: Path) -> StoreError:
+    """The StoreError for what DuckDB said."""
+    cause = getattr(error, "orig", None) or error
+    said = str(cause)
+    if "Could not set lock on file" in said:
+        found = re.search(r"\(PID (\d+)\)", said)
+        pid = int(found[1]) if found else None
+        holder = f"process {pid}" if pid else "another process"
+        return StoreLocked(f"{path} is locked by {holder}; end what holds it open, or try again later", pid)
+    if "with a different configuration than existing connections" in said:
+        return StoreLocked(f"{path} is open in this process through another connection; close that", os.getpid())
+    if "we can only read versions" in said or "newer version of DuckDB" in said:
+        return NewerSchema(f"{path} was written by a newer DuckDB; install a newer duckdb ({_first_line(said)})")
+    if not path.exists():
+        return NoStore(f"{path} does not exist; sweep launch makes it, --store names another")
+    if "Permission denied" in said or "Read-only file system" in said:
+        return StoreDenied(f"{path} cannot be opened: {_first_line(said)}")
+    if isinstance(cause, duckdb.IOException | duckdb.SerializationException | duckdb.FatalException) and _foreign(path):
+        return NotAStore(f"{path} is {_foreign(path)}, not a store; name another file with --store")
+    if isinstance(cause, duckdb.SerializationException) or re.search(r"read enough bytes|orrupt|checksum", said):
+        return NotAStore(f"{path} is damaged: {_first_line(said)}; restore it from a copy, or name another file")
+    return StoreError(f"{path}: {_first_line(said)}")
+
+
+def _foreign(path: Path) -> str:
+    """What a file that DuckDB refuses is, in words; empty if it starts like a DuckDB database."""
+    if path.is_dir():
+        return "a directory"
+    try:
+        with path.open("rb") as file:
+            start = file.read(16)
+    except OSError:
+        return ""
+    if not start:
+        return "an empty file"
+    if start.startswith(b"SQLite format 3"):
+        return "an SQLite database"
+    return "" if start[8:12] == b"DUCK" else "not a DuckDB database"
+
+
+def _first_line(said: str) -> str:
+    return said.strip().partition("\n")[0]

@@ -1,0 +1,276 @@
+"""The store: results go in as Arrow tables, a commit at a time, and come out by SQL."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import Connection
+
+from db import schema
+from db.arrow import TABLES
+from db.connection import File, raw
+from db.errors import (
+    NewerSchema,
+    NoStore,
+    NotAStore,
+    OlderSchema,
+    QueryError,
+    StoreDenied,
+    StoreError,
+    StoreLocked,
+)
+
+Parameters = Mapping[str, Any] | Sequence[Any]
+
+__all__ = [
+    "NewerSchema",
+    "NoStore",
+    "NotAStore",
+    "OlderSchema",
+    "QueryError",
+    "Store",
+    "StoreDenied",
+    "StoreError",
+    "StoreLocked",
+]
+
+KEYS = {
+    "runs": ("run_id",),
+    "predictions": ("run_id", "prediction"),
+    "trajectories": ("run_id",),
+    "sweeps": ("sweep_id",),
+    "sweep_runs": ("sweep_id", "run_id"),
+    "attempts": ("attempt_id",),
+}
+"""What is unique in each table."""
+
+OF_A_RUN = ("predictions", "trajectories")
+"""Tables whose rows go in with their run, or not at all."""
+
+FINAL = """
+    SELECT run_id FROM runs WHERE status <> 'failed'
+    UNION ALL
+    SELECT f.run_id
+    FROM runs f
+    LEFT JOIN (
+        SELECT run_id, arg_max(retryable, coalesce(started_at, '-infinity'::TIMESTAMP)) AS retryable
+        FROM attempts WHERE run_id IS NOT NULL GROUP BY run_id
+    ) a USING (run_id)
+    WHERE f.status = 'failed' AND NOT $retry_failed AND NOT coalesce(a.retryable, false)
+"""
+"""Runs that need not be run: those with a result, and those whose last attempt failed for good."""
+
+
+class Store:
+    """A DuckDB file of sweeps, runs, predictions, trajectories and attempts.
+
+    Any number of processes may use one file at once: each commit and each query opens it, retries for up to
+    `timeout` seconds while another process holds it, and closes it. Every error is a StoreError and leaves the file
+    as it was.
+    """
+
+    def __init__(self, path: str | Path, timeout: float = 60.0):
+        self.path = Path(os.path.abspath(path))
+        self._file = File(self.path, timeout)
+
+    def create(self) -> None:
+        """Make the store if there is none; else check that it is one of this version, and bring its views up to date.
+
+        A new store appears whole (made beside its place, then linked), so a kill leaves no half-made one.
+        """
+        if not self.path.exists():
+            self._make()
+        with self._file.open() as connection:
+            schema.check(raw(connection), self.path)
+            current = schema.views_current(raw(connection))
+        if not current:
+            with self._file.open(write=True) as connection, connection.begin():
+                schema.check(raw(connection), self.path)
+                schema.make_views(connection)
+
+    def upgrade(self) -> tuple[str, str]:
+        """Bring the schema up to date in one transaction; returns the revisions before and after."""
+        self._must_exist()
+        with self._file.open() as connection:
+            before = schema.version(raw(connection), self.path)
+            if before not in schema.revisions()[:-1]:
+                schema.check(raw(connection), self.path)
+                return before, before
+        with self._file.open(write=True) as connection, connection.begin():
+            schema.migrate(connection)
+            return before, schema.version(raw(connection), self.path)
+
+    def commit(self, tables: Mapping[str, pa.Table]) -> int:
+        """Write rows of any tables in one transaction; returns how many runs were written. What is there already stays.
+
+        Committing the same twice changes nothing. A failed run is replaced by what comes later; any other run is
+        final. Predictions and trajectories go in if their run does, which must be in the same commit.
+        On StoreLocked nothing was written and the same call may be made again.
+        """
+        rows = {name: _unique(name, tables[name]) for name in KEYS if name in tables and tables[name].num_rows}
+        unknown = sorted(set(tables) - set(TABLES))
+        if unknown:
+            raise ValueError(f"no table is named {unknown[0]!r}; there are {', '.join(TABLES)}")
+        _check_together(rows)
+        if not rows:
+            return 0
+        with self._writing() as connection:
+            duck = raw(connection)
+            for name, table in rows.items():
+                duck.register(f"incoming_{name}", table)
+            new = _insert_runs(duck) if "runs" in rows else 0
+            for name in rows:
+                if name in OF_A_RUN:
+                    duck.execute(
+                        f"INSERT INTO {name} BY NAME SELECT * FROM incoming_{name} SEMI JOIN fresh USING (run_id)"
+                    )
+            for name in ("sweeps", "attempts"):
+                if name in rows:
+                    duck.execute(f"INSERT OR IGNORE INTO {name} BY NAME SELECT * FROM incoming_{name}")
+            if "sweep_runs" in rows:
+                duck.execute(
+                    "INSERT INTO sweep_runs BY NAME "
+                    "SELECT * FROM incoming_sweep_runs ANTI JOIN sweep_runs USING (sweep_id, run_id)"
+                )
+        return new
+
+    def missing(self, run_ids: pa.Table | pa.Array | pa.ChunkedArray, retry_failed: bool = False) -> pa.Array:
+        """Those of the runs (a column `run_id`, or the ids) that have no result, in the order given.
+
+        Runs that failed count as missing if their last attempt was retryable, all of them with `retry_failed`.
+        A store that does not exist has no results.
+        """
+        ids = run_ids["run_id"] if isinstance(run_ids, pa.Table) else run_ids
+        table = pa.table({"run_id": ids})
+        if not self.path.exists():
+            found = table
+        else:
+            found = self.query(
+                f"""
+                SELECT run_id FROM (SELECT run_id, row_number() OVER () AS place FROM wanted) w
+                ANTI JOIN ({FINAL}) USING (run_id) ORDER BY place
+                """,
+                {"retry_failed": retry_failed},
+                {"wanted": table},
+            )
+        return pa.concat_arrays(
+            [chunk.cast(pa.string()) for chunk in found["run_id"].chunks] or [pa.array([], pa.string())]
+        )
+
+    def query(
+        self, sql: str, parameters: Parameters | None = None, tables: Mapping[str, pa.Table] | None = None
+    ) -> pa.Table:
+        """The result of SQL on a read-only connection; `tables` stand in the SQL under their names.
+
+        Raises QueryError for wrong SQL and for SQL that writes.
+        """
+        self._must_exist()
+        with self._file.open() as connection:
+            duck = raw(connection)
+            schema.check(duck, self.path)
+            for name, table in (tables or {}).items():
+                duck.register(name, table)
+            try:
+                return _select(duck, sql, parameters)
+            except (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError) as error:
+                raise QueryError(str(error)) from error
+
+    def batch_seconds(self) -> dict[str, float]:
+        """Per compile key the median, over the attempts that finished, of the seconds that one run took."""
+        if not self.path.exists():
+            return {}
+        found = self.query(
+            "SELECT compile_key, median(seconds / runs) AS seconds FROM attempts "
+            "WHERE compile_key IS NOT NULL AND error IS NULL AND seconds > 0 AND runs > 0 GROUP BY compile_key"
+        )
+        return dict(zip(found["compile_key"].to_pylist(), found["seconds"].to_pylist(), strict=True))
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """One transaction on a store of this version."""
+        self._must_exist()
+        with self._file.open(write=True) as connection:
+            schema.check(raw(connection), self.path)
+            with connection.begin():
+                yield connection
+
+    def _must_exist(self) -> None:
+        if not self.path.exists():
+            raise NoStore(f"{self.path} does not exist; sweep launch makes it, --store names another")
+
+    def _make(self) -> None:
+        """Make a new store beside its place and link it there, unless another process was faster."""
+        folder, wal = self.path.parent, Path(f"{self.path}.wal")
+        if not folder.is_dir():
+            raise NoStore(f"{folder} is not a folder; make it, or name another file with --store")
+        if wal.exists():
+            raise StoreError(f"{wal} is left of a store that is gone; remove it, or bring the store back")
+        try:
+            with tempfile.TemporaryDirectory(prefix=f".{self.path.name}-", dir=folder) as place:
+                new = Path(place) / self.path.name
+                with File(new, timeout=0).open(write=True) as connection, connection.begin():
+                    schema.migrate(connection)
+                _place(new, self.path)
+        except OSError as error:
+            raise StoreDenied(
+                f"{self.path} cannot be made ({error.strerror}); name another file with --store"
+            ) from error
+
+
+def _place(new: Path, path: Path) -> None:
+    """Give a finished file its name; a file that has it already stays."""
+    try:
+        os.link(new, path)
+    except FileExistsError:
+        return
+    except OSError:  # a file system without hard links
+        if not path.exists():
+            os.rename(new, path)
+
+
+def _insert_runs(duck: Any) -> int:
+    """Insert the runs that have no result yet; the table `fresh` then holds their ids."""
+    replaced = _select(
+        duck,
+        "DELETE FROM runs WHERE status = 'failed' AND run_id IN (SELECT run_id FROM incoming_runs) RETURNING run_id",
+    )
+    if replaced.num_rows:
+        duck.register("replaced", replaced)
+        for name in OF_A_RUN:
+            duck.execute(f"DELETE FROM {name} WHERE run_id IN (SELECT run_id FROM replaced)")
+    fresh = _select(duck, "INSERT OR IGNORE INTO runs BY NAME SELECT * FROM incoming_runs RETURNING run_id")
+    duck.register("fresh", fresh)
+    return int(fresh.num_rows)
+
+
+def _select(duck: Any, sql: str, parameters: Parameters | None = None) -> pa.Table:
+    return duck.execute(sql, parameters).to_arrow_table()
+
+
+def _unique(name: str, table: pa.Table) -> pa.Table:
+    """The table without repeated keys; of a run that is there twice, one that did not fail."""
+    keys, count = list(KEYS[name]), table.num_rows
+    place = np.arange(count)
+    if name == "runs":
+        place = place + count * pc.equal(table["status"], "failed").to_numpy()
+    first = table.select(keys).append_column("place", pa.array(place)).group_by(keys).aggregate([("place", "min")])
+    if first.num_rows == count:
+        return table
+    return table.take(pa.array(np.sort(first["place_min"].to_numpy() % count)))
+
+
+def _check_together(rows: Mapping[str, pa.Table]) -> None:
+    """Raise ValueError for predictions or trajectories without their run."""
+    for name in OF_A_RUN:
+        if name in rows:
+            runs = rows["runs"]["run_id"].combine_chunks() if "runs" in rows else pa.array([], pa.string())
+            alone = pc.invert(pc.is_in(rows[name]["run_id"], value_set=runs))
+            if pc.any(alone).as_py():
+                raise ValueError(f"{name} of a run that is not in the same commit")
