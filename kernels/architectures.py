@@ -4,8 +4,10 @@ Everything a gradient flow needs is Theta -> beta(Theta). The maps use only oper
 so declaring a grid imports no JAX. Notation and theory: Yun, Krishnan and Mobahi, arXiv:2010.02501.
 """
 
+import copy
 import functools
 import importlib
+import itertools
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -62,11 +64,18 @@ class Architecture(ABC):
 
     def __init__(self, dim: int, depth: int, width: int | None = None, filter: int | None = None, seed: int = 0):
         self.dim, self.depth, self.width, self.filter, self.seed = dim, depth, width, filter, seed
+        self.constants: tuple[Any, ...] = ()
         self.check()
+
+    def with_constants(self, constants: tuple[Any, ...]) -> "Architecture":
+        """The same network with other arrays in place of those drawn from its seed, so that one program serves all."""
+        other = copy.copy(self)
+        other.constants = constants
+        return other
 
     def check(self) -> None:
         """Raise InputError if no such network exists in `dim` dimensions."""
-        return None
+        return
 
     @property
     @abstractmethod
@@ -94,13 +103,13 @@ class Architecture(ABC):
 def coordinate_invariants(decomposition: Decomposition, layers: Layers) -> list[Any]:
     """|[w_l]_j|^2 - |[w_{l+1}]_j|^2 for every coordinate j: conserved by every orthogonally decomposable network."""
     squares = [(w.real**2 + w.imag**2) for w in decomposition.transform(layers)]
-    return [a - b for a, b in zip(squares, squares[1:], strict=False)]
+    return [a - b for a, b in itertools.pairwise(squares)]
 
 
 def norm_invariants(layers: Layers) -> list[Any]:
     """||v_l||^2 - ||v_{l+1}||^2: conserved by every multilinear network."""
     squares = [(layer**2).sum() for layer in layers]
-    return [a - b for a, b in zip(squares, squares[1:], strict=False)]
+    return [a - b for a, b in itertools.pairwise(squares)]
 
 
 class FullyConnected(Architecture):
@@ -124,7 +133,7 @@ class FullyConnected(Architecture):
     def invariants(self, layers: Layers) -> list[Any]:
         """W_l^T W_l - W_{l+1} W_{l+1}^T, shape (k, k)."""
         matrices = [*layers[:-1], layers[-1][..., None]]
-        return [a.T @ a - b @ b.T for a, b in zip(matrices, matrices[1:], strict=False)]
+        return [a.T @ a - b @ b.T for a, b in itertools.pairwise(matrices)]
 
 
 class Diagonal(Architecture):
@@ -142,7 +151,7 @@ class Diagonal(Architecture):
 
     def invariants(self, layers: Layers) -> list[Any]:
         """v_l^2 - v_{l+1}^2, shape (d,)."""
-        return [a**2 - b**2 for a, b in zip(layers, layers[1:], strict=False)]
+        return [a**2 - b**2 for a, b in itertools.pairwise(layers)]
 
 
 class Convolutional(Architecture):
@@ -157,7 +166,7 @@ class Convolutional(Architecture):
     def check(self) -> None:
         if self.filter is not None and not 1 <= self.filter <= self.dim:
             raise InputError(
-                f"filter: {self.filter} does not fit inputs of dimension {self.dim}; write a length from 1 to {self.dim}"
+                f"filter: {self.filter} does not fit inputs of dimension {self.dim}; write 1 to {self.dim}"
             )
 
     @property
@@ -165,9 +174,22 @@ class Convolutional(Architecture):
         return ((self.filter or self.dim,),) * (self.depth - 1) + ((self.dim,),)
 
     def coefficients(self, layers: Layers) -> Any:
-        rows = np.arange(self.dim)
-        return functools.reduce(
-            lambda right, left: right[(rows[:, None] - np.arange(left.shape[0])) % self.dim] @ left, reversed(layers)
+        """Through the real and imaginary parts of the DFT's non-redundant half: matrix products, equal for all runs."""
+        cosine, sine, inverse_cosine, inverse_sine = self._fourier
+        spectra = [(cosine[:, : layer.shape[0]] @ layer, sine[:, : layer.shape[0]] @ layer) for layer in layers]
+        real, imaginary = functools.reduce(lambda a, b: (a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]), spectra)
+        return inverse_cosine @ real + inverse_sine @ imaginary
+
+    @functools.cached_property
+    def _fourier(self) -> tuple[np.ndarray, ...]:
+        frequencies = np.arange(self.dim // 2 + 1)
+        weights = np.where((frequencies == 0) | (2 * frequencies == self.dim), 1, 2) / self.dim
+        angles = 2 * np.pi / self.dim * (np.outer(frequencies, np.arange(self.dim)) % self.dim)
+        return (
+            np.cos(angles),
+            -np.sin(angles),
+            (np.cos(angles) * weights[:, None]).T,
+            (-np.sin(angles) * weights[:, None]).T,
         )
 
     def decomposition(self) -> Decomposition | None:
@@ -201,18 +223,20 @@ class Walsh(Architecture):
         return ((self.dim,),) * self.depth
 
     def coefficients(self, layers: Layers) -> Any:
-        rows = np.arange(self.dim)
-        return functools.reduce(lambda right, left: right[rows[:, None] ^ rows] @ left, reversed(layers))
+        product = functools.reduce(operator.mul, [self._hadamard @ layer for layer in layers])
+        return self.dim ** ((self.depth - 1) / 2) * (self._hadamard @ product)
+
+    @functools.cached_property
+    def _hadamard(self) -> Float[np.ndarray, "d d"]:
+        return scipy.linalg.hadamard(self.dim) / np.sqrt(self.dim)
 
     def decomposition(self) -> Decomposition | None:
-        hadamard = scipy.linalg.hadamard(self.dim) / np.sqrt(self.dim)
-        return Decomposition(self.dim ** ((self.depth - 1) / 2) * hadamard, (hadamard,) * self.depth)
+        return Decomposition(self.dim ** ((self.depth - 1) / 2) * self._hadamard, (self._hadamard,) * self.depth)
 
     def invariants(self, layers: Layers) -> list[Any]:
         """Per Walsh coordinate, shape (d,)."""
-        hadamard = scipy.linalg.hadamard(self.dim) / np.sqrt(self.dim)
-        squares = [(hadamard @ layer) ** 2 for layer in layers]
-        return [a - b for a, b in zip(squares, squares[1:], strict=False)]
+        squares = [(self._hadamard @ layer) ** 2 for layer in layers]
+        return [a - b for a, b in itertools.pairwise(squares)]
 
 
 class Odeco(Architecture):
@@ -220,6 +244,13 @@ class Odeco(Architecture):
 
     uses = frozenset({"width"})
     random = True
+
+    def __init__(self, dim: int, depth: int, width: int | None = None, filter: int | None = None, seed: int = 0):
+        super().__init__(dim, depth, width, filter, seed)
+        rng = np.random.default_rng([seed, 1])
+        m = width or dim
+        s = rng.standard_normal((m, dim)) / np.sqrt(dim)
+        self.constants = (s, *(np.linalg.qr(rng.standard_normal((m, m)))[0] for _ in range(depth)))
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -229,13 +260,9 @@ class Odeco(Architecture):
         drawn = self.decomposition()
         return drawn.s.T @ functools.reduce(operator.mul, drawn.transform(layers))
 
-    @functools.cache  # noqa: B019 - an instance lives as long as its compiled program
     def decomposition(self) -> Decomposition:
-        rng = np.random.default_rng([self.seed, 1])
-        m = self.width or self.dim
-        s = rng.standard_normal((m, self.dim)) / np.sqrt(self.dim)
-        bases = tuple(np.linalg.qr(rng.standard_normal((m, m)))[0] for _ in range(self.depth))
-        return Decomposition(s, bases)
+        s, *bases = self.constants
+        return Decomposition(s, tuple(bases))
 
     def invariants(self, layers: Layers) -> list[Any]:
         """Per transformed coordinate, shape (k,)."""

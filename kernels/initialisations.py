@@ -35,7 +35,7 @@ def structured(architecture: Architecture, parameters: Parameters, rng: np.rando
     """
     decomposition = _decomposition(architecture, "structured")
     m = decomposition.s.shape[0]
-    eta = np.ones(m) if parameters["eta"] == "ones" else rng.uniform(0.5, 1.5, m)
+    eta: np.ndarray = np.ones(m) if parameters["eta"] == "ones" else rng.uniform(0.5, 1.5, m)
     hidden = tuple(decomposition.layer(index, eta) for index in range(architecture.depth - 1))
     return (*hidden, np.zeros(architecture.shapes[-1]))
 
@@ -71,7 +71,7 @@ def ordered(architecture: Architecture, parameters: Parameters, rng: np.random.G
     for index, (basis, shape) in enumerate(zip(decomposition.bases, architecture.shapes, strict=True)):
         phases, moduli = (basis.T @ rng.standard_normal(shape) for _ in range(2))
         spread = 0.5 * np.tanh(np.abs(moduli))
-        size = spread if index == architecture.depth - 1 else 1 + spread
+        size = spread + float(index < architecture.depth - 1)
         layers.append(decomposition.layer(index, size * phases / np.abs(phases)))
     return tuple(layers)
 

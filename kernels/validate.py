@@ -21,7 +21,7 @@ def canonicalise(axes: Mapping[str, Any], dim: int) -> RunSpec:
     init = canonical_init(values["init"])
     depth = _integer("depth", values["depth"], least=1)
     width = filter_length = None
-    if "width" in network.uses and depth > 1 or network.random:
+    if "width" in network.uses and (depth > 1 or network.random):
         width = dim if values["width"] is None else _integer("width", values["width"], least=1)
     if "filter" in network.uses and depth > 1:
         full = values["filter"] in (None, "full")
@@ -62,9 +62,9 @@ def _choice(axis: str, value: Any, choices: tuple[str, ...]) -> Any:
 
 
 def _integer(axis: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"{axis}: {value!r} is not an integer >= {least}")
-    return value
+    if isinstance(value, int) and not isinstance(value, bool) and value >= least:
+        return value
+    raise InputError(f"{axis}: {value!r} is not an integer >= {least}")
 
 
 def _positive(axis: str, value: Any) -> float:

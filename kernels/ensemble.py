@@ -1,0 +1,186 @@
+"""Many runs of one shape through one compiled loop: when a run ends, a waiting one takes its lane."""
+
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from kernels.architectures import architecture_class
+from kernels.flow import FLOWS, Control, Flow, LaneData, Theta
+from kernels.lane import CAPACITY, RUNNING, Lane, attempt, start, thin
+from kernels.observables import observe
+from kernels.solvers import SOLVERS
+from kernels.x64 import jax
+
+STEPS_PER_CALL = 4096
+"""Steps a lane may take before the host looks at it."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """What one compiled loop is specialised to: everything static of a run."""
+
+    task: str
+    architecture: str
+    dim: int
+    depth: int
+    width: int | None
+    filter: int | None
+    samples: int
+    solver: str
+    record: bool
+
+    @functools.cached_property
+    def flow(self) -> Flow:
+        network = architecture_class(self.architecture)(self.dim, self.depth, self.width, self.filter)
+        return FLOWS[self.task](network)
+
+    @property
+    def lanes(self) -> int:
+        """Lanes of the loop: enough to amortise a call, few enough to stay in cache."""
+        most = 4096 if jax.default_backend() != "cpu" else 64
+        work = self.flow.architecture.parameters * self.samples
+        return max(1, min(most, 2 ** int(np.log2(max(1, most * 2048 / work)))))
+
+
+class Start(NamedTuple):
+    """One waiting run: Theta(0), its data, its stop rule; numpy until it is given a lane."""
+
+    theta: Theta
+    data: LaneData
+    control: Control
+
+
+@dataclass(frozen=True)
+class End:
+    """One ended run; arrays as in `kernels.lane.Lane`, of this run alone.
+
+    Attributes:
+        index: position of the run among the starts.
+        jacobian: d f(x_i) / d theta at the end, shape (n, P).
+        drift: largest change of an invariant, relative to ||Theta||^2.
+        orbit: recorded observables, shape (T, o); the last row is the end.
+    """
+
+    index: int
+    theta: Float[np.ndarray, " P"]
+    log_norm: float
+    status: int
+    steps: int
+    rejected: int
+    drift: float
+    jacobian: Float[np.ndarray, "n P"]
+    final: Float[np.ndarray, " o"]
+    orbit: Float[np.ndarray, "T o"]
+
+
+def run_ensemble(program: Program, starts: Sequence[Start]) -> Iterator[End]:
+    """Integrate every run to its end, in whatever order they end."""
+    count = min(program.lanes, 8 if len(starts) <= 8 else program.lanes)
+    waiting = list(range(len(starts)))[::-1]
+    owner = [waiting.pop() if waiting else None for _ in range(count)]
+    batch = _stack([starts[index or 0] for index in owner])
+    lanes = _begin(program, batch)
+    lanes = lanes._replace(status=jnp.where(jnp.array([i is None for i in owner]), -1, lanes.status))
+    while any(index is not None for index in owner):
+        lanes = _advance(program, lanes, batch, bool(waiting))
+        status = np.asarray(lanes.status)
+        ended = [lane for lane in range(count) if owner[lane] is not None and status[lane] != RUNNING]
+        if not ended:
+            continue
+        yield from _collect(program, lanes, batch, [(lane, owner[lane]) for lane in ended])
+        for lane in ended:
+            owner[lane] = waiting.pop() if waiting else None
+        batch, lanes = _refill(program, lanes, batch, starts, owner, ended)
+
+
+def _refill(
+    program: Program, lanes: Lane, batch: Start, starts: Sequence[Start], owner: list[int | None], ended: list[int]
+) -> tuple[Start, Lane]:
+    """Put a waiting run into each lane that ended; a lane without one sleeps (status -1)."""
+    changed = np.zeros(len(owner), bool)
+    changed[[lane for lane in ended if owner[lane] is not None]] = True
+    asleep = jnp.array([index is None for index in owner])
+    if changed.any():
+        new = _stack([starts[owner[lane] or 0] if changed[lane] else starts[0] for lane in range(len(owner))])
+        batch, lanes = _merge(program, jnp.asarray(changed), new, batch, lanes)
+    return batch, lanes._replace(status=jnp.where(asleep, -1, lanes.status))
+
+
+def _stack(starts: Sequence[Start]) -> Start:
+    return jax.tree.map(lambda *values: np.stack([np.asarray(value) for value in values]), *starts)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _begin(program: Program, batch: Start) -> Lane:
+    capacity = CAPACITY if program.record else 0
+    return jax.vmap(lambda run: start(program.flow, run.theta, run.data, run.control, capacity))(batch)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _merge(program: Program, changed: Bool[Array, " B"], new: Start, batch: Start, lanes: Lane) -> tuple[Start, Lane]:
+    def pick(a: Array, b: Array) -> Array:
+        return jnp.where(changed.reshape(-1, *(1,) * (a.ndim - 1)), a, b)
+
+    return jax.tree.map(pick, new, batch), jax.tree.map(pick, _begin(program, new), lanes)
+
+
+@functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
+def _advance(program: Program, lanes: Lane, batch: Start, refill: Bool[Array, ""]) -> Lane:
+    """Step every running lane until an eighth of the lanes have ended (all of them, if no run is waiting)."""
+    flow = program.flow
+    solver = SOLVERS[program.solver](lambda t, theta, args: flow.factor(theta, *args))
+    alive = jnp.sum(lanes.status == RUNNING)
+    enough = jnp.where(refill, alive - 1 - lanes.status.shape[0] // 8, 0)
+
+    def unfinished(state: tuple[Int[Array, ""], Lane]) -> Bool[Array, ""]:
+        count, lanes = state
+        return (jnp.sum(lanes.status == RUNNING) > jnp.maximum(enough, 0)) & (count < STEPS_PER_CALL)
+
+    def step(state: tuple[Int[Array, ""], Lane]) -> tuple[Int[Array, ""], Lane]:
+        count, lanes = state
+        moved = jax.vmap(lambda lane, run: attempt(flow, solver, lane, run.data, run.control))(lanes, batch)
+        running = lanes.status == RUNNING
+        lanes = jax.tree.map(lambda a, b: jnp.where(running.reshape(-1, *(1,) * (a.ndim - 1)), a, b), moved, lanes)
+        if program.record:
+            full = running & (lanes.recorded >= CAPACITY) & (lanes.status == RUNNING)
+            lanes = jax.lax.cond(jnp.any(full), lambda: jax.vmap(thin)(lanes, full), lambda: lanes)
+        return count + 1, lanes
+
+    return jax.lax.while_loop(unfinished, step, (jnp.zeros((), int), lanes))[1]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _finish(program: Program, lanes: Lane, batch: Start) -> tuple[Array, Array, Array]:
+    """Jacobian, invariant drift and observables of every lane."""
+    flow = program.flow
+
+    def finish(lane: Lane, run: Start) -> tuple[Array, Array, Array]:
+        theta = lane.point.theta
+        begin = flow.invariants(run.theta, run.data) * jnp.exp(-2 * lane.point.log_norm)
+        drift = jnp.max(jnp.abs(flow.invariants(theta, run.data) - begin)) / jnp.sum(theta**2)
+        return flow.jacobian(theta, run.data), drift, observe(flow, lane.point, run.data)
+
+    return jax.vmap(finish)(lanes, batch)
+
+
+def _collect(program: Program, lanes: Lane, batch: Start, ended: list[tuple[int, int | None]]) -> Iterator[End]:
+    jacobian, drift, final = (np.asarray(value) for value in _finish(program, lanes, batch))
+    host: Any = jax.tree.map(np.asarray, lanes)
+    for lane, index in ended:
+        yield End(
+            index=index or 0,
+            theta=host.point.theta[lane].copy(),
+            log_norm=float(host.point.log_norm[lane]),
+            status=int(host.status[lane]),
+            steps=int(host.point.steps[lane]),
+            rejected=int(host.rejected[lane]),
+            drift=float(drift[lane]),
+            jacobian=jacobian[lane].copy(),
+            final=final[lane].copy(),
+            orbit=host.orbit[lane, : host.recorded[lane]].copy(),
+        )

@@ -1,0 +1,261 @@
+"""The gradient flow of a linear tensor network in coordinates in which it can be integrated to the end.
+
+Both tasks are gradient systems dTheta/ds = -grad Phi whose stiff part has rank <= n: the Hessian of Phi is
+B^T B plus terms that vanish with the residual, with B of shape (n, P). An integrator needs the velocity and B alone.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from kernels.architectures import Architecture
+from kernels.x64 import jax
+
+Theta = Float[Array, " P"]
+Scalar = Float[Array, ""]
+
+
+class LaneData(NamedTuple):
+    """What one run brings to the flow: its data and the arrays of its network, if those are drawn."""
+
+    x: Float[Array, "n d"]
+    y: Float[Array, " n"]
+    constants: Any
+
+
+class Control(NamedTuple):
+    """What a run's tolerance and stop rule say; conditions that were not set are out of reach."""
+
+    rtol: Scalar
+    residual: Scalar
+    log_loss: Scalar
+    log_margin: Scalar
+    max_steps: Scalar
+
+
+class Flow(ABC):
+    """Gradient flow of one architecture on one task; a subclass per task, all in FLOWS.
+
+    The state is (theta, log_norm): the parameters are e^{log_norm} theta. Regression keeps log_norm = 0.
+    """
+
+    overshoot: ClassVar[float]
+    """How far past the stop rule, in units of progress, a run may end."""
+
+    def __init__(self, architecture: Architecture):
+        self.architecture = architecture
+
+    def layers(self, theta: Theta) -> list[Array]:
+        """The layers v_1, ..., v_L in a flat vector of parameters."""
+        layers, start = [], 0
+        for shape in self.architecture.shapes:
+            size = 1
+            for length in shape:
+                size *= length
+            layers.append(theta[start : start + size].reshape(shape))
+            start += size
+        return layers
+
+    def coefficients(self, theta: Theta, data: LaneData) -> Float[Array, " d"]:
+        """beta(theta)."""
+        return self.architecture.with_constants(data.constants).coefficients(self.layers(theta))
+
+    def jacobian(self, theta: Theta, data: LaneData) -> Float[Array, "n P"]:
+        """d f(x_i) / d theta, by n vector-Jacobian products of beta: O(n P)."""
+        _, pullback = jax.vjp(lambda z: self.coefficients(z, data), theta)
+        return jax.vmap(lambda row: pullback(row)[0])(data.x)
+
+    def outputs(self, theta: Theta, data: LaneData) -> Float[Array, " n"]:
+        """f(x_i; theta) = x_i^T beta(theta)."""
+        return data.x @ self.coefficients(theta, data)
+
+    def invariants(self, theta: Theta, data: LaneData) -> Float[Array, " i"]:
+        """The conserved quadratic functions, flattened."""
+        network = self.architecture.with_constants(data.constants)
+        return jnp.concatenate([jnp.ravel(value) for value in network.invariants(self.layers(theta))] or [jnp.zeros(1)])
+
+    @abstractmethod
+    def velocity(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Theta:
+        """-grad Phi."""
+
+    @abstractmethod
+    def factor(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Float[Array, "n P"]:
+        """B with Hessian Phi ~ B^T B."""
+
+    @abstractmethod
+    def start(self, theta: Theta) -> tuple[Theta, Scalar]:
+        """(theta, log_norm) of the parameters Theta(0)."""
+
+    @abstractmethod
+    def exponent_error(self, delta: Theta, theta: Theta, log_norm: Scalar, data: LaneData) -> Scalar:
+        """Error of the exponents of the loss caused by an error delta of theta, as a multiple of what is tolerated."""
+
+    @abstractmethod
+    def renormalise(
+        self, theta: Theta, log_norm: Scalar, velocity: Theta, h: Scalar
+    ) -> tuple[Theta, Scalar, Theta, Scalar]:
+        """The same state, velocity and step size in the coordinates of the next step."""
+
+    @abstractmethod
+    def elapsed(
+        self, before: tuple[Theta, Scalar, Theta], after: tuple[Theta, Scalar, Theta], h: Scalar, data: LaneData
+    ) -> Scalar:
+        """log of the physical time that passed from one (theta, log_norm, velocity) to the next, at step size h."""
+
+    @abstractmethod
+    def log_loss(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Scalar:
+        """log Loss."""
+
+    @abstractmethod
+    def residual(self, theta: Theta, data: LaneData) -> Scalar:
+        """||X beta - y|| / ||y||, NaN for classification."""
+
+    @abstractmethod
+    def min_margin(self, theta: Theta, data: LaneData) -> Scalar:
+        """min_i y_i f(x_i; Theta / ||Theta||), NaN for regression."""
+
+    @abstractmethod
+    def progress(self, theta: Theta, log_norm: Scalar, data: LaneData, control: Control) -> Scalar:
+        """From 0 at the start to 1 where the stop rule is met; increasing."""
+
+
+class RegressionFlow(Flow):
+    """Phi = 1/2 ||X beta(theta) - y||^2 in its own time, B = d(X beta)/d theta (Gauss-Newton)."""
+
+    overshoot = float("inf")
+
+    def velocity(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Theta:
+        beta, pullback = jax.vjp(lambda z: self.coefficients(z, data), theta)
+        return -pullback((data.x @ beta - data.y) @ data.x)[0]
+
+    def factor(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Float[Array, "n P"]:
+        return self.jacobian(theta, data)
+
+    def start(self, theta: Theta) -> tuple[Theta, Scalar]:
+        return theta, jnp.zeros(())
+
+    def exponent_error(self, delta: Theta, theta: Theta, log_norm: Scalar, data: LaneData) -> Scalar:
+        return jnp.zeros(())
+
+    def renormalise(
+        self, theta: Theta, log_norm: Scalar, velocity: Theta, h: Scalar
+    ) -> tuple[Theta, Scalar, Theta, Scalar]:
+        return theta, log_norm, velocity, h
+
+    def elapsed(
+        self, before: tuple[Theta, Scalar, Theta], after: tuple[Theta, Scalar, Theta], h: Scalar, data: LaneData
+    ) -> Scalar:
+        return jnp.log(h)
+
+    def log_loss(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Scalar:
+        return jnp.log(0.5 * jnp.sum((self.outputs(theta, data) - data.y) ** 2))
+
+    def residual(self, theta: Theta, data: LaneData) -> Scalar:
+        return jnp.linalg.norm(self.outputs(theta, data) - data.y) / jnp.linalg.norm(data.y)
+
+    def min_margin(self, theta: Theta, data: LaneData) -> Scalar:
+        return jnp.full((), jnp.nan)
+
+    def progress(self, theta: Theta, log_norm: Scalar, data: LaneData, control: Control) -> Scalar:
+        """log residual / log of the residual to stop at."""
+        return jnp.log(self.residual(theta, data)) / jnp.log(control.residual)
+
+
+class ClassificationFlow(Flow):
+    """The flow of Loss = sum_i exp(-y_i f(x_i)) in a clock in which nothing under- or overflows.
+
+    With r = e^{log_norm} = ||Theta||, theta = Theta / r restarted at unit norm every step, kappa = r^L,
+    q_i = y_i f(x_i; theta) and p = softmax(-kappa q), the orbit of gradient flow is that of
+
+        d theta / ds = sum_i p_i grad q_i,    the gradient flow of (1/kappa) log Loss in theta,
+
+    and physical time follows from M = -log Loss by dt/dM = e^M / (r^{2L-2} ||sum_i p_i grad q_i(theta/||theta||)||^2).
+    The Hessian's stiff part is kappa J^T (diag p - p p^T) J with J = d q / d theta.
+    """
+
+    overshoot = 1e-4
+
+    EXPONENT_TOLERANCE = 1e-2
+    """Error allowed in kappa q, weighted by p; smaller buys nothing: the stiff term pulls the orbit back."""
+
+    def margins(self, theta: Theta, data: LaneData) -> Float[Array, " n"]:
+        """q_i = y_i f(x_i; theta)."""
+        return data.y * self.outputs(theta, data)
+
+    def weights(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Float[Array, " n"]:
+        """p = softmax(-kappa q): each sample's share of the loss."""
+        return jax.nn.softmax(-jnp.exp(self.architecture.depth * log_norm) * self.margins(theta, data))
+
+    def velocity(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Theta:
+        beta, pullback = jax.vjp(lambda z: self.coefficients(z, data), theta)
+        p = jax.nn.softmax(-jnp.exp(self.architecture.depth * log_norm) * data.y * (data.x @ beta))
+        return pullback((p * data.y) @ data.x)[0]
+
+    def factor(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Float[Array, "n P"]:
+        p = self.weights(theta, log_norm, data)
+        j = data.y[:, None] * self.jacobian(theta, data)
+        half = jnp.exp(0.5 * self.architecture.depth * log_norm)
+        return half * jnp.sqrt(p)[:, None] * (j - p @ j)
+
+    def start(self, theta: Theta) -> tuple[Theta, Scalar]:
+        norm = jnp.linalg.norm(theta)
+        return theta / norm, jnp.log(norm)
+
+    def exponent_error(self, delta: Theta, theta: Theta, log_norm: Scalar, data: LaneData) -> Scalar:
+        p = self.weights(theta, log_norm, data)
+        change = jnp.exp(self.architecture.depth * log_norm) * (
+            self.margins(theta, data) - self.margins(theta - delta, data)
+        )
+        return jnp.sqrt(jnp.sum(p * change**2)) / self.EXPONENT_TOLERANCE
+
+    def renormalise(
+        self, theta: Theta, log_norm: Scalar, velocity: Theta, h: Scalar
+    ) -> tuple[Theta, Scalar, Theta, Scalar]:
+        norm = jnp.linalg.norm(theta)
+        depth = self.architecture.depth
+        return theta / norm, log_norm + jnp.log(norm), velocity / norm ** (depth - 1), h * norm ** (depth - 2)
+
+    def elapsed(
+        self, before: tuple[Theta, Scalar, Theta], after: tuple[Theta, Scalar, Theta], h: Scalar, data: LaneData
+    ) -> Scalar:
+        """log int e^{M + phi(M)} dM with phi = log(r^{2-2L} / ||velocity||^2) linear in M between the two states."""
+        (m0, phi0), (m1, phi1) = (self._clock(*state, data) for state in (before, after))
+        slope = (m1 - m0) + (phi1 - phi0)
+        # log of (e^slope - 1) / slope, written to survive slopes of either sign and any size
+        mean = jnp.where(
+            jnp.abs(slope) < 1e-8,
+            0.5 * slope,
+            jnp.maximum(slope, 0) + jnp.log(-jnp.expm1(-jnp.abs(slope)) / jnp.where(slope == 0, 1, jnp.abs(slope))),
+        )
+        return m0 + phi0 + jnp.log(m1 - m0) + mean
+
+    def _clock(self, theta: Theta, log_norm: Scalar, velocity: Theta, data: LaneData) -> tuple[Scalar, Scalar]:
+        speed = jnp.log(jnp.linalg.norm(velocity))
+        return -self.log_loss(theta, log_norm, data), -2 * (self.architecture.depth - 1) * log_norm - 2 * speed
+
+    def log_loss(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Scalar:
+        return jax.nn.logsumexp(-jnp.exp(self.architecture.depth * log_norm) * self.margins(theta, data))
+
+    def residual(self, theta: Theta, data: LaneData) -> Scalar:
+        return jnp.full((), jnp.nan)
+
+    def min_margin(self, theta: Theta, data: LaneData) -> Scalar:
+        return jnp.min(self.margins(theta, data)) / jnp.linalg.norm(theta) ** self.architecture.depth
+
+    def progress(self, theta: Theta, log_norm: Scalar, data: LaneData, control: Control) -> Scalar:
+        """asinh(-log Loss), or asinh of the smallest margin, against its value at the stop: the larger of the two."""
+        begin = jnp.arcsinh(-jnp.log(float(data.y.shape[0])))
+        smallest = jnp.exp(self.architecture.depth * log_norm) * jnp.min(self.margins(theta, data))
+        shares = [
+            (jnp.arcsinh(now) - begin) / (jnp.arcsinh(goal) - begin)
+            for now, goal in (
+                (-self.log_loss(theta, log_norm, data), -control.log_loss),
+                (smallest, jnp.exp(control.log_margin)),
+            )
+        ]
+        return jnp.maximum(*shares)
+
+
+FLOWS: dict[str, type[Flow]] = {"regression": RegressionFlow, "classification": ClassificationFlow}

@@ -1,0 +1,138 @@
+"""One run under way: its state, one attempted step, and the orbit recorded so far."""
+
+from typing import NamedTuple
+
+import diffrax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from kernels.extrapolation import ExtrapolatedEuler
+from kernels.flow import Control, Flow, LaneData, Scalar, Theta
+from kernels.observables import Point, observe
+from kernels.solvers import Solver
+from kernels.x64 import jax
+
+RUNNING, CONVERGED, OUT_OF_STEPS, NOT_FINITE, STEP_VANISHED, AT_REST = range(6)
+
+CAPACITY = 128
+"""Points an orbit may have before every second one is dropped: it ends with 64 to 128, spread evenly over the steps."""
+
+PROGRESS_PER_STEP = 1 / 66
+"""A recorded run may cover at most this share of its way in a step, so that it takes more than 64 of them."""
+
+LARGEST_GROWTH, SMALLEST_GROWTH, SAFETY = 6.0, 0.1, 0.85
+
+
+class Lane(NamedTuple):
+    """State of one run; in an ensemble every field has a leading axis of lanes."""
+
+    point: Point
+    h: Scalar
+    floor: Scalar
+    rejected: Int[Array, ""]
+    status: Int[Array, ""]
+    progress: Scalar
+    orbit: Float[Array, "capacity o"]
+    recorded: Int[Array, ""]
+    stride: Int[Array, ""]
+
+
+def start(flow: Flow, theta: Theta, data: LaneData, control: Control, capacity: int) -> Lane:
+    """A run at t = 0; its first step moves the parameters by about 1 % of their norm, or meets the error control."""
+    theta, log_norm = flow.start(theta)
+    velocity = flow.velocity(theta, log_norm, data)
+    point = Point(theta, log_norm, velocity, jnp.full((), -jnp.inf), jnp.zeros((), int))
+    speed = jnp.linalg.norm(velocity)
+    progress = flow.progress(theta, log_norm, data, control)
+    status = jnp.select([progress >= 1, speed == 0], [CONVERGED, AT_REST], RUNNING)
+    first = observe(flow, point, data)
+    orbit = jnp.zeros((capacity, first.size)).at[:1].set(first)
+    return Lane(
+        point=point,
+        h=0.01 * jnp.linalg.norm(theta) / jnp.where(speed == 0, 1, speed),
+        floor=jnp.sqrt(jnp.mean(theta**2)),
+        rejected=jnp.zeros((), int),
+        status=status,
+        progress=progress,
+        orbit=orbit,
+        recorded=jnp.full((), min(capacity, 1)),
+        stride=jnp.ones((), int),
+    )
+
+
+def attempt(flow: Flow, solver: Solver, lane: Lane, data: LaneData, control: Control) -> Lane:
+    """Try one step; take it if its error is within tolerance; choose the next step size either way."""
+    theta, log_norm, velocity, log_time, steps = lane.point
+    order = solver.order(None) or 1
+    new, delta, slope = _step(flow, solver, lane, data)
+    scale = control.rtol * (jnp.maximum(jnp.abs(theta), jnp.abs(new)) + lane.floor)
+    error = jnp.sqrt(jnp.mean((delta / scale) ** 2))
+    error = jnp.maximum(error, flow.exponent_error(delta, new, log_norm, data))
+    error = jnp.where(jnp.isfinite(error), error, jnp.inf)
+    progress = flow.progress(new, log_norm, data, control)
+    gain = progress - lane.progress if lane.orbit.shape[0] else jnp.zeros(())
+    too_far = progress > 1 + flow.overshoot
+    accept = (error <= 1) & (gain <= PROGRESS_PER_STEP) & ~too_far
+    growth = SAFETY * jnp.minimum((error + 1e-30) ** (-1 / order), PROGRESS_PER_STEP / jnp.maximum(gain, 1e-30))
+    landing = jnp.where(too_far, (1 + flow.overshoot / 2 - lane.progress) / (progress - lane.progress), jnp.inf)
+    h = lane.h * jnp.clip(jnp.minimum(growth, landing), SMALLEST_GROWTH, LARGEST_GROWTH)
+
+    passed = flow.elapsed((theta, log_norm, velocity), (new, log_norm, slope), lane.h, data)
+    new, new_norm, slope, new_h = flow.renormalise(new, log_norm, slope, h)
+    moved = Point(new, new_norm, slope, jnp.logaddexp(log_time, passed), steps + 1)
+    point = jax.tree.map(lambda a, b: jnp.where(accept, a, b), moved, lane.point)
+    lane = lane._replace(
+        point=point,
+        h=jnp.where(accept, new_h, h),
+        rejected=lane.rejected + ~accept,
+        progress=jnp.where(accept, progress, lane.progress),
+    )
+    lane = lane._replace(status=_status(lane, control, error > 1))
+    return _record(flow, lane, data, accept) if lane.orbit.shape[0] else lane
+
+
+def thin(lane: Lane, full: Bool[Array, ""]) -> Lane:
+    """Drop every second recorded point of a full orbit."""
+    capacity = lane.orbit.shape[0]
+    kept = jnp.zeros_like(lane.orbit).at[: capacity // 2].set(lane.orbit[::2])
+    return lane._replace(
+        orbit=jnp.where(full, kept, lane.orbit),
+        recorded=jnp.where(full, capacity // 2, lane.recorded),
+        stride=jnp.where(full, 2 * lane.stride, lane.stride),
+    )
+
+
+def _step(flow: Flow, solver: Solver, lane: Lane, data: LaneData) -> tuple[Theta, Theta, Theta]:
+    """(theta, error estimate, velocity) at the end of a step of length h."""
+    theta, args = lane.point.theta, (lane.point.log_norm, data)
+    term = diffrax.ODETerm(lambda t, y, args: flow.velocity(y, *args))
+    if isinstance(solver, ExtrapolatedEuler):
+        new, delta, _, slope, _ = solver.step(term, 0.0, lane.h, theta, args, lane.point.velocity, False)
+        return new, delta, slope
+    state = solver.init(term, 0.0, lane.h, theta, args)
+    new, estimate, _, _, result = solver.step(term, 0.0, lane.h, theta, args, state, True)
+    failed = result != diffrax.RESULTS.successful
+    return new, jnp.where(failed, jnp.inf, jnp.asarray(estimate)), flow.velocity(new, *args)
+
+
+def _status(lane: Lane, control: Control, failed: Bool[Array, ""]) -> Int[Array, ""]:
+    point = lane.point
+    step = lane.h * jnp.linalg.norm(point.velocity)
+    return jnp.select(
+        [
+            lane.progress >= 1,
+            ~jnp.isfinite(step),
+            failed & (step <= 1e-15 * jnp.linalg.norm(point.theta)),
+            point.steps + lane.rejected >= control.max_steps,
+        ],
+        [CONVERGED, NOT_FINITE, STEP_VANISHED, OUT_OF_STEPS],
+        RUNNING,
+    )
+
+
+def _record(flow: Flow, lane: Lane, data: LaneData, accept: Bool[Array, ""]) -> Lane:
+    """Write the point if it is due: every `stride` steps, and the last one."""
+    due = accept & ((lane.point.steps % lane.stride == 0) | (lane.status != RUNNING))
+    slot = jnp.minimum(lane.recorded, lane.orbit.shape[0] - 1)
+    row = jnp.where(due, observe(flow, lane.point, data), lane.orbit[slot])
+    return lane._replace(orbit=lane.orbit.at[slot].set(row), recorded=lane.recorded + due)

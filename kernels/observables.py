@@ -1,0 +1,51 @@
+"""What is recorded of a run at each point of its orbit."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from kernels.flow import Flow, LaneData, Scalar, Theta
+
+
+class Point(NamedTuple):
+    """One point of an orbit: the parameters are e^{log_norm} theta, velocity is -grad Phi there."""
+
+    theta: Theta
+    log_norm: Scalar
+    velocity: Theta
+    log_time: Scalar
+    steps: Scalar
+
+
+Observable = Callable[[Flow, Point, LaneData], Scalar]
+
+
+def alignment(flow: Flow, point: Point, data: LaneData) -> Scalar:
+    """max over layers of 1 - |cos(v_l, grad_{v_l} Loss)|; 1 where a layer or its gradient is zero."""
+    pairs = zip(flow.layers(point.theta), flow.layers(point.velocity), strict=True)
+    return jnp.max(jnp.stack([1 - jnp.abs(_cosine(jnp.ravel(v), jnp.ravel(g))) for v, g in pairs]))
+
+
+def _cosine(a: Float[Array, " k"], b: Float[Array, " k"]) -> Scalar:
+    a, b = (v / jnp.where(jnp.any(v != 0), jnp.linalg.norm(v), 1) for v in (a, b))
+    return a @ b
+
+
+OBSERVABLES: dict[str, Observable] = {
+    "step": lambda flow, point, data: point.steps.astype(float),
+    "log_time": lambda flow, point, data: point.log_time,
+    "log_loss": lambda flow, point, data: flow.log_loss(point.theta, point.log_norm, data),
+    "residual": lambda flow, point, data: flow.residual(point.theta, data),
+    "min_margin": lambda flow, point, data: flow.min_margin(point.theta, data),
+    "norm": lambda flow, point, data: jnp.exp(point.log_norm + jnp.log(jnp.linalg.norm(point.theta))),
+    "alignment": alignment,
+}
+"""name -> (flow, point, data) -> number; the linear coefficients are recorded after them."""
+
+
+def observe(flow: Flow, point: Point, data: LaneData) -> Float[Array, " o"]:
+    """Every observable, then beta(theta), in one vector."""
+    numbers = jnp.stack([observable(flow, point, data) for observable in OBSERVABLES.values()])
+    return jnp.concatenate([numbers, flow.coefficients(point.theta, data)])
