@@ -133,7 +133,7 @@ def _merge(program: Program, changed: Bool[Array, " B"], new: Start, batch: Star
 def _advance(program: Program, lanes: Lane, batch: Start, refill: Bool[Array, ""]) -> Lane:
     """Step every running lane until an eighth of the lanes have ended (all of them, if no run is waiting)."""
     flow = program.flow
-    solver = SOLVERS[program.solver](lambda t, theta, args: flow.factor(theta, *args))
+    solver = SOLVERS[program.solver]
     alive = jnp.sum(lanes.status == RUNNING)
     enough = jnp.where(refill, alive - 1 - lanes.status.shape[0] // 8, 0)
 

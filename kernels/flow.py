@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from kernels.architectures import Architecture
@@ -35,11 +36,22 @@ class Control(NamedTuple):
     max_steps: Scalar
 
 
+class State(NamedTuple):
+    """One state of an orbit: the parameters are e^{log_norm} theta, the velocity is -grad Phi in the same frame."""
+
+    theta: Theta
+    log_norm: Scalar
+    velocity: Theta
+
+
 class Flow(ABC):
     """Gradient flow of one architecture on one task; a subclass per task, all in FLOWS.
 
     The state is (theta, log_norm): the parameters are e^{log_norm} theta. Regression keeps log_norm = 0.
     """
+
+    timed: ClassVar[bool]
+    """Whether physical time differs from the clock of the flow."""
 
     overshoot: ClassVar[float]
     """How far past the stop rule, in units of progress, a run may end."""
@@ -99,10 +111,15 @@ class Flow(ABC):
         """The same state, velocity and step size in the coordinates of the next step."""
 
     @abstractmethod
-    def elapsed(
-        self, before: tuple[Theta, Scalar, Theta], after: tuple[Theta, Scalar, Theta], h: Scalar, data: LaneData
-    ) -> Scalar:
-        """log of the physical time that passed from one (theta, log_norm, velocity) to the next, at step size h."""
+    def log_rate(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Scalar:
+        """log dt/ds, of physical time against the clock of the flow."""
+
+    @abstractmethod
+    def log_elapsed(self, before: State, after: State, data: LaneData) -> tuple[Scalar, Scalar]:
+        """(log of the physical time between two states of one orbit and one frame, growth of -log Loss).
+
+        Exact as the growth becomes large; for small growth integrate `log_rate` along the step instead.
+        """
 
     @abstractmethod
     def log_loss(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Scalar:
@@ -124,6 +141,7 @@ class Flow(ABC):
 class RegressionFlow(Flow):
     """Phi = 1/2 ||X beta(theta) - y||^2 in its own time, B = d(X beta)/d theta (Gauss-Newton)."""
 
+    timed = False
     overshoot = float("inf")
 
     def velocity(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Theta:
@@ -144,10 +162,11 @@ class RegressionFlow(Flow):
     ) -> tuple[Theta, Scalar, Theta, Scalar]:
         return theta, log_norm, velocity, h
 
-    def elapsed(
-        self, before: tuple[Theta, Scalar, Theta], after: tuple[Theta, Scalar, Theta], h: Scalar, data: LaneData
-    ) -> Scalar:
-        return jnp.log(h)
+    def log_rate(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Scalar:
+        return jnp.zeros(())
+
+    def log_elapsed(self, before: State, after: State, data: LaneData) -> tuple[Scalar, Scalar]:
+        return jnp.full((), jnp.nan), jnp.zeros(())
 
     def log_loss(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Scalar:
         return jnp.log(0.5 * jnp.sum((self.outputs(theta, data) - data.y) ** 2))
@@ -175,6 +194,7 @@ class ClassificationFlow(Flow):
     The Hessian's stiff part is kappa J^T (diag p - p p^T) J with J = d q / d theta.
     """
 
+    timed = True
     overshoot = 1e-4
 
     EXPONENT_TOLERANCE = 1e-2
@@ -217,23 +237,35 @@ class ClassificationFlow(Flow):
         depth = self.architecture.depth
         return theta / norm, log_norm + jnp.log(norm), velocity / norm ** (depth - 1), h * norm ** (depth - 2)
 
-    def elapsed(
-        self, before: tuple[Theta, Scalar, Theta], after: tuple[Theta, Scalar, Theta], h: Scalar, data: LaneData
-    ) -> Scalar:
-        """log int e^{M + phi(M)} dM with phi = log(r^{2-2L} / ||velocity||^2) linear in M between the two states."""
-        (m0, phi0), (m1, phi1) = (self._clock(*state, data) for state in (before, after))
-        slope = (m1 - m0) + (phi1 - phi0)
-        # log of (e^slope - 1) / slope, written to survive slopes of either sign and any size
-        mean = jnp.where(
-            jnp.abs(slope) < 1e-8,
-            0.5 * slope,
-            jnp.maximum(slope, 0) + jnp.log(-jnp.expm1(-jnp.abs(slope)) / jnp.where(slope == 0, 1, jnp.abs(slope))),
-        )
-        return m0 + phi0 + jnp.log(m1 - m0) + mean
+    def log_rate(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Scalar:
+        return -self.log_loss(theta, log_norm, data) + (2 - self.architecture.depth) * log_norm
 
-    def _clock(self, theta: Theta, log_norm: Scalar, velocity: Theta, data: LaneData) -> tuple[Scalar, Scalar]:
-        speed = jnp.log(jnp.linalg.norm(velocity))
-        return -self.log_loss(theta, log_norm, data), -2 * (self.architecture.depth - 1) * log_norm - 2 * speed
+    def log_elapsed(self, before: State, after: State, data: LaneData) -> tuple[Scalar, Scalar]:
+        """log int e^{M + phi(M)} dM, phi = log(r^{2-2L} / ||velocity||^2) a cubic through both ends with their slopes.
+
+        The weight e^M goes into the nodes: with e^{M - M1} as variable the integrand is smooth for steps of any size.
+        """
+        (m0, phi0, slope0), (m1, phi1, slope1) = (self._clock(state, data) for state in (before, after))
+        growth = m1 - m0
+        nodes, weights = np.polynomial.legendre.leggauss(24)
+        shares = -jnp.expm1(-growth) * (nodes + 1) / 2
+        back = jnp.minimum(-jnp.log1p(-shares) / growth, 1)
+        hermite = (
+            phi1 * (1 - 3 * back**2 + 2 * back**3)
+            + phi0 * (3 * back**2 - 2 * back**3)
+            + growth * (-slope1 * back * (1 - back) ** 2 + slope0 * back**2 * (1 - back))
+        )
+        integral = jax.nn.logsumexp(hermite, b=weights / 2)
+        return m1 + jnp.log(-jnp.expm1(-growth)) + integral, growth
+
+    def _clock(self, state: State, data: LaneData) -> tuple[Scalar, Scalar, Scalar]:
+        """M, phi and d phi / dM, from dM/ds = kappa ||velocity||^2."""
+        theta, log_norm, velocity = state
+        square = jnp.sum(velocity**2)
+        _, bend = jax.jvp(lambda z: self.velocity(z, log_norm, data), (theta,), (velocity,))
+        slope = -2 * (velocity @ bend) / (jnp.exp(self.architecture.depth * log_norm) * square**2)
+        phi = -2 * (self.architecture.depth - 1) * log_norm - jnp.log(square)
+        return -self.log_loss(theta, log_norm, data), phi, slope
 
     def log_loss(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Scalar:
         return jax.nn.logsumexp(-jnp.exp(self.architecture.depth * log_norm) * self.margins(theta, data))

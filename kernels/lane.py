@@ -2,14 +2,13 @@
 
 from typing import NamedTuple
 
-import diffrax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from kernels.extrapolation import ExtrapolatedEuler
 from kernels.flow import Control, Flow, LaneData, Scalar, Theta
 from kernels.observables import Point, observe
 from kernels.solvers import Solver
+from kernels.step import Step, take_step
 from kernels.x64 import jax
 
 RUNNING, CONVERGED, OUT_OF_STEPS, NOT_FINITE, STEP_VANISHED, AT_REST = range(6)
@@ -19,6 +18,9 @@ CAPACITY = 128
 
 PROGRESS_PER_STEP = 1 / 66
 """A recorded run may cover at most this share of its way in a step, so that it takes more than 64 of them."""
+
+TIME_TOLERANCE = 100.0
+"""Error allowed in physical time, as a multiple of rtol: it reaches no other number of a run."""
 
 LARGEST_GROWTH, SMALLEST_GROWTH, SAFETY = 6.0, 0.1, 0.85
 
@@ -62,24 +64,19 @@ def start(flow: Flow, theta: Theta, data: LaneData, control: Control, capacity: 
 
 def attempt(flow: Flow, solver: Solver, lane: Lane, data: LaneData, control: Control) -> Lane:
     """Try one step; take it if its error is within tolerance; choose the next step size either way."""
-    theta, log_norm, velocity, log_time, steps = lane.point
-    order = solver.order(None) or 1
-    new, delta, slope = _step(flow, solver, lane, data)
-    scale = control.rtol * (jnp.maximum(jnp.abs(theta), jnp.abs(new)) + lane.floor)
-    error = jnp.sqrt(jnp.mean((delta / scale) ** 2))
-    error = jnp.maximum(error, flow.exponent_error(delta, new, log_norm, data))
-    error = jnp.where(jnp.isfinite(error), error, jnp.inf)
-    progress = flow.progress(new, log_norm, data, control)
+    _, log_norm, _, log_time, steps = lane.point
+    step = take_step(flow, solver, lane.point, lane.h, data)
+    error = _error(flow, lane, step, data, control)
+    progress = flow.progress(step.theta, log_norm, data, control)
     gain = progress - lane.progress if lane.orbit.shape[0] else jnp.zeros(())
     too_far = progress > 1 + flow.overshoot
     accept = (error <= 1) & (gain <= PROGRESS_PER_STEP) & ~too_far
-    growth = SAFETY * jnp.minimum((error + 1e-30) ** (-1 / order), PROGRESS_PER_STEP / jnp.maximum(gain, 1e-30))
+    growth = SAFETY * jnp.minimum((error + 1e-30) ** (-1 / solver.order), PROGRESS_PER_STEP / jnp.maximum(gain, 1e-30))
     landing = jnp.where(too_far, (1 + flow.overshoot / 2 - lane.progress) / (progress - lane.progress), jnp.inf)
     h = lane.h * jnp.clip(jnp.minimum(growth, landing), SMALLEST_GROWTH, LARGEST_GROWTH)
 
-    passed = flow.elapsed((theta, log_norm, velocity), (new, log_norm, slope), lane.h, data)
-    new, new_norm, slope, new_h = flow.renormalise(new, log_norm, slope, h)
-    moved = Point(new, new_norm, slope, jnp.logaddexp(log_time, passed), steps + 1)
+    new, new_norm, slope, new_h = flow.renormalise(step.theta, log_norm, step.velocity, h)
+    moved = Point(new, new_norm, slope, jnp.logaddexp(log_time, step.log_elapsed), steps + 1)
     point = jax.tree.map(lambda a, b: jnp.where(accept, a, b), moved, lane.point)
     lane = lane._replace(
         point=point,
@@ -102,17 +99,13 @@ def thin(lane: Lane, full: Bool[Array, ""]) -> Lane:
     )
 
 
-def _step(flow: Flow, solver: Solver, lane: Lane, data: LaneData) -> tuple[Theta, Theta, Theta]:
-    """(theta, error estimate, velocity) at the end of a step of length h."""
-    theta, args = lane.point.theta, (lane.point.log_norm, data)
-    term = diffrax.ODETerm(lambda t, y, args: flow.velocity(y, *args))
-    if isinstance(solver, ExtrapolatedEuler):
-        new, delta, _, slope, _ = solver.step(term, 0.0, lane.h, theta, args, lane.point.velocity, False)
-        return new, delta, slope
-    state = solver.init(term, 0.0, lane.h, theta, args)
-    new, estimate, _, _, result = solver.step(term, 0.0, lane.h, theta, args, state, True)
-    failed = result != diffrax.RESULTS.successful
-    return new, jnp.where(failed, jnp.inf, jnp.asarray(estimate)), flow.velocity(new, *args)
+def _error(flow: Flow, lane: Lane, step: Step, data: LaneData, control: Control) -> Scalar:
+    """Largest of the errors of parameters, exponents and time, each as a multiple of what is tolerated."""
+    sizes = jnp.maximum(jnp.abs(lane.point.theta), jnp.abs(step.theta)) + lane.floor
+    parameters = jnp.sqrt(jnp.mean((step.error / (control.rtol * sizes)) ** 2))
+    exponents = flow.exponent_error(step.error, step.theta, lane.point.log_norm, data)
+    error = jnp.maximum(jnp.maximum(parameters, exponents), step.time_error / (TIME_TOLERANCE * control.rtol))
+    return jnp.where(jnp.isfinite(error), error, jnp.inf)
 
 
 def _status(lane: Lane, control: Control, failed: Bool[Array, ""]) -> Int[Array, ""]:
