@@ -1,0 +1,178 @@
+"""Every chart by name, and `save`, which writes one as html, svg, png or pdf.
+
+A new chart is a Frame (or several) under analysis/frames, a function from frames to a drawing, and an entry here.
+"""
+
+from pathlib import Path
+
+import altair as alt
+
+from analysis.charts import cone, curves, plane, scale, summary
+from analysis.charts.chart import Chart
+from analysis.errors import UnknownChart, UnknownFormat
+from analysis.files import writing
+from analysis.frames import along, counts
+from analysis.frames import plane as paths
+from analysis.frames import scale as limits
+from analysis.frames.frame import EVERY_RUN
+from db.store import Store
+
+__all__ = ["CHARTS", "FORMATS", "Chart", "find", "save"]
+
+FORMATS = ("html", "svg", "png", "pdf")
+
+CHARTS: dict[str, Chart] = {
+    "regression_paths": Chart(
+        title="Where gradient flow goes: linear coefficients in the plane",
+        shows="Paths of the linear coefficients β for data of dimension two. Every path must end on the dashed line of "
+        "solutions; where an exact prediction applies (diamonds: minimum Q norm; circles: minimum l2 norm from an "
+        "orthogonal initialisation) it must end in that mark. As α falls, diagonal networks must move to the l1 "
+        "solution of their own coordinates, fully connected ones to the l2 solution.",
+        frames={
+            "orbits": paths.REGRESSION_ORBITS,
+            "limits": paths.REGRESSION_LIMITS,
+            "samples": paths.REGRESSION_SAMPLES,
+        },
+        draw=plane.draw,
+        needs="regression runs on data of dimension 2 with a recorded path",
+        run="sweep launch examples/figure-regression.yaml",
+    ),
+    "classification_paths": Chart(
+        title="Where gradient flow goes: directions of the coefficients",
+        shows="Paths of β under the exponential loss, for data of dimension two: the angle is that of β, the radius "
+        "grows like its logarithm. Every path must enter the shaded cone of separating directions and turn towards "
+        "its predicted ray: the l2 max-margin direction for fully connected networks, the stationary point of the "
+        "network's own norm for decomposable ones.",
+        frames={
+            "orbits": paths.CLASSIFICATION_ORBITS,
+            "limits": paths.CLASSIFICATION_LIMITS,
+            "samples": paths.CLASSIFICATION_SAMPLES,
+        },
+        draw=cone.draw,
+        needs="classification runs on data of dimension 2 with a recorded path",
+        run="sweep launch examples/figure-classification.yaml",
+    ),
+    "regression_distance": Chart(
+        title="Distance to the prediction along the run: regression",
+        shows="Relative distance of β to the predicted coefficients while the residual falls. Where the prediction is "
+        "exact the curve must fall with the residual, down to the integrator's tolerance; where it is a limit in α, "
+        "it must level off at a height that α sets.",
+        frames={"curves": along.REGRESSION_DISTANCE},
+        draw=curves.regression_distance,
+        needs="regression runs with a recorded path and predicted coefficients",
+        run="sweep launch examples/quickstart.yaml",
+    ),
+    "classification_distance": Chart(
+        title="Distance to the prediction along the run: classification",
+        shows="Distance of the direction β/||β|| to the predicted one against -log Loss. It must fall all the way; "
+        "fully connected networks from small Gaussian weights have been observed to follow (-log Loss)^(-1/L), the "
+        "dashed guide (observed, not proven). For L >= 3 a decomposable network may rightly tend to another stationary "
+        "point than the one drawn as the prediction.",
+        frames={"curves": along.CLASSIFICATION_DISTANCE, "slopes": along.CLASSIFICATION_SLOPES},
+        draw=curves.classification_distance,
+        needs="classification runs with a recorded path and a predicted direction",
+        run="sweep launch examples/figure-classification.yaml",
+    ),
+    "initialisation_scale": Chart(
+        title="Between the l1 and the l2 solution: the initialisation scale",
+        shows="Distance of the limit to the l1 solution (theory: to zero as α falls) and to the l2 solution (to zero "
+        "as α grows). Dots are runs, solid lines are where the exact prediction lies at that α: dots must sit on "
+        "lines. Labels give the fitted power of α where the distance is between 1e-8 and 0.1.",
+        frames={"points": limits.LIMIT_POINTS, "lines": limits.LIMIT_LINES, "slopes": limits.LIMIT_SLOPES},
+        draw=scale.draw,
+        needs="converged regression runs with a prediction in the limit of small or large alpha",
+        run="sweep launch examples/gaussian.yaml",
+    ),
+    "exactness": Chart(
+        title="Agreement with exact predictions",
+        shows="How far runs ended from predictions that hold exactly at their α. No run may lie beyond the dashed "
+        "line, 100 times the integrator's relative tolerance.",
+        frames={"bins": counts.EXACTNESS},
+        draw=summary.exactness,
+        needs="converged runs to which an exact prediction applies",
+        run="sweep launch examples/quickstart.yaml",
+    ),
+    "predictions": Chart(
+        title="Every prediction and how far the runs ended from it",
+        shows="One line for each prediction, network and depth. Exact predictions must be met to the integrator's "
+        "tolerance at every α; limits only as far as α or t has gone. The certificate is a residual of the prediction "
+        "itself, which must be near rounding: it says that the optimum was found, whatever solver found it.",
+        frames={"summary": counts.PREDICTIONS_BY_NETWORK},
+        draw=summary.predictions,
+        needs="finished runs with a prediction",
+        run="sweep launch examples/quickstart.yaml",
+    ),
+    "alignment": Chart(
+        title="Alignment of the layers with the gradient",
+        shows="The largest over the layers of 1 - |cos(v, gradient)|. For classification theory says that it tends to "
+        "zero, in every network; for regression only from small α is it small, and it need not vanish.",
+        frames={"classification": along.CLASSIFICATION_ALIGNMENT, "regression": along.REGRESSION_ALIGNMENT},
+        draw=curves.alignment,
+        needs="runs with a recorded path",
+        run="sweep launch examples/quickstart.yaml",
+        main=("classification", "regression"),
+    ),
+    "margins": Chart(
+        title="Normalised margins along the run",
+        shows="The smallest margin of the normalised parameters, min y f(x) / ||Θ||^L, relative to its value at the "
+        "end of the run. Theory says that (a smoothed version of) it never falls once the data are separated.",
+        frames={"curves": along.MARGINS},
+        draw=curves.margins,
+        needs="classification runs with a recorded path",
+        run="sweep launch examples/figure-classification.yaml",
+    ),
+    "loss_rate": Chart(
+        title="How fast the loss falls, against the predicted rate",
+        shows="The relative gap between Loss t (log t)^(2-2/L) and its limit 1 / (L^2 γ^(2/L)), with γ the run's last "
+        "normalised margin in place of its limit. It must fall.",
+        frames={"curves": along.LOSS_RATE},
+        draw=curves.loss_rate,
+        needs="classification runs with a recorded path",
+        run="sweep launch examples/figure-classification.yaml",
+    ),
+    "plateaus": Chart(
+        title="Plateaus: how long the flow takes",
+        shows="The time of gradient flow at which each residual is reached, for the smallest initialisation scales. "
+        "The origin is a saddle: the flow must wait longer the smaller α and the deeper the network, like log(1/α) for "
+        "L = 2 and α^(2-L) for L >= 3.",
+        frames={"curves": along.PLATEAUS},
+        draw=curves.plateaus,
+        needs="regression runs with a recorded path",
+        run="sweep launch examples/quickstart.yaml",
+    ),
+    "overview": Chart(
+        title="The sweep: how runs ended and what they cost",
+        shows="How the runs ended, and the accepted steps, seconds and drift of conserved quantities that they took. "
+        "The exact flow conserves its invariants: their drift is an independent check of the integrator.",
+        frames={"statuses": counts.STATUSES, "costs": counts.COSTS},
+        draw=summary.overview,
+        needs="runs",
+        run="sweep launch examples/quickstart.yaml",
+    ),
+}
+
+
+def find(name: str) -> Chart:
+    """The chart of that name. Raises UnknownChart with the nearest one."""
+    if name not in CHARTS:
+        raise UnknownChart(name, CHARTS)
+    return CHARTS[name]
+
+
+def save(name: str, store_path: str | Path, output: str | Path, where: str = EVERY_RUN) -> Path:
+    """Write one chart of a store as html (offline), svg, png or pdf, by the suffix of `output`; whole or not at all.
+
+    `where` is a condition in SQL on the columns of `runs`. Raises AnalysisError (unknown chart or format, no data,
+    bad condition, output that cannot be written) and StoreError.
+    """
+    chart, target = find(name), Path(output)
+    kind = target.suffix.removeprefix(".").lower()
+    if kind not in FORMATS:
+        raise UnknownFormat(str(output), target.suffix, FORMATS)
+    drawing = chart.drawing(name, Store(store_path), where)
+    with alt.data_transformers.enable("default", max_rows=None), writing(target) as temporary:
+        if kind == "html":
+            drawing.save(str(temporary), format="html", inline=True)
+        else:
+            drawing.save(str(temporary), scale_factor=2 if kind == "png" else 1)
+    return target

@@ -1,0 +1,170 @@
+"""Charts that count: every prediction with its distances, agreement with exact predictions, and what the sweep cost."""
+
+import math
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from analysis.charts.theme import (
+    GUIDE,
+    INK,
+    KIND_COLOURS,
+    STATUS_COLOURS,
+    LogAxis,
+    Panel,
+    architecture_colour,
+    arrow,
+    depth_colour,
+    layered,
+    number,
+    panels,
+    total,
+)
+from analysis.frames.counts import TOLERANCE
+
+MOST_ROWS = 60
+WIDTH = 430
+
+
+def predictions(summary: pl.DataFrame) -> alt.VConcatChart:
+    """Median, 90 % quantile and worst distance of every prediction, one line a network and depth."""
+    frame = summary.filter(pl.col("median").is_not_null())
+    axis = LogAxis.over(frame["median"], frame["worst"])
+    blocks = [
+        [_intervals(here, axis, *(str(part) for part in key))]
+        for key, here in frame.partition_by("task", "kind", as_dict=True, maintain_order=True).items()
+    ]
+    shown = "Dot: median; bar: to the 90 % quantile; tick: worst run. Distances under 1e-16 are drawn at 1e-16."
+    return panels(blocks, "Every prediction and how far the runs ended from it", shown, wrap=120)
+
+
+def _intervals(frame: pl.DataFrame, axis: LogAxis, task: str, kind: str) -> Panel:
+    kept = frame.head(MOST_ROWS).select(
+        "runs", "median", "high", "worst", "worst_certificate",
+        row=pl.format("{} · {} · L = {}", "prediction", "architecture", "depth"),
+        label=pl.struct("runs", "worst_certificate").map_elements(_counted, return_dtype=pl.String),
+    )  # fmt: skip
+    left = f" (first {MOST_ROWS} of {frame.height} lines)" if frame.height > MOST_ROWS else ""
+    colour = KIND_COLOURS.get(kind, INK)
+    y = alt.Y(
+        "row:N",
+        sort=kept["row"].to_list(),
+        axis=alt.Axis(title=None, labelLimit=0, minExtent=260, ticks=False, grid=True),
+    )
+    base = alt.Chart(kept).encode(y)
+    x = axis.x("median", "distance")
+    return layered(
+        base.mark_rule(strokeWidth=3, opacity=0.45, color=colour).encode(x, alt.X2("high:Q")),
+        base.mark_tick(thickness=2, size=11, color=colour).encode(axis.x("worst", "distance")),
+        base.mark_circle(size=52, opacity=1, color=colour).encode(
+            x, tooltip=["row:N", "runs:Q", "median:Q", "high:Q", "worst:Q", "worst_certificate:Q"]
+        ),
+        base.mark_text(align="left", color=GUIDE, fontSize=10).encode(x=alt.value(WIDTH + 8), text="label:N"),
+    ).properties(
+        width=WIDTH,
+        height=alt.Step(17),
+        title=alt.TitleParams(f"{task}, {arrow(kind)}{left}", fontSize=12, anchor="start"),
+    )
+
+
+def _counted(row: dict[str, Any]) -> str:
+    certificate = row["worst_certificate"]
+    runs = f"{row['runs']:,} run{'s' if row['runs'] > 1 else ''}"
+    return runs if certificate is None else f"{runs}, worst certificate {number(certificate)}"
+
+
+def exactness(bins: pl.DataFrame) -> alt.VConcatChart:
+    """Histogram of the distances to exact predictions, with the tolerance they are held to."""
+    depths = bins["depth"].unique().sort().to_list()
+    edges = bins["bin"].to_list()
+    low, high = math.floor(min(edges)), math.floor(max(edges) + 0.25) + 1
+    rows = [
+        [_histogram(here, float(rtol[0]), depths, low, max(high, _decade(float(rtol[0])) + 1))]
+        for rtol, here in bins.partition_by("rtol", as_dict=True, maintain_order=True).items()
+    ]
+    pairs = total(bins["runs"])
+    note = f"{pairs:,} pairs of a converged run and an exact prediction; quarter-decade bins. Line: {TOLERANCE} rtol."
+    return panels(rows, "Agreement with exact predictions", note, wrap=90)
+
+
+def _decade(rtol: float) -> int:
+    return round(LogAxis(0, 1).place(TOLERANCE * rtol))
+
+
+def _histogram(bins: pl.DataFrame, rtol: float, depths: list[int], low: int, high: int) -> Panel:
+    beyond = total(bins["beyond"])
+    axis = LogAxis(low, high)
+    edges = bins.with_columns(left=10.0 ** pl.col("bin"), right=10.0 ** (pl.col("bin") + 0.25))
+    stacked = edges.sort("bin", "depth").with_columns(top=pl.col("runs").cum_sum().over("bin"))
+    stacked = stacked.with_columns(bottom=pl.col("top") - pl.col("runs"))
+    mark = alt.Chart(pl.DataFrame({"left": [TOLERANCE * rtol], "label": [f"{TOLERANCE} rtol"]}))
+    x = axis.x("left", "relative distance to the exact prediction")
+    counts = alt.Axis(title="runs", tickMinStep=1, tickCount=5, format="~s")
+    title = f"rtol = {number(rtol)}: {total(bins['runs']):,} runs, {beyond:,} beyond the line"
+    return layered(
+        alt.Chart(stacked).mark_rect(stroke="white", strokeWidth=0.5).encode(
+            x, alt.X2("right:Q"), alt.Y("bottom:Q", axis=counts), alt.Y2("top:Q"), depth_colour(depths),
+            tooltip=["depth:O", "runs:Q", "worst:Q"],
+        ),
+        mark.mark_rule(stroke=INK, strokeDash=[5, 3]).encode(x),
+        mark.mark_text(align="left", dx=4, y=8, color=INK, fontSize=11).encode(x, text="label:N"),
+    ).properties(
+        width=520, height=150, title=alt.TitleParams(title, fontSize=12, fontWeight="normal", anchor="start")
+    )  # fmt: skip
+
+
+def overview(statuses: pl.DataFrame, costs: pl.DataFrame) -> alt.VConcatChart:
+    """How the runs ended, and what they took: steps, seconds, drift of the invariants."""
+    architectures = sorted({*statuses["architecture"], *costs["architecture"]})
+    rows: list[list[Panel]] = [[_statuses(statuses)]]
+    for task in costs["task"].unique().sort(descending=True):
+        here = costs.filter(pl.col("task") == task)
+        measures = ("accepted steps", "seconds a run", "invariant drift")
+        line = [
+            _cost(each, architectures, f"{task}: {measure}", legend=len(rows) == 1 and measure == measures[0])
+            for measure in measures
+            if (each := here.filter(pl.col("measure") == measure)).height
+        ]
+        rows += [line] if line else []
+    runs = total(statuses["runs"])
+    note = f"{runs:,} runs. Below: medians (dots) with 10–90 % bars, worst run (ticks), against depth."
+    drawn = panels(rows, "The sweep: how runs ended and what they cost", note)
+    return drawn.resolve_scale(color="independent")
+
+
+def _statuses(statuses: pl.DataFrame) -> Panel:
+    present = [status for status in STATUS_COLOURS if status in set(statuses["status"])]
+    scale = alt.Scale(domain=present, range=[STATUS_COLOURS[status] for status in present])
+    frame = statuses.with_columns(
+        row=pl.format("{}: {}", "task", "architecture"),
+        place=pl.col("status").replace_strict(list(STATUS_COLOURS), list(range(4))),
+    ).sort("row", "place")
+    text = frame.group_by("row", maintain_order=True).agg(
+        label=pl.format("{} {}", "runs", "status").str.join(", "), end=pl.col("runs").sum()
+    )
+    y = alt.Y("row:N", axis=alt.Axis(title=None, labelLimit=0))
+    bars = alt.Chart(frame).mark_bar().encode(
+        alt.X("runs:Q", axis=alt.Axis(title="runs", tickMinStep=1, format="~s")), y,
+        alt.Color("status:N", scale=scale, legend=None),
+        order="place:Q", tooltip=["row:N", "status:N", "runs:Q"],
+    )  # fmt: skip
+    ends = (
+        alt.Chart(text).mark_text(align="left", dx=5, fontSize=11, color=GUIDE).encode(x="end:Q", y=y, text="label:N")
+    )
+    return layered(bars, ends).properties(width=560, height=alt.Step(20))
+
+
+def _cost(frame: pl.DataFrame, architectures: list[str], title: str, legend: bool) -> Panel:
+    axis = LogAxis.over(frame["low"], frame["worst"])
+    x = alt.X("depth:O", axis=alt.Axis(title="depth L", labelAngle=0))
+    shift = alt.XOffset("architecture:N", sort=architectures, scale=alt.Scale(domain=architectures))
+    base = alt.Chart(frame).encode(x, shift, architecture_colour(architectures, legend))
+    name = title.split(": ")[1]
+    return layered(
+        base.mark_rule(strokeWidth=2.5, opacity=0.5).encode(axis.y("low", name), alt.Y2("high:Q")),
+        base.mark_tick(thickness=1.5, size=9).encode(axis.y("worst", name)),
+        base.mark_circle(size=34, opacity=1).encode(
+            axis.y("middle", name), tooltip=["architecture:N", "depth:O", "runs:Q", "middle:Q", "worst:Q"]
+        ),
+    ).properties(width=230, height=180, title=alt.TitleParams(title, fontSize=12, fontWeight="normal", anchor="start"))

@@ -1,0 +1,220 @@
+"""What all charts share: colours that the colour-blind can tell apart, log axes, and the grid of panels."""
+
+import math
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+ARCHITECTURE_COLOURS = {
+    "fully_connected": "#0072B2",
+    "diagonal": "#D55E00",
+    "convolutional": "#009E73",
+    "walsh": "#CC79A7",
+    "odeco": "#B08900",
+}
+"""Okabe and Ito's palette (the yellow darkened, to be read on white)."""
+
+OTHER_COLOURS = ("#56B4E9", "#000000", "#7A5195", "#8C6D31")
+STATUS_COLOURS = {"converged": "#009E73", "stopped": "#E69F00", "diverged": "#D55E00", "failed": "#000000"}
+KIND_COLOURS = {
+    "exact": "#0072B2",
+    "limit alpha->0": "#D55E00",
+    "limit alpha->inf": "#CC79A7",
+    "limit t->inf": "#009E73",
+}
+DEPTH_RAMP = ("#20105e", "#6a0f9c", "#b12a90", "#dd5e66", "#ee8f3c", "#c9a800")
+"""Plasma without its light end: lightness rises with depth, so grey prints keep the order."""
+
+INK, FAINT, GUIDE = "#1a1a1a", "#d9d9d9", "#555555"
+FONT = "Helvetica, Arial, 'Liberation Sans', sans-serif"
+NUMBER = (
+    "datum.value == 0 ? '0' : abs(datum.value) >= 0.01 && abs(datum.value) < 1000"
+    " ? format(datum.value, '.3~r') : replace(format(datum.value, '.0e'), '+', '')"
+)
+"""1e-3 and 1e6, but 0.1, 1 and 10."""
+
+Panel = alt.Chart | alt.LayerChart
+Drawing = alt.Chart | alt.LayerChart | alt.HConcatChart | alt.VConcatChart
+
+
+def number(value: float) -> str:
+    """A number for a label, in the same manner as the axes."""
+    if value == 0 or not math.isfinite(value):
+        return "0" if value == 0 else str(value)
+    if 0.01 <= abs(value) < 1000:
+        return f"{value:.3g}".replace("-", "−")
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa.removesuffix('.0').replace('-', '−')}e{int(exponent)}"
+
+
+def arrow(kind: str) -> str:
+    """The kind of a prediction, for people: limit α→0."""
+    return kind.replace("alpha->", "α→").replace("->", "→").replace("inf", "∞")
+
+
+@dataclass(frozen=True)
+class LogAxis:
+    """A logarithmic axis over whole decades 10^low .. 10^high."""
+
+    low: int
+    high: int
+    reverse: bool = False
+
+    @classmethod
+    def over(cls, *columns: pl.Series, reverse: bool = False, room: int = 0) -> "LogAxis":
+        """The decades that hold every positive finite value, with `room` more above."""
+        values = [float(v) for column in columns for v in column.drop_nulls() if v > 0 and math.isfinite(v)]
+        low = math.floor(math.log10(min(values, default=1.0)) + 1e-9)
+        high = math.ceil(math.log10(max(values, default=1.0)) - 1e-9)
+        return cls(low - (low == high), high + (low == high) + room, reverse)
+
+    @property
+    def ticks(self) -> list[float]:
+        """Powers of ten, at most seven of them, evenly spaced."""
+        step = max(1, math.ceil((self.high - self.low) / 6))
+        return [10.0**k for k in range(self.low, self.high + 1) if k % step == 0]
+
+    @property
+    def scale(self) -> alt.Scale:
+        domain = [10.0**self.low, 10.0**self.high]
+        return alt.Scale(type="log", domain=domain, nice=False, clamp=True, reverse=self.reverse)
+
+    def axis(self, title: str | None) -> alt.Axis:
+        return alt.Axis(title=title, values=self.ticks, labelExpr=NUMBER)
+
+    def place(self, value: float) -> float:
+        """Where a value lies between `low` and `high`."""
+        return math.log10(value)
+
+    def value(self, place: float) -> float:
+        """Inverse of `place`."""
+        return 10.0**place
+
+    def x(self, field: str, title: str | None) -> alt.X:
+        return alt.X(f"{field}:Q", scale=self.scale, axis=self.axis(title))
+
+    def y(self, field: str, title: str | None) -> alt.Y:
+        return alt.Y(f"{field}:Q", scale=self.scale, axis=self.axis(title))
+
+
+@dataclass(frozen=True)
+class LinearAxis:
+    """A linear axis from low to high, with the interface of LogAxis."""
+
+    low: float
+    high: float
+
+    def place(self, value: float) -> float:
+        return value
+
+    def value(self, place: float) -> float:
+        return place
+
+    def y(self, field: str, title: str | None) -> alt.Y:
+        scale = alt.Scale(domain=[self.low, self.high], nice=False, clamp=True)
+        return alt.Y(f"{field}:Q", scale=scale, axis=alt.Axis(title=title, tickCount=5))
+
+
+def architecture_colour(names: Iterable[str], legend: bool = True) -> alt.Color:
+    """One fixed colour for each architecture, whatever else a chart shows."""
+    present = sorted(
+        set(names), key=lambda n: (list(ARCHITECTURE_COLOURS).index(n) if n in ARCHITECTURE_COLOURS else 99, n)
+    )
+    others = iter(OTHER_COLOURS * len(present))
+    colours = [ARCHITECTURE_COLOURS.get(name) or next(others) for name in present]
+    return _colour("architecture:N", present, colours, "architecture" if legend else None)
+
+
+def depth_colour(depths: Iterable[int], legend: bool = True) -> alt.Color:
+    """Dark to light with depth."""
+    present = sorted(set(depths))
+    return _colour("depth:O", present, ramp(len(present)), "depth L" if legend else None, symbol="square")
+
+
+def ramp(count: int) -> list[str]:
+    """`count` colours from DEPTH_RAMP, interpolated in RGB."""
+    last = len(DEPTH_RAMP) - 1
+    if count == 1:
+        return [DEPTH_RAMP[0]]
+    return [_mix(index * last / (count - 1)) for index in range(count)]
+
+
+def _mix(place: float) -> str:
+    left = min(int(place), len(DEPTH_RAMP) - 2)
+    share = place - left
+    ends = [[int(DEPTH_RAMP[left + side][k : k + 2], 16) for k in (1, 3, 5)] for side in (0, 1)]
+    return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in zip(*ends, strict=True))
+
+
+def _colour(
+    field: str, domain: Sequence[Any], colours: Sequence[str], legend: str | None, symbol: str = "stroke"
+) -> alt.Color:
+    width = 3 if symbol == "stroke" else 0
+    shown = alt.Legend(title=legend, orient="top", symbolType=symbol, symbolStrokeWidth=width) if legend else None
+    return alt.Color(field, scale=alt.Scale(domain=list(domain), range=list(colours)), legend=shown)
+
+
+def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Labels' places moved as little as needed to be `gap` apart and within [low, high], in the order given."""
+    order = sorted(range(len(places)), key=lambda index: places[index])
+    moved = [min(max(places[index], low), high) for index in order]
+    for k in range(1, len(moved)):
+        moved[k] = max(moved[k], moved[k - 1] + gap)
+    excess = max(0.0, moved[-1] - high) if moved else 0.0
+    if excess:
+        moved[-1] = high
+        for k in range(len(moved) - 2, -1, -1):
+            moved[k] = min(moved[k], moved[k + 1] - gap)
+    placed = dict(zip(order, moved, strict=True))
+    return [placed[index] for index in range(len(places))]
+
+
+def panels(rows: Sequence[Sequence[Panel]], title: str, subtitle: str, wrap: int = 0) -> alt.VConcatChart:
+    """Small multiples, row by row, under one title; the subtitle wraps at `wrap` characters, or as panels suggest."""
+    lines = [alt.hconcat(*row, spacing=16) for row in rows]
+    width = wrap or max(72, 42 * max(len(row) for row in rows))
+    return alt.vconcat(*lines, spacing=20).properties(title=heading(title, subtitle, width))
+
+
+def heading(title: str, subtitle: str, width: int = 100) -> alt.TitleParams:
+    """A chart's title, and below it how many runs it shows and how they were chosen."""
+    lines = textwrap.wrap(subtitle, width)
+    return alt.TitleParams(text=title, subtitle=lines, anchor="start", fontSize=15, offset=12)
+
+
+def layered(*layers: alt.Chart) -> alt.LayerChart:
+    """Marks on top of each other, first to last."""
+    return alt.LayerChart(layer=list(layers))
+
+
+def total(column: pl.Series) -> int:
+    """The sum of a column of counts."""
+    return sum(int(value) for value in column.drop_nulls())
+
+
+def most(column: pl.Series) -> int:
+    """The largest of a column of counts, 0 if there is none."""
+    return max((int(value) for value in column.drop_nulls()), default=0)
+
+
+def chunks(items: Sequence[Panel], columns: int) -> list[Sequence[Panel]]:
+    """Panels in rows of `columns`."""
+    return [items[k : k + columns] for k in range(0, len(items), columns)]
+
+
+def styled(drawing: Drawing) -> Drawing:
+    """The same drawing with the project's fonts, greys and thin grid, on white."""
+    return (
+        drawing.configure(background="white", font=FONT, padding=10)
+        .configure_view(stroke="#bbbbbb")
+        .configure_axis(
+            gridColor="#ececec", domainColor="#888888", tickColor="#888888", labelColor=INK, titleColor=INK,
+            labelFontSize=11, titleFontSize=12, titleFontWeight="normal", labelFlush=False,
+        )
+        .configure_title(color=INK, subtitleColor=GUIDE, subtitleFontSize=12, fontWeight="bold")
+        .configure_legend(labelColor=INK, titleColor=INK, labelFontSize=12, titleFontSize=12, labelLimit=0, padding=8)
+    )  # fmt: skip

@@ -1,0 +1,167 @@
+"""Frames of quantities along the run, against a clock of its progress: medians and the 10 % and 90 % quantiles.
+
+The clock is -log10(relative residual) for regression and log10(-log Loss) for classification: time itself spans
+1e9 for one run and e^1e6 for another. Each run's quantity is interpolated (its logarithm, linearly) on an even grid of
+the clock, so that runs recorded at different points can be compared. At most MOST_RUNS runs a series are read, those
+with the smallest run_id, which is a hash: a random choice that is always the same.
+"""
+
+from collections.abc import Mapping
+
+from analysis.frames.frame import Frame
+
+MOST_RUNS = 200
+FLOOR = 1e-16
+"""Distances below are drawn here: a zero has no place on a log axis, and doubles cannot tell."""
+
+CLOCKS: Mapping[str, str] = {
+    "regression": "CASE WHEN residual > 0 THEN -log10(residual) END",
+    "classification": "CASE WHEN log_loss < -1 THEN log10(-log_loss) END",
+}
+TICKS: Mapping[str, float] = {"regression": 0.25, "classification": 0.125}
+
+PREFERRED = "list_position(['exact', 'limit t->inf', 'limit alpha->0', 'limit alpha->inf'], kind)"
+"""The strongest statement with coefficients first."""
+
+STATEMENTS = f"""SELECT run_id, architecture, depth, prediction, kind, p.beta AS star
+  FROM runs JOIN predictions p USING (run_id)
+  WHERE task = '{{task}}' AND status IN ('converged', 'stopped') AND p.beta IS NOT NULL AND isfinite(distance)
+  QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY {PREFERRED}, prediction) = 1"""
+"""One row a run: the prediction it is measured against."""
+
+EVERY = """SELECT run_id, architecture, depth, NULL AS prediction, NULL AS kind, dim, min_margin AS last_margin
+  FROM runs WHERE task = '{task}' AND status IN ('converged', 'stopped')"""
+
+
+def _points(task: str, of: str, value: str, series: str) -> str:
+    """Common table expressions that end in `points`: one row a recorded point, with its clock and value."""
+    return f"""WITH about AS (
+  {of.format(task=task)}
+), sampled AS (
+  SELECT *, count(*) OVER series AS runs_of_series FROM about SEMI JOIN trajectories USING (run_id)
+  WINDOW series AS (PARTITION BY {series})
+  QUALIFY row_number() OVER (PARTITION BY {series} ORDER BY run_id) <= {MOST_RUNS}
+), recorded AS (
+  SELECT s.*, unnest(step) AS step, unnest(log_time) AS log_time, unnest(log_loss) AS log_loss,
+    unnest(residual) AS residual, unnest(min_margin) AS min_margin, unnest(alignment) AS alignment,
+    unnest(beta) AS beta
+  FROM sampled s JOIN trajectories USING (run_id)
+), valued AS (
+  SELECT * EXCLUDE (beta), {CLOCKS[task]} AS clock, {value} AS value FROM recorded
+), points AS (
+  SELECT *, lead(clock) OVER run AS next_clock, lead(value) OVER run AS next_value
+  FROM (SELECT * REPLACE (greatest(value, {FLOOR}) AS value) FROM valued WHERE isfinite(clock) AND isfinite(value))
+  WINDOW run AS (PARTITION BY run_id ORDER BY clock, step)
+)"""
+
+
+def along(task: str, of: str, value: str, series: str, shown: str) -> str:
+    """Quantiles of `value` over the runs of a series at every tick of the clock, `shown` in terms of `tick`."""
+    tick = TICKS[task]
+    return f"""{_points(task, of, value, series)}, grid AS (
+  SELECT run_id, unnest(range(ceil(min(clock) / {tick})::INT, floor(max(clock) / {tick})::INT + 1)) * {tick} AS tick
+  FROM points GROUP BY run_id
+), interpolated AS (
+  SELECT p.* EXCLUDE (run_id), g.tick, CASE WHEN next_clock > clock
+    THEN value * pow(next_value / value, (g.tick - clock) / (next_clock - clock)) ELSE value END AS at_tick
+  FROM grid g ASOF JOIN points p ON g.run_id = p.run_id AND g.tick >= p.clock
+)
+SELECT {series}, {shown} AS clock, quantile_cont(at_tick, 0.1) AS low, median(at_tick) AS middle,
+  quantile_cont(at_tick, 0.9) AS high, count(*) AS runs, any_value(runs_of_series) AS runs_of_series
+FROM interpolated GROUP BY {series}, tick
+QUALIFY count(*) >= 0.8 * max(count(*)) OVER (PARTITION BY {series})
+ORDER BY {series}, tick"""
+
+
+def _columns(series: Mapping[str, str], clock: str, value: str) -> dict[str, str]:
+    return {
+        **series,
+        "clock": clock,
+        "low": f"10 % quantile of {value}",
+        "middle": f"median of {value}",
+        "high": f"90 % quantile of {value}",
+        "runs": "runs that reached this point; points that fewer than 80 % of the series reached are left out",
+        "runs_of_series": f"runs of the series in the store, of which at most {MOST_RUNS} are read",
+    }
+
+
+_BY_STATEMENT = {
+    "architecture": "the network",
+    "prediction": "the prediction measured against",
+    "kind": "exact, or the limit in which it holds",
+    "depth": "number of weight layers L",
+}
+_BY_DEPTH = {"architecture": "the network", "depth": "number of weight layers L"}
+_RESIDUAL = "relative residual ||X beta - y|| / ||y||, falling along the run"
+_MARGIN = "-log Loss, rising along the run"
+_DISTANCE = "list_distance(beta, star) / sqrt(list_inner_product(star, star))"
+_DIRECTION = """list_distance(
+    list_transform(beta, lambda b: b / sqrt(list_inner_product(beta, beta))),
+    list_transform(star, lambda b: b / sqrt(list_inner_product(star, star))))"""
+
+REGRESSION_DISTANCE = Frame(
+    along("regression", STATEMENTS, _DISTANCE, ", ".join(_BY_STATEMENT), "pow(10, -tick)"),
+    _columns(_BY_STATEMENT, _RESIDUAL, "||beta - beta*|| / ||beta*||"),
+)
+
+CLASSIFICATION_DISTANCE = Frame(
+    along("classification", STATEMENTS, _DIRECTION, ", ".join(_BY_STATEMENT), "pow(10, tick)"),
+    _columns(_BY_STATEMENT, _MARGIN, "||beta/||beta|| - beta*/||beta*|| ||"),
+)
+
+CLASSIFICATION_SLOPES = Frame(
+    f"""{_points("classification", STATEMENTS, _DIRECTION, ", ".join(_BY_STATEMENT))}, tails AS (
+  SELECT *, max(clock) OVER (PARTITION BY run_id) AS last FROM points
+), fitted AS (
+  SELECT {", ".join(_BY_STATEMENT)}, run_id, regr_slope(log10(value), clock) AS slope
+  FROM tails WHERE clock >= last / 2 AND value > 1e-9 GROUP BY ALL HAVING count(*) >= 4
+)
+SELECT {", ".join(_BY_STATEMENT)}, median(slope) AS slope, -1.0 / depth AS guide, count(*) AS runs
+FROM fitted WHERE isfinite(slope) GROUP BY ALL ORDER BY ALL""",
+    {
+        **_BY_STATEMENT,
+        "slope": "median over runs of the slope of log distance against log(-log Loss), second half of its decades",
+        "guide": "-1/L",
+        "runs": "runs fitted",
+    },
+)
+
+REGRESSION_ALIGNMENT = Frame(
+    along("regression", EVERY, "alignment", ", ".join(_BY_DEPTH), "pow(10, -tick)"),
+    _columns(_BY_DEPTH, _RESIDUAL, "max over layers of 1 - |cos(v_l, grad_{v_l} Loss)|"),
+)
+
+CLASSIFICATION_ALIGNMENT = Frame(
+    along("classification", EVERY, "alignment", ", ".join(_BY_DEPTH), "pow(10, tick)"),
+    _columns(_BY_DEPTH, _MARGIN, "max over layers of 1 - |cos(v_l, grad_{v_l} Loss)|"),
+)
+
+MARGINS = Frame(
+    along(
+        "classification", EVERY, "CASE WHEN last_margin > 0 AND min_margin > 0 THEN min_margin / last_margin END",
+        ", ".join(_BY_DEPTH), "pow(10, tick)",
+    ),
+    _columns(_BY_DEPTH, _MARGIN, "the normalised margin min_i y_i f(x_i) / ||Theta||^L relative to its last value"),
+)  # fmt: skip
+
+MOST_ALPHAS = 4
+_SCALES = f"""SELECT run_id, architecture, depth, round(alpha, (4 - floor(log10(alpha)))::INT) AS alpha
+  FROM runs WHERE task = '{{task}}' AND status IN ('converged', 'stopped')
+  QUALIFY dense_rank() OVER (ORDER BY alpha) <= {MOST_ALPHAS}"""
+_BY_SCALE = {**_BY_DEPTH, "alpha": "initialisation scale, five digits"}
+
+PLATEAUS = Frame(
+    along(
+        "regression", _SCALES, "CASE WHEN log_time BETWEEN -30 AND 600 THEN exp(log_time) END",
+        ", ".join(_BY_SCALE), "pow(10, -tick)",
+    ),
+    _columns(_BY_SCALE, _RESIDUAL, "the time of gradient flow"),
+)  # fmt: skip
+
+_RATE = """CASE WHEN last_margin > 0 AND log_time > 1 THEN abs(exp(
+    log_loss + log_time + (2 - 2 / depth) * ln(log_time) + 2 * ln(depth) + (2 / depth) * ln(last_margin)) - 1) END"""
+
+LOSS_RATE = Frame(
+    along("classification", EVERY, _RATE, ", ".join(_BY_DEPTH), "pow(10, tick)"),
+    _columns(_BY_DEPTH, _MARGIN, "|Loss t (log t)^(2-2/L) L^2 gamma^(2/L) - 1|, gamma the run's last margin"),
+)

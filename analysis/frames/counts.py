@@ -1,0 +1,128 @@
+"""Frames that count: what ran, how it ended, and how far from theory."""
+
+from collections.abc import Mapping
+
+from analysis.frames.along import FLOOR
+from analysis.frames.frame import Frame
+
+TOLERANCE = 100
+"""A run agrees with an exact prediction if the distance is below this many times the integrator's tolerance."""
+
+_QUANTILES = f"""count(*) AS runs,
+  count(*) FILTER (WHERE distance IS NULL OR NOT isfinite(distance)) AS without_distance,
+  greatest(median(distance) FILTER (WHERE isfinite(distance)), {FLOOR}) AS median,
+  greatest(quantile_cont(distance, 0.9) FILTER (WHERE isfinite(distance)), {FLOOR}) AS high,
+  greatest(max(distance) FILTER (WHERE isfinite(distance)), {FLOOR}) AS worst,
+  max(certificate) FILTER (WHERE isfinite(certificate)) AS worst_certificate"""
+
+_QUANTILE_COLUMNS: Mapping[str, str] = {
+    "runs": "finished runs that it is about (diverged and failed ones are not)",
+    "without_distance": "of those, how many have no finite distance",
+    "median": "median distance",
+    "high": "90 % quantile of the distance",
+    "worst": "largest distance",
+    "worst_certificate": "largest certificate (residual of the prediction itself), null if it has none",
+}
+
+PREDICTIONS = Frame(
+    f"""SELECT task, prediction, kind, {_QUANTILES}
+FROM runs JOIN predictions USING (run_id) WHERE status IN ('converged', 'stopped')
+GROUP BY task, prediction, kind ORDER BY task DESC, kind, prediction""",
+    {
+        "task": "regression or classification",
+        "prediction": "name of the prediction",
+        "kind": "exact, or the limit in which it holds",
+        **_QUANTILE_COLUMNS,
+    },
+)
+
+PREDICTIONS_BY_NETWORK = Frame(
+    f"""SELECT task, prediction, kind, architecture, depth, {_QUANTILES}
+FROM runs JOIN predictions USING (run_id) WHERE status IN ('converged', 'stopped')
+GROUP BY task, prediction, kind, architecture, depth ORDER BY task DESC, kind, prediction, architecture, depth""",
+    {
+        "task": "regression or classification",
+        "prediction": "name of the prediction",
+        "kind": "exact, or the limit in which it holds",
+        "architecture": "the network",
+        "depth": "number of weight layers L",
+        **_QUANTILE_COLUMNS,
+    },
+)
+
+EXACTNESS = Frame(
+    f"""SELECT rtol, depth, floor(log10(greatest(distance, {FLOOR})) * 4) / 4 AS bin, count(*) AS runs,
+  count(*) FILTER (WHERE distance > {TOLERANCE} * rtol) AS beyond, max(distance) AS worst
+FROM runs JOIN predictions USING (run_id)
+WHERE status = 'converged' AND kind = 'exact' AND isfinite(distance)
+GROUP BY ALL ORDER BY ALL""",
+    {
+        "rtol": "relative tolerance of the integrator",
+        "depth": "number of weight layers L",
+        "bin": "lower edge of log10(distance), a quarter of a decade wide",
+        "runs": "pairs of a run and an exact prediction",
+        "beyond": f"of those, with a distance above {TOLERANCE} rtol",
+        "worst": "largest distance in the bin",
+    },
+)
+
+STATUSES = Frame(
+    """SELECT task, architecture, status, count(*) AS runs FROM runs GROUP BY ALL ORDER BY ALL""",
+    {
+        "task": "regression or classification",
+        "architecture": "the network",
+        "status": "converged, stopped, diverged or failed",
+        "runs": "how many",
+    },
+)
+
+COSTS = Frame(
+    """WITH measures AS (
+  UNPIVOT (
+    SELECT task, architecture, depth, steps::DOUBLE AS "accepted steps", invariant_drift AS "invariant drift",
+      wall_seconds AS "seconds a run"
+    FROM runs WHERE status IN ('converged', 'stopped')
+  ) ON "accepted steps", "invariant drift", "seconds a run" INTO NAME measure VALUE amount
+)
+SELECT task, measure, architecture, depth, quantile_cont(amount, 0.1) AS low, median(amount) AS middle,
+  quantile_cont(amount, 0.9) AS high, max(amount) AS worst, count(*) AS runs
+FROM measures WHERE isfinite(amount) AND amount > 0 GROUP BY ALL ORDER BY ALL""",
+    {
+        "task": "regression or classification",
+        "measure": "accepted steps, invariant drift or seconds a run",
+        "architecture": "the network",
+        "depth": "number of weight layers L",
+        "low": "10 % quantile",
+        "middle": "median",
+        "high": "90 % quantile",
+        "worst": "largest",
+        "runs": "finished runs with a positive value",
+    },
+)
+
+HEAD = Frame(
+    """SELECT count(*) AS runs, count(*) FILTER (WHERE status = 'converged') AS converged,
+  count(*) FILTER (WHERE status = 'stopped') AS stopped, count(*) FILTER (WHERE status = 'diverged') AS diverged,
+  count(*) FILTER (WHERE status = 'failed') AS failed, count(DISTINCT dataset) AS datasets,
+  count(DISTINCT architecture) AS architectures, min(depth) AS shallowest, max(depth) AS deepest,
+  min(alpha) AS alpha_from, max(alpha) AS alpha_to, sum(wall_seconds) AS seconds, max(invariant_drift) FILTER (
+    WHERE status = 'converged' AND isfinite(invariant_drift)) AS worst_drift,
+  string_agg(DISTINCT device, ', ' ORDER BY device) AS devices
+FROM runs""",
+    {
+        "runs": "runs in the store",
+        "converged": "runs that met their stop rule",
+        "stopped": "runs out of steps",
+        "diverged": "runs that became non-finite",
+        "failed": "runs that raised an error",
+        "datasets": "distinct data sets",
+        "architectures": "distinct architectures",
+        "shallowest": "smallest depth",
+        "deepest": "largest depth",
+        "alpha_from": "smallest initialisation scale",
+        "alpha_to": "largest initialisation scale",
+        "seconds": "wall seconds of all runs together",
+        "worst_drift": "largest change of a conserved quantity over the converged runs",
+        "devices": "where the runs were computed",
+    },
+)

@@ -1,0 +1,97 @@
+"""Frames of how the limit depends on the initialisation scale alpha (regression).
+
+Each run ends at some distance from the l1 and l2 limits; where an exact prediction applies, it says at which.
+"""
+
+from collections.abc import Mapping
+
+from analysis.frames.along import FLOOR
+from analysis.frames.frame import Frame
+
+MOST_POINTS = 120
+BINS_PER_DECADE = 8
+
+_SERIES = "architecture, limit_prediction, depth"
+_LIMITS = """WITH limits AS (
+  SELECT run_id, architecture, depth, alpha, r.beta AS reached, l.prediction AS limit_prediction,
+    l.kind AS limit_kind, l.beta AS limit_beta, e.prediction AS exact_prediction, e.beta AS exact_beta,
+    sqrt(list_inner_product(l.beta, l.beta)) AS size
+  FROM runs r JOIN predictions l USING (run_id)
+  LEFT JOIN (
+    SELECT run_id, prediction, beta FROM predictions WHERE kind = 'exact' AND beta IS NOT NULL
+    QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY prediction DESC) = 1
+  ) e USING (run_id)
+  WHERE task = 'regression' AND status = 'converged' AND l.kind IN ('limit alpha->0', 'limit alpha->inf')
+    AND l.beta IS NOT NULL
+), distances AS (
+  SELECT * EXCLUDE (reached, limit_beta, exact_beta), list_distance(reached, limit_beta) / size AS reached,
+    list_distance(exact_beta, limit_beta) / size AS predicted
+  FROM limits WHERE size > 0
+)"""
+
+_KEYS: Mapping[str, str] = {
+    "architecture": "the network",
+    "limit_prediction": "the limit measured against, e.g. weighted_l1",
+    "limit_kind": "where it holds: limit alpha->0 or limit alpha->inf",
+    "depth": "number of weight layers L",
+}
+
+LIMIT_POINTS = Frame(
+    f"""{_LIMITS}
+SELECT architecture, limit_prediction, limit_kind, depth, alpha, greatest(reached, {FLOOR}) AS distance, run_id,
+  count(*) OVER (PARTITION BY {_SERIES}) AS runs_of_series
+FROM distances WHERE isfinite(reached)
+QUALIFY row_number() OVER (PARTITION BY {_SERIES} ORDER BY run_id) <= {MOST_POINTS}
+ORDER BY ALL""",
+    {
+        **_KEYS,
+        "alpha": "initialisation scale",
+        "distance": "||beta - limit|| / ||limit|| where the flow ended",
+        "run_id": "the run",
+        "runs_of_series": f"runs in the store, of which at most {MOST_POINTS} are drawn",
+    },
+)
+
+_LINES = f"""SELECT architecture, limit_prediction, limit_kind, depth, exp(avg(ln(alpha))) AS alpha,
+  coalesce(any_value(exact_prediction), 'median of the runs') AS line,
+  greatest(median(coalesce(predicted, reached)), {FLOOR}) AS distance,
+  greatest(median(reached), {FLOOR}) AS reached, count(*) AS runs
+FROM distances WHERE isfinite(reached)
+GROUP BY architecture, limit_prediction, limit_kind, depth, round(log10(alpha) * {BINS_PER_DECADE})"""
+
+LIMIT_LINES = Frame(
+    f"{_LIMITS}\n{_LINES}\nORDER BY architecture, limit_prediction, limit_kind, depth, alpha",
+    {
+        **_KEYS,
+        "alpha": f"initialisation scale; scales within 1/{BINS_PER_DECADE} of a decade are one point",
+        "line": "the exact prediction, or 'median of the runs' where none applies",
+        "distance": "median over runs of ||exact prediction - limit|| / ||limit||",
+        "reached": "median over runs of ||beta - limit|| / ||limit||",
+        "runs": "how many runs",
+    },
+)
+
+SLOPE_RANGE = (1e-8, 0.1)
+
+LIMIT_SLOPES = Frame(
+    f"""{_LIMITS}, lines AS (
+{_LINES}
+), asymptotic AS (
+  SELECT *, ln(distance) AS log_distance, ln(alpha) AS log_alpha FROM lines
+  WHERE distance BETWEEN {SLOPE_RANGE[0]} AND {SLOPE_RANGE[1]}
+)
+SELECT architecture, limit_prediction, limit_kind, depth, regr_slope(log_distance, log_alpha) AS slope,
+  regr_slope(ln(reached), log_alpha) AS slope_reached, regr_r2(log_distance, log_alpha) AS r_squared,
+  min(alpha) AS alpha_from, max(alpha) AS alpha_to, count(*) AS points, sum(runs)::BIGINT AS runs
+FROM asymptotic GROUP BY ALL HAVING count(*) >= 3 ORDER BY ALL""",
+    {
+        **_KEYS,
+        "slope": "of log median distance against log alpha, of the exact prediction (of the runs where none applies)",
+        "slope_reached": "the same slope of where the runs ended",
+        "r_squared": "share of the variance that the straight line explains",
+        "alpha_from": "smallest alpha fitted",
+        "alpha_to": "largest alpha fitted",
+        "points": f"alphas with a median distance between {SLOPE_RANGE[0]:g} and {SLOPE_RANGE[1]:g}",
+        "runs": "runs behind these points",
+    },
+)

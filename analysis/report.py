@@ -1,0 +1,197 @@
+"""One self-contained HTML file of a store: what ran, how far from theory it ended, every chart, and where it came from.
+
+Every number in it is the answer to a query; the Vega libraries stand in the file once, so it works offline.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import jinja2
+import polars as pl
+import vl_convert
+
+from analysis.charts import CHARTS, Chart
+from analysis.charts.theme import arrow, number
+from analysis.errors import NoData
+from analysis.files import writing
+from analysis.frames import counts, scale
+from analysis.frames.frame import Frame, Source
+from analysis.frames.provenance import SWEEPS
+from analysis.wording import headlines
+from db.store import Store
+
+MOST_LINES = 200
+MOST_SWEEPS = 20
+MOST_DIFF = 20_000
+"""Characters of a sweep's uncommitted changes that the report carries."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One chart in the report, or the reason why it is left out.
+
+    Attributes:
+        name: key of CHARTS.
+        title, shows: of the chart.
+        queries: SQL by frame, to reproduce it.
+        spec: Vega-Lite, as JSON text safe inside a script element; None without data.
+        missing: the reason why there is no figure.
+    """
+
+    name: str
+    title: str
+    shows: str
+    queries: Mapping[str, str]
+    spec: str | None = None
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under headings, and the query they answer; columns that are not words are aligned as numbers."""
+
+    title: str
+    note: str
+    headings: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    sql: str
+    words: frozenset[str] = frozenset({"task", "prediction", "limit", "holds", "architecture"})
+
+
+def write_report(store_path: str | Path, output: str | Path) -> Path:
+    """Write the report of a store; whole or not at all.
+
+    Raises AnalysisError (an empty store, an output that cannot be written) and StoreError.
+    """
+    store, target = Store(store_path), Path(output)
+    text = render(store, Path(store_path).name)
+    with writing(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return target
+
+
+def render(store: Source, name: str) -> str:
+    """The report as HTML text."""
+    head = counts.HEAD.read(store).row(0, named=True)
+    if not head["runs"]:
+        raise NoData("report", "runs", "sweep launch examples/quickstart.yaml")
+    every = counts.PREDICTIONS.read(store)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("analysis"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("report.html.j2").render(
+        title=_title(store, name),
+        store=name,
+        written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        headlines=headlines(head, every),
+        head_sql=counts.HEAD.sql,
+        tables=[*_tables(store, every)],
+        figures=[figure(key, chart, store) for key, chart in CHARTS.items()],
+        sweeps=_sweeps(store),
+        versions={package: version(package) for package in ("altair", "duckdb", "polars", "vl-convert-python")},
+        library=_library(),
+    )
+
+
+def figure(name: str, chart: Chart, store: Source) -> Figure:
+    """The chart as Vega-Lite, or why it is left out."""
+    queries = {key: frame.sql.strip() for key, frame in chart.frames.items()}
+    try:
+        drawing = chart.drawing(name, store)
+    except NoData as reason:
+        return Figure(name, chart.title, chart.shows, queries, missing=str(reason))
+    with alt.data_transformers.enable("default", max_rows=None):
+        spec = drawing.to_dict()
+    spec.pop("title", None)
+    text = json.dumps(spec, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return Figure(name, chart.title, chart.shows, queries, spec=text.replace("<", "\\u003c"))
+
+
+def _library() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script, from vl-convert's own copy."""
+    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
+
+
+def _title(store: Source, name: str) -> str:
+    names = SWEEPS.read(store)["name"].unique(maintain_order=True).to_list()
+    return ", ".join(names[:3]) + (" and more" if len(names) > 3 else "") if names else name
+
+
+def _tables(store: Source, every: pl.DataFrame) -> list[Table]:
+    quantiles = ("runs", "median distance", "90 % quantile", "worst", "worst certificate")
+    summary = Table(
+        "Predictions",
+        "Distances are ||β − β*|| / ||β*|| for regression, ||β/||β|| − β*/||β*|| || for directions, "
+        "|value/predicted − 1| for scalars, and the residual itself for stationarity conditions. "
+        "Runs that diverged or failed are not counted.",
+        ("task", "prediction", "holds", *quantiles),
+        [(r["task"], r["prediction"], arrow(r["kind"]), *_quantiles(r)) for r in every.iter_rows(named=True)],
+        counts.PREDICTIONS.sql,
+    )
+    tables = [summary]
+    detailed = counts.PREDICTIONS_BY_NETWORK.read(store)
+    if detailed.height:
+        cut = "" if detailed.height <= MOST_LINES else f" The first {MOST_LINES} of {detailed.height:,} lines."
+        lines = detailed.head(MOST_LINES).iter_rows(named=True)
+        tables.append(
+            Table(
+                "Predictions by network and depth",
+                f"The same, line by line.{cut}",
+                ("task", "prediction", "holds", "architecture", "L", *quantiles),
+                [
+                    (r["task"], r["prediction"], arrow(r["kind"]), r["architecture"], str(r["depth"]), *_quantiles(r))
+                    for r in lines
+                ],
+                counts.PREDICTIONS_BY_NETWORK.sql,
+            )
+        )
+    slopes = scale.LIMIT_SLOPES.read(store)
+    if slopes.height:
+        tables.append(_slopes(slopes, scale.LIMIT_SLOPES))
+    return tables
+
+
+def _quantiles(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return (f"{row['runs']:,}", *(_cell(row[key]) for key in ("median", "high", "worst", "worst_certificate")))
+
+
+def _slopes(slopes: pl.DataFrame, frame: Frame) -> Table:
+    shown = ("slope", "slope_reached", "r_squared", "alpha_from", "alpha_to")
+    return Table(
+        "Rates in the initialisation scale",
+        "Distance to the limit as a power of α, fitted where the median distance is between 1e-8 and 0.1: what the "
+        "exact prediction says (or the runs, where none applies), and where the runs ended.",
+        ("limit", "holds", "architecture", "L", "power of α", "power, runs", "R²", "α from", "α to", "runs"),
+        [
+            (
+                r["limit_prediction"],
+                arrow(r["limit_kind"]),
+                r["architecture"],
+                str(r["depth"]),
+                *(_cell(r[key]) for key in shown),
+                f"{r['runs']:,}",
+            )
+            for r in slopes.head(MOST_LINES).iter_rows(named=True)
+        ],
+        frame.sql,
+    )
+
+
+def _cell(value: float | None) -> str:
+    return "–" if value is None else number(value)
+
+
+def _sweeps(store: Source) -> list[dict[str, Any]]:
+    rows = SWEEPS.read(store).head(MOST_SWEEPS).to_dicts()
+    for row in rows:
+        row["packages"] = json.loads(row["packages"]) if row["packages"] else {}
+        difference = row["git_diff"] or ""
+        row["git_diff"] = difference[:MOST_DIFF]
+        row["cut"] = len(difference) > MOST_DIFF
+    return rows

@@ -1,0 +1,75 @@
+"""The report's first lines: what ran and how far from theory it ended, in plain words, from the answers to queries."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from analysis.charts.theme import arrow, number
+
+MEANINGS = {
+    "minimum_q_norm": "the interpolating solution of least Q norm",
+    "minimum_bregman": "the interpolating solution nearest to the initialisation in its Bregman divergence",
+    "minimum_l2_norm": "the interpolating solution of least l2 norm",
+    "weighted_l1": "the interpolating solution of least (weighted) l1 norm",
+    "weighted_l2": "the interpolating solution of least weighted l2 norm",
+    "max_margin_l2": "the l2 max-margin direction",
+    "max_margin_bridge": "the max-margin problem of the network's own norm",
+    "parameter_kkt": "a KKT point of the margin problem in parameters",
+    "singular_vectors": "alignment of every layer with its gradient",
+    "loss_rate": "the predicted rate of the loss",
+}
+
+
+def headlines(head: Mapping[str, Any], predictions: pl.DataFrame) -> list[str]:
+    """Sentences: how many runs finished, then one for every prediction, exact ones first."""
+    order = pl.col("kind").replace_strict({"exact": 0}, default=1, return_dtype=pl.Int64)
+    known = predictions.filter(pl.col("median").is_not_null()).sort(order, "task", maintain_order=True)
+    return [_finished(head), _span(head), *(_prediction(row) for row in known.iter_rows(named=True))]
+
+
+def _finished(head: Mapping[str, Any]) -> str:
+    others = [(head[status], what) for status, what in (
+        ("stopped", "ran out of steps"), ("diverged", "diverged"), ("failed", "failed with an error"))]  # fmt: skip
+    rest = "; ".join(f"{count:,} {what}" for count, what in others if count)
+    return f"{head['converged']:,} of {_plural(head['runs'], 'run')} converged{'; ' + rest if rest else ''}."
+
+
+def _span(head: Mapping[str, Any]) -> str:
+    scales = _range(number(head["alpha_from"]), number(head["alpha_to"]))
+    text = (
+        f"{_plural(head['architectures'], 'architecture')}, {_plural(head['datasets'], 'data set')}, "
+        f"depth {_range(str(head['shallowest']), str(head['deepest']))}, initialisation scale {scales}"
+    )
+    if head["seconds"] is not None:
+        text += f"; {_duration(head['seconds'])} of computation on {head['devices'] or 'an unknown device'}"
+    if head["worst_drift"] is not None:
+        text += f". Conserved quantities drifted by at most {number(head['worst_drift'])} of ||Θ||²"
+    return f"{text}."
+
+
+def _prediction(row: Mapping[str, Any]) -> str:
+    about = f"{row['task'].capitalize()}, {row['prediction']}"
+    meaning = MEANINGS.get(row["prediction"])
+    meaning = f" ({meaning})" if meaning else ""
+    runs = _plural(row["runs"] - row["without_distance"], "run")
+    holds = "exact at every α" if row["kind"] == "exact" else f"holds in the {arrow(row['kind'])}"
+    return (
+        f"{about}{meaning}, {holds}: {runs} ended within {number(row['worst'])} of it, "
+        f"half of them within {number(row['median'])}."
+    )
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _range(low: str, high: str) -> str:
+    return low if low == high else f"{low} to {high}"
+
+
+def _duration(seconds: float) -> str:
+    for size, unit in ((3600.0, "hour"), (60.0, "minute")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}s"
+    return f"{seconds:.1f} seconds"
