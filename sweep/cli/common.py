@@ -1,0 +1,78 @@
+"""Options that several commands share, and how errors are answered."""
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, ParamSpec, TypeVar
+
+import typer
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+SUCCESS, SOME_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+"""Exit codes."""
+
+GridArgument = Annotated[Path, typer.Argument(metavar="GRID", help="Grid file (grid.yaml); `sweep init` writes one.")]
+StoreOption = Annotated[Path, typer.Option("--store", envvar="SWEEP_STORE", help="The DuckDB file of results.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the grid: alpha=0.1, grid.depth=2,3."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+WaitOption = Annotated[
+    float, typer.Option("--wait", envvar="SWEEP_WAIT", min=0, help="Seconds to wait for a store that is in use.")
+]
+STORE = Path("results.duckdb")
+WAIT = 30.0
+
+
+def answering(command: Callable[P, R]) -> Callable[P, R]:
+    """A command whose errors of input end in one message on stderr and exit code 2, an interrupt in 130."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except KeyboardInterrupt:
+            typer.echo("interrupted", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the reader has gone; nothing is left to flush
+            raise typer.Exit(SUCCESS) from None
+        except Exception as error:
+            if not isinstance(error, _known()):
+                raise
+            typer.echo(_message(error), err=True)
+            raise typer.Exit(BAD_INPUT) from None
+
+    return wrapped
+
+
+def _known() -> tuple[type[Exception], ...]:
+    """Errors that say what the user has to change; only of modules that are loaded, so none is imported for this."""
+    names = (
+        ("kernels.spec", "InputError"),
+        ("sweep.mistakes", "GridError"),
+        ("sweep.executors", "ExecutorError"),
+        ("db.errors", "StoreError"),
+        ("analysis.errors", "AnalysisError"),
+    )
+    return tuple(getattr(sys.modules[module], name) for module, name in names if module in sys.modules)
+
+
+def _message(error: Exception) -> str:
+    """One line, or one line a mistake."""
+    mistakes: tuple[str, ...] = getattr(error, "mistakes", (str(error),))
+    return "\n".join(f"error: {mistake}" for mistake in mistakes)
+
+
+def print_json(value: Any) -> None:
+    """One JSON object on stdout, without NaN."""
+    import json
+
+    from sweep.cli.formats import jsonable
+
+    typer.echo(json.dumps(jsonable(value), allow_nan=False))

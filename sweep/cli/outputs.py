@@ -1,0 +1,62 @@
+"""Commands that write files or print what the project knows: report, chart, schema, init."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sweep.cli.common import STORE, StoreOption, answering
+
+STARTER = Path(__file__).parent.parent / "starter.yaml"
+
+
+@answering
+def report(
+    store: StoreOption = STORE,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The HTML file.")] = Path("report.html"),
+) -> None:
+    """Write one HTML file that says where gradient flow ended and where theory says it must; works offline."""
+    from analysis.report import write_report
+
+    typer.echo(str(write_report(store, output)))
+
+
+@answering
+def chart(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A chart; an unknown name lists them.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="FILE.html, .svg, .png or .pdf.")],
+    store: StoreOption = STORE,
+    where: Annotated[str | None, typer.Option("--where", help="A SQL condition on the columns of runs.")] = None,
+) -> None:
+    """Write one chart as html, svg, png or pdf."""
+    from analysis.charts import save
+
+    typer.echo(str(save(name, store, output) if where is None else save(name, store, output, where)))
+
+
+@answering
+def schema() -> None:
+    """Print the JSON Schema of grid files, for editors."""
+    import json
+
+    from sweep.schema import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2))
+
+
+@answering
+def init(
+    path: Annotated[Path, typer.Argument(metavar="GRID", help="The file to write.")] = Path("grid.yaml"),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it is there.")] = False,
+) -> None:
+    """Write a commented grid to start from."""
+    from sweep.mistakes import GridError
+
+    try:
+        with path.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(STARTER.read_text(encoding="utf-8"))
+    except FileExistsError:
+        raise GridError([f"{path} is there already; name another file, or overwrite it with --force"]) from None
+    except OSError as error:
+        raise GridError([f"{path} cannot be written: {error.strerror}"]) from error
+    typer.echo(f"{path}: edit it, then try: sweep plan {path}")

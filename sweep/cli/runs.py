@@ -1,0 +1,122 @@
+"""Commands that take a grid: launch, plan, predict."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sweep.cli.common import (
+    BAD_INPUT,
+    INTERRUPTED,
+    SOME_FAILED,
+    STORE,
+    SUCCESS,
+    WAIT,
+    GridArgument,
+    JsonOption,
+    SetOption,
+    StoreOption,
+    WaitOption,
+    answering,
+    print_json,
+)
+from sweep.cli.formats import Format, write
+
+RetryOption = Annotated[bool, typer.Option("--retry-failed", help="Run again what failed for good.")]
+
+
+class Where(StrEnum):
+    """Executors."""
+
+    ray = "ray"
+    local = "local"
+
+
+@answering
+def launch(
+    grid: GridArgument,
+    store: StoreOption = STORE,
+    executor: Annotated[Where, typer.Option(help="Ray, or this process (for debugging).")] = Where.ray,
+    address: Annotated[
+        str | None, typer.Option(help="A Ray cluster to join, HOST:PORT or auto; without it Ray starts here.")
+    ] = None,
+    set: SetOption = None,
+    report: Annotated[Path | None, typer.Option(help="Write the HTML report here at the end.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="CPUs of the Ray that is started here.")] = None,
+    retry_failed: RetryOption = False,
+    max_failures: Annotated[int, typer.Option(min=1, help="Failed runs in a row that stop the sweep.")] = 10,
+    json: JsonOption = False,
+    wait: WaitOption = WAIT,
+) -> None:
+    """Run what the store does not have yet of a grid. Launching again goes on where it stopped."""
+    from sweep.mistakes import GridError
+    from sweep.session import Options, run
+
+    if executor is Where.local and address is not None:
+        raise GridError(["--address is of --executor ray; leave one of them out"])
+    options = Options(
+        store=store,
+        local=executor is Where.local,
+        address=address,
+        overrides=tuple(set or ()),
+        report=report,
+        workers=workers,
+        retry_failed=retry_failed,
+        max_failures=max_failures,
+        quiet=json,
+        wait=wait,
+    )
+    ended = run(grid, options)
+    if json:
+        print_json(ended.to_dict())
+    else:
+        for line in ended.lines():
+            typer.echo(line)
+    failed = ended.interrupted, ended.counts["failed"] > 0 or ended.traceback is not None
+    raise typer.Exit(INTERRUPTED if failed[0] else SOME_FAILED if failed[1] else SUCCESS)
+
+
+@answering
+def plan(
+    grid: GridArgument,
+    store: StoreOption = STORE,
+    set: SetOption = None,
+    retry_failed: RetryOption = False,
+    json: JsonOption = False,
+    wait: WaitOption = WAIT,
+) -> None:
+    """Say what launching would do: runs in all, stored and to do, what each rule dropped, batches, time."""
+    import os
+
+    from sweep.batches import Sizer
+    from sweep.cli.open import opened
+    from sweep.grid import load
+    from sweep.plan import make_plan
+    from sweep.summary import plan_lines
+
+    found = opened(store, wait)
+    made = make_plan(load(grid, set or ()), found, retry_failed)
+    counts = made.counts(Sizer(found.batch_seconds(), os.cpu_count() or 1))
+    if json:
+        print_json(counts)
+    else:
+        for line in plan_lines(counts):
+            typer.echo(line)
+
+
+@answering
+def predict(
+    grid: GridArgument,
+    set: SetOption = None,
+    format: Annotated[Format, typer.Option("--format", help="How rows are printed.")] = Format.table,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="A file instead of stdout.")] = None,
+) -> None:
+    """Print what theory says of every run of a grid, without running any."""
+    from sweep.forecast import forecast_table
+    from sweep.grid import load
+
+    write(forecast_table(load(grid, set or ())), format, output)
+
+
+__all__ = ["BAD_INPUT", "launch", "plan", "predict"]

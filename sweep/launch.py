@@ -1,0 +1,250 @@
+"""The driver: hands out batches, takes results, decides about failures, and is the only one that writes.
+
+What ends a batch, and what follows (every try is a row of `attempts`):
+
+- results, also of diverged runs or runs out of steps: committed, never retried;
+- a Python exception: the batch is halved until the bad run stands alone; that run is stored as failed, with traceback;
+- a worker or a node that died: tried again, on budgets of their own; then halved, for a run may be what kills it;
+- out of memory: halved; a single run is tried again a few times;
+- many failed runs in a row, none between them good: the sweep stops and shows the first traceback.
+"""
+
+import secrets
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from db.store import Store
+from sweep.batches import Batch, Batcher, Sizer
+from sweep.executors import Executor, Lost
+from sweep.ledger import Ledger
+from sweep.plan import Plan
+from sweep.progress import Progress
+from sweep.records import failed_run, now, table
+from sweep.worker import Finished, Raised
+
+WORKER_DEATHS = 3
+"""A batch survives so many deaths of its worker."""
+
+NODE_DEATHS = 20
+"""A batch survives so many losses of its node: preemption is no fault of the batch."""
+
+MEMORY_KILLS = 3
+"""A single run is tried so often after running out of memory."""
+
+MAX_FAILURES = 10
+"""Failed runs in a row that stop a sweep."""
+
+POLL_SECONDS = 0.2
+
+
+@dataclass
+class Outcome:
+    """How a launch ended.
+
+    Attributes:
+        statuses: runs computed by this launch, by status.
+        interrupted: whether a signal ended it.
+        traceback: the first failure's, if failures stopped it.
+    """
+
+    statuses: Counter[str] = field(default_factory=Counter)
+    interrupted: bool = False
+    traceback: str | None = None
+    first_failure: str | None = None
+
+
+class Interrupt:
+    """A signal asks the sweep to stop; a second one ends what is running now."""
+
+    def __init__(self, notice: Callable[[str], None]):
+        self.requested, self._notice = False, notice
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+        self._notice("stopping: what has arrived is being stored (again to stop at once)")
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Answer SIGINT and SIGTERM for the length of the body."""
+        before = {number: signal.signal(number, self) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class Driver:
+    """One launch of one plan."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        executor: Executor,
+        sizer: Sizer,
+        progress: Progress,
+        sweep_id: str,
+        max_failures: int = MAX_FAILURES,
+    ):
+        self.executor, self.sizer, self.progress = executor, sizer, progress
+        self.sweep_id, self.max_failures = sweep_id, max_failures
+        pending = {key: shape.pending for key, shape in plan.shapes.items()}
+        self.batcher = Batcher(plan.candidates(), pending, sizer, plan.expansion.catalogue)
+        self.ledger = Ledger(store, progress.say)
+        self.outcome = Outcome()
+        self.interrupt = Interrupt(progress.say)
+        self._again: list[Batch] = []
+        self._in_a_row = 0
+
+    def run(self) -> Outcome:
+        """Compute every pending run, or stop; everything that has arrived is stored before this returns."""
+        with self.interrupt.installed():
+            try:
+                while not self._stopped() and self._fill():
+                    for batch, outcome in self.executor.poll(POLL_SECONDS):
+                        self._take(batch, outcome)
+                    self.ledger.commit_if_due()
+                if self.interrupt.requested:
+                    for batch, outcome in self.executor.poll(0) if self.executor.concurrent else []:
+                        self._take(batch, outcome)
+            except KeyboardInterrupt:
+                self.interrupt.requested = True
+            finally:
+                self.ledger.flush()
+        self.outcome.interrupted = self.interrupt.requested
+        return self.outcome
+
+    def _stopped(self) -> bool:
+        return self.interrupt.requested or self.outcome.traceback is not None
+
+    def _fill(self) -> bool:
+        """Submit batches while there is room; false if nothing is left to do."""
+        while self.executor.in_flight < self.executor.capacity:
+            device = self.executor.device
+            batch = self._again.pop() if self._again else self.batcher.next(device, self.executor.first(device))
+            if batch is None:
+                break
+            self.executor.submit(batch)
+        return self.executor.in_flight > 0
+
+    def _take(self, batch: Batch, outcome: Finished | Raised | Lost) -> None:
+        match outcome:
+            case Finished(tables=tables, seconds=seconds, worker=worker):
+                self._finished(batch, tables, seconds, worker)
+            case Raised(out_of_memory=True) | Lost(out_of_memory=True):
+                self._out_of_memory(batch, outcome)
+            case Raised():
+                self._raised(batch, outcome)
+            case Lost(node=node):
+                self._lost(batch, outcome, node)
+
+    def _finished(self, batch: Batch, tables: dict[str, pa.Table], seconds: float, worker: str) -> None:
+        self.sizer.observe(batch, seconds)
+        self._in_a_row = 0
+        attempt = self._attempt(batch, "finished", seconds=seconds, worker=worker)
+        self.ledger.add({**tables, "attempts": attempt})
+        statuses = Counter(
+            {row["values"]: row["counts"] for row in pc.value_counts(tables["runs"]["status"]).to_pylist()}
+        )
+        self.outcome.statuses += statuses
+        self.progress.done(len(batch), statuses, worst_gap(tables["predictions"]))
+
+    def _raised(self, batch: Batch, outcome: Raised) -> None:
+        if len(batch) > 1:
+            self._note(batch, "failed", outcome)
+            self._split(batch)
+        else:
+            self._give_up(batch, outcome, "failed", retryable=False)
+
+    def _out_of_memory(self, batch: Batch, outcome: Raised | Lost) -> None:
+        if len(batch) > 1:
+            self._note(batch, "out of memory", outcome)
+            self._split(batch)
+        elif batch.killed + 1 < MEMORY_KILLS:
+            self._note(batch, "out of memory", outcome)
+            self._again.append(batch.again(killed=batch.killed + 1))
+        else:
+            self._give_up(batch, outcome, "out of memory", retryable=True)
+
+    def _lost(self, batch: Batch, outcome: Lost, node: bool) -> None:
+        spent, budget = (batch.lost_nodes, NODE_DEATHS) if node else (batch.lost, WORKER_DEATHS)
+        if spent < budget:
+            self._note(batch, "lost", outcome)
+            self._again.append(batch.again(lost=batch.lost + (not node), lost_nodes=batch.lost_nodes + node))
+        elif len(batch) > 1:
+            self._note(batch, "lost", outcome)
+            self._split(batch, lost=WORKER_DEATHS - 1, lost_nodes=0)
+        else:
+            self._give_up(batch, outcome, "lost", retryable=True)
+
+    def _split(self, batch: Batch, **changes: int) -> None:
+        first, second = batch.halves(**changes)
+        self._again += [second, first]
+
+    def _note(self, batch: Batch, what: str, outcome: Raised | Lost) -> None:
+        """Record a try that is followed by another."""
+        self.ledger.add({"attempts": self._attempt(batch, what, outcome)})
+        runs = f"{len(batch)} runs" if len(batch) > 1 else f"run {batch.runs[0][0].run_id}"
+        self.progress.say(f"{runs}: {what}, trying again: {outcome.error}")
+
+    def _give_up(self, batch: Batch, outcome: Raised | Lost, what: str, retryable: bool) -> None:
+        """Record a single run as failed."""
+        ((spec, _),), (entry,) = batch.runs, batch.entries
+        row = failed_run(spec, entry.name, entry.dim, entry.samples, outcome.error, self.sweep_id)
+        attempt = self._attempt(batch, what, outcome, retryable=retryable, run_id=spec.run_id)
+        self.ledger.add({"runs": row, "attempts": attempt})
+        self.outcome.statuses["failed"] += 1
+        text = outcome.traceback if isinstance(outcome, Raised) else outcome.error
+        self.outcome.first_failure = self.outcome.first_failure or text
+        self._in_a_row += 1
+        if self._in_a_row >= self.max_failures:
+            self.outcome.traceback = self.outcome.first_failure
+        self.progress.done(1, Counter(failed=1), None)
+        self.progress.say(f"run {spec.run_id} failed: {outcome.error}")
+
+    def _attempt(
+        self,
+        batch: Batch,
+        what: str,
+        outcome: Raised | Lost | None = None,
+        *,
+        seconds: float | None = None,
+        worker: str | None = None,
+        **more: Any,
+    ) -> pa.Table:
+        """The `attempts` row of one try."""
+        row = {
+            "attempt_id": secrets.token_hex(16),
+            "sweep_id": self.sweep_id,
+            "batch_id": f"{self.sweep_id}-{batch.number}",
+            "attempt": batch.attempt,
+            "compile_key": batch.key,
+            "outcome": what,
+            "error": outcome.error if outcome else None,
+            "traceback": outcome.traceback if isinstance(outcome, Raised) else None,
+            "worker": outcome.worker if isinstance(outcome, Raised) else worker,
+            "started_at": now(),
+            "seconds": seconds,
+            "runs": len(batch),
+            **more,
+        }
+        return table("attempts", {name: [value] for name, value in row.items()})
+
+
+def worst_gap(predictions: pa.Table) -> float | None:
+    """Largest distance from a prediction that holds exactly; None if there is none."""
+    exact = predictions.filter(pc.equal(predictions["kind"], "exact"))["distance"]
+    finite = exact.filter(pc.fill_null(pc.is_finite(exact), False))
+    worst: float | None = pc.max(finite).as_py() if len(finite) else None
+    return worst

@@ -1,0 +1,67 @@
+"""Rows on their way into the store: the driver is the only writer, a commit is one transaction."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+
+import pyarrow as pa
+
+from db.store import Store, StoreLocked
+
+EVERY_SECONDS = 1.0
+"""Between two commits: what a kill can lose, and how often readers have to wait a moment."""
+
+MAX_BYTES = 512 << 20
+"""Uncommitted rows that are kept while others hold the store; beyond, the driver waits."""
+
+PATIENCE_SECONDS = 600.0
+"""How long it waits before it gives up."""
+
+
+class Ledger:
+    """Collects tables and commits them.
+
+    Args:
+        store: opened with a short timeout, so that a reader who holds it does not stop the sweep.
+        notice: told once when the store is held by others.
+    """
+
+    def __init__(self, store: Store, notice: Callable[[str], None]):
+        self._store, self._notice = store, notice
+        self._tables: defaultdict[str, list[pa.Table]] = defaultdict(list)
+        self._last = time.monotonic()
+        self._waiting = False
+
+    def add(self, tables: Mapping[str, pa.Table]) -> None:
+        """Rows for the next commit."""
+        for name, rows in tables.items():
+            if rows.num_rows:
+                self._tables[name].append(rows)
+
+    def commit_if_due(self) -> None:
+        """Commit now and then; a store that is held by others is tried again later."""
+        if self._tables and time.monotonic() - self._last >= EVERY_SECONDS:
+            if sum(table.nbytes for tables in self._tables.values() for table in tables) > MAX_BYTES:
+                self.flush()
+            else:
+                self._try()
+
+    def flush(self) -> None:
+        """Commit all rows. Raises StoreLocked if others hold the store for longer than PATIENCE_SECONDS."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while self._tables and not self._try():
+            if time.monotonic() > deadline:
+                raise StoreLocked(f"{self._store.path} is still held by others; the last results are lost")
+
+    def _try(self) -> bool:
+        self._last = time.monotonic()
+        try:
+            self._store.commit({name: pa.concat_tables(tables) for name, tables in self._tables.items()})
+        except StoreLocked as error:
+            if not self._waiting:
+                self._notice(f"{error}; results are kept and the sweep goes on")
+            self._waiting = True
+            return False
+        self._tables.clear()
+        self._waiting = False
+        return True

@@ -1,0 +1,155 @@
+"""Results as rows: lists of RunResult become Arrow tables with the columns of db.models."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from db.arrow import schema
+from kernels.results import PredictionRecord, RunResult, Trajectory
+from kernels.spec import KERNEL_VERSION, RunSpec, canonical_json
+from kernels.validate import build
+
+Tables = dict[str, pa.Table]
+
+POINTS = ("step", "log_time", "log_loss", "residual", "min_margin", "norm", "alignment")
+"""List columns of a trajectory that have one number a point."""
+
+
+PLAIN = ("task", "architecture", "depth", "width", "filter", "alpha", "seed", "rtol", "solver", "record")
+"""Axes that are columns as they are."""
+
+
+def now() -> datetime:
+    """UTC without a zone, as the store keeps times."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def tables(results: Sequence[RunResult], sweep_id: str) -> Tables:
+    """runs, predictions and trajectories of finished runs."""
+    pairs = [(result.spec.run_id, record) for result in results for record in result.predictions]
+    orbits = [(result.spec.run_id, result.trajectory) for result in results if result.trajectory is not None]
+    return {"runs": _runs(results, sweep_id), "predictions": _predictions(pairs), "trajectories": _orbits(orbits)}
+
+
+def failed_run(spec: RunSpec, dataset: str, dim: int, samples: int, message: str, sweep_id: str) -> pa.Table:
+    """The `runs` row of a run that has no result."""
+    row = {**_axes([spec]), "dataset": [dataset], "dim": [dim], "samples": [samples], "message": [message],
+           "status": ["failed"], "sweep_id": [sweep_id], "created_at": [now()]}  # fmt: skip
+    return table("runs", row)
+
+
+def table(name: str, columns: Mapping[str, Any]) -> pa.Table:
+    """An Arrow table of the store's schema from some of its columns; the others are NULL."""
+    fields = schema(name)
+    count = len(next(iter(columns.values())))
+    unknown = set(columns) - set(fields.names)
+    if unknown:
+        raise KeyError(f"{name} has no column {sorted(unknown)}")
+    arrays = [
+        _array(columns[field.name], field.type) if field.name in columns else pa.nulls(count, field.type)
+        for field in fields
+    ]
+    return pa.Table.from_arrays(arrays, schema=fields)
+
+
+def _array(values: Any, kind: pa.DataType) -> pa.Array:
+    return values if isinstance(values, pa.Array) else pa.array(values, kind)
+
+
+def _axes(specs: Sequence[RunSpec]) -> dict[str, Any]:
+    """Columns that follow from what was asked for."""
+    json = _memo()
+    parameters = [json(spec.init[spec.init_name]) for spec in specs]
+    return {
+        "run_id": [spec.run_id for spec in specs],
+        **{name: [getattr(spec, name) for spec in specs] for name in PLAIN},
+        "data": [json(spec.data) for spec in specs],
+        "stop": [json(spec.stop) for spec in specs],
+        "init": [spec.init_name for spec in specs],
+        "init_detail": parameters,
+        "kernel_version": [KERNEL_VERSION] * len(specs),
+        "spec": [canonical_json(spec.to_dict()) for spec in specs],
+    }
+
+
+def _memo() -> Callable[[Any], str]:
+    """canonical_json, once per object: runs of one batch share their data's description."""
+    known: dict[int, str] = {}
+
+    def text(value: Any) -> str:
+        if id(value) not in known:
+            known[id(value)] = canonical_json(value)
+        return known[id(value)]
+
+    return text
+
+
+def _runs(results: Sequence[RunResult], sweep_id: str) -> pa.Table:
+    columns = _axes([result.spec for result in results])
+    for name in ("dataset", "dim", "samples", "status", "message", "steps", "rejected", "device"):
+        columns[name] = [getattr(result, name) for result in results]
+    for name in ("log_loss", "log_time", "residual", "min_margin", "invariant_drift", "wall_seconds"):
+        columns[name] = np.array([getattr(result, name) for result in results], np.float64)
+    sizes: dict[tuple[Any, ...], int] = {}
+    columns["parameters"] = [_parameters(result, sizes) for result in results]
+    columns["beta"] = _vectors([result.beta for result in results])
+    columns["sweep_id"] = [sweep_id] * len(results)
+    columns["created_at"] = [now()] * len(results)
+    return table("runs", columns)
+
+
+def _parameters(result: RunResult, known: dict[tuple[Any, ...], int]) -> int:
+    spec = result.spec
+    shape = (spec.architecture, result.dim, spec.depth, spec.width, spec.filter)
+    if shape not in known:
+        known[shape] = build(spec, result.dim).parameters
+    return known[shape]
+
+
+def _predictions(pairs: Sequence[tuple[str, PredictionRecord]]) -> pa.Table:
+    records = [record for _, record in pairs]
+    columns: dict[str, Any] = {"run_id": [run_id for run_id, _ in pairs]}
+    for name in ("prediction", "kind", "distance", "certificate", "objective"):
+        columns[name] = [getattr(record, name) for record in records]
+    columns["beta"] = _vectors([record.beta for record in records])
+    columns["detail"] = [_json(record.detail) for record in records]
+    return table("predictions", columns)
+
+
+def _json(detail: Mapping[str, float]) -> str:
+    """JSON has no NaN and no infinity: such numbers are null."""
+    return canonical_json({name: float(x) if np.isfinite(x) else None for name, x in detail.items()})
+
+
+def _orbits(orbits: Sequence[tuple[str, Trajectory]]) -> pa.Table:
+    columns: dict[str, Any] = {"run_id": [run_id for run_id, _ in orbits]}
+    for name in POINTS:
+        kind = np.int64 if name == "step" else np.float64
+        columns[name] = _vectors([getattr(orbit, name) for _, orbit in orbits], kind)
+    columns["beta"] = _matrices([orbit.beta for _, orbit in orbits])
+    return table("trajectories", columns)
+
+
+def _vectors(rows: Iterable[np.ndarray | None], kind: type = np.float64) -> pa.ListArray:
+    """A list column from arrays (None is NULL), without a Python object an element."""
+    vectors = list(rows)
+    lengths = [0 if vector is None else len(vector) for vector in vectors]
+    flat = np.concatenate([np.asarray(v, kind) for v in vectors if v is not None] or [np.zeros(0, kind)])
+    missing = pa.array([vector is None for vector in vectors], pa.bool_())
+    return pa.ListArray.from_arrays(pa.array(_offsets(lengths)), pa.array(flat), mask=missing if len(vectors) else None)
+
+
+def _matrices(matrices: Sequence[np.ndarray]) -> pa.ListArray:
+    """A list-of-lists column from arrays of shape (T, d)."""
+    lengths = [len(matrix) for matrix in matrices]
+    widths = np.repeat([matrix.shape[1] for matrix in matrices], lengths)
+    flat = np.concatenate([np.asarray(matrix, np.float64).ravel() for matrix in matrices] or [np.zeros(0)])
+    inner = pa.ListArray.from_arrays(pa.array(_offsets(widths)), pa.array(flat))
+    return pa.ListArray.from_arrays(pa.array(_offsets(lengths)), inner)
+
+
+def _offsets(lengths: Any) -> np.ndarray:
+    return np.concatenate([np.zeros(1, np.int32), np.cumsum(lengths, dtype=np.int32)])

@@ -1,0 +1,172 @@
+"""One `sweep launch` from the grid file to the last line."""
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from rich.console import Console
+
+from db.store import Store
+from sweep import summary
+from sweep.batches import Sizer
+from sweep.executors import Executor, LocalExecutor
+from sweep.grid import load
+from sweep.launch import Driver, Outcome
+from sweep.plan import Plan, make_plan
+from sweep.progress import Live, Plain, Progress, duration
+from sweep.provenance import command, new_sweep_id, sweep_row
+from sweep.records import table
+
+READER_SECONDS = 2.0
+"""How long a commit waits for readers before the driver does something else."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says beside the grid.
+
+    Attributes:
+        store: path of the DuckDB file.
+        local: run in this process instead of on Ray.
+        address: of a Ray cluster to join.
+        overrides: `--set` options.
+        report: where the report goes, if one is wanted.
+        workers: CPUs of the Ray that is started here.
+        retry_failed: whether runs that failed for good are run again.
+        max_failures: failed runs in a row that stop the sweep.
+        quiet: whether stdout is left to the caller.
+        wait: seconds to wait for a store that is in use.
+    """
+
+    store: Path
+    local: bool = False
+    address: str | None = None
+    overrides: tuple[str, ...] = ()
+    report: Path | None = None
+    workers: int | None = None
+    retry_failed: bool = False
+    max_failures: int = 10
+    quiet: bool = False
+    wait: float = 30.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a launch ended, for people and for programs."""
+
+    sweep_id: str
+    store: Path
+    plan: dict[str, Any]
+    counts: dict[str, int]
+    computed: dict[str, int]
+    seconds: float
+    interrupted: bool
+    traceback: str | None
+    resume: str
+    report: str | None
+    table: pa.Table = field(repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        return {
+            "sweep_id": self.sweep_id, "store": str(self.store), **self.plan, "computed": sum(self.computed.values()),
+            "statuses": self.counts, "computed_statuses": self.computed, "seconds": round(self.seconds, 2),
+            "interrupted": self.interrupted, "traceback": self.traceback, "resume": self.resume,
+            "report": self.report, "table": self.table.to_pylist(),
+        }  # fmt: skip
+
+    def lines(self) -> Iterator[str]:
+        """The end of a launch for people; the last line counts statuses."""
+        from sweep.cli.formats import text
+
+        if self.table.num_rows:
+            yield "\n" + text(self.table)
+        if self.traceback:
+            yield f"stopped after too many failures in a row; the first one:\n{self.traceback}"
+        if self.report:
+            yield f"report: {self.report}"
+        done = sum(self.computed.values())
+        yield f"computed {done} runs in {duration(self.seconds)}; results in {self.store}"
+        if self.interrupted or self.traceback:
+            yield f"to go on: {self.resume}"
+        yield summary.counts_line(self.plan["total"], self.counts)
+
+
+def run(grid_path: Path, options: Options) -> Ended:
+    """Plan, run, store, sum up. Raises before anything is written if something in the input is wrong."""
+    grid = load(grid_path, options.overrides)
+    store = Store(options.store, timeout=options.wait)
+    plan = make_plan(grid, store, options.retry_failed)
+    sweep_id = new_sweep_id()
+    folder = str(grid.source.base)
+    stream = sys.stderr if options.quiet else sys.stdout
+    sizer = Sizer(store.batch_seconds())
+    counts = plan.counts(sizer)
+    for line in [] if options.quiet else summary.plan_lines(counts):
+        print(line, file=stream, flush=True)
+    begin = time.monotonic()
+    outcome = Outcome()
+    if plan.pending:
+        with _executor(sweep_id, folder, options) as executor:
+            sizer.slots = executor.slots
+            counts = plan.counts(sizer)
+            _open(store, sweep_id, plan, counts)
+            outcome = _compute(plan, options, executor, sizer, sweep_id)
+    else:
+        _open(store, sweep_id, plan, counts)
+    report = _report(options) if plan.total > plan.pending or outcome.statuses else None
+    return Ended(
+        sweep_id=sweep_id,
+        store=options.store,
+        plan=counts,
+        counts=summary.counts(store, sweep_id),
+        computed=dict(outcome.statuses),
+        seconds=time.monotonic() - begin,
+        interrupted=outcome.interrupted,
+        traceback=outcome.traceback,
+        resume=command(),
+        report=report,
+        table=summary.table(store, sweep_id),
+    )
+
+
+def _executor(sweep_id: str, folder: str, options: Options) -> Executor:
+    if options.local:
+        return LocalExecutor(sweep_id, folder)
+    from sweep.ray_executor import RayExecutor
+
+    return RayExecutor(sweep_id, folder, address=options.address, workers=options.workers)
+
+
+def _open(store: Store, sweep_id: str, plan: Plan, counts: dict[str, Any]) -> None:
+    """Make the store if need be and record what this launch asks for."""
+    store.create()
+    ids = pa.chunked_array(plan.run_ids, pa.string()).combine_chunks()
+    asked = table("sweep_runs", {"sweep_id": pa.array([sweep_id] * len(ids), pa.string()), "run_id": ids})
+    store.commit({"sweeps": sweep_row(sweep_id, plan.grid, counts), "sweep_runs": asked})
+
+
+def _compute(plan: Plan, options: Options, executor: Executor, sizer: Sizer, sweep_id: str) -> Outcome:
+    store = Store(options.store, timeout=READER_SECONDS)
+    with _progress(plan, options) as progress:
+        progress.say(f"running {plan.pending} runs {executor.describe()}")
+        return Driver(plan, store, executor, sizer, progress, sweep_id, options.max_failures).run()
+
+
+def _progress(plan: Plan, options: Options) -> Progress:
+    stream = sys.stderr if options.quiet else sys.stdout
+    if stream.isatty():
+        return Live(plan.total, plan.cached, Console(file=stream))
+    return Plain(plan.total, plan.cached, stream)
+
+
+def _report(options: Options) -> str | None:
+    if options.report is None:
+        return None
+    from analysis.report import write_report
+
+    return str(write_report(options.store, options.report))

@@ -1,0 +1,94 @@
+"""What people are told: a plan, the state of a store, one run, and the table at the end of a launch."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from db.errors import StoreError
+from db.store import Store
+from sweep.progress import duration
+
+STATUSES = ("converged", "stopped", "diverged", "failed")
+
+TABLE = """
+    SELECT
+        r.architecture, r.depth, p.prediction, p.kind, count(*) AS runs,
+        max(p.distance) FILTER (isfinite(p.distance)) AS worst,
+        median(p.distance) FILTER (isfinite(p.distance)) AS median
+    FROM sweep_runs s
+    JOIN runs r USING (run_id)
+    JOIN predictions p USING (run_id)
+    WHERE s.sweep_id = ? AND r.status IN ('converged', 'stopped')
+    GROUP BY ALL ORDER BY ALL
+"""
+COUNTS = """
+    SELECT r.status, count(*) AS runs FROM sweep_runs s JOIN runs r USING (run_id) WHERE s.sweep_id = ? GROUP BY ALL
+"""
+
+
+def table(store: Store, sweep_id: str) -> pa.Table:
+    """Architecture x depth x prediction: runs of this sweep that reached an end, worst and median distance."""
+    return store.query(TABLE, [sweep_id])
+
+
+def counts(store: Store, sweep_id: str) -> dict[str, int]:
+    """Runs of a sweep by status, whoever computed them."""
+    found = store.query(COUNTS, [sweep_id])
+    known = dict(zip(found["status"].to_pylist(), found["runs"].to_pylist(), strict=True))
+    return {name: known.get(name, 0) for name in STATUSES}
+
+
+def counts_line(total: int, found: Mapping[str, int]) -> str:
+    """The last line of a launch."""
+    pending = total - sum(found.values())
+    parts = [f"{found[name]} {name}" for name in STATUSES] + ([f"{pending} pending"] if pending else [])
+    return f"{total} runs: {', '.join(parts)}"
+
+
+def plan_lines(plan: Mapping[str, Any]) -> Iterator[str]:
+    """A plan for people."""
+    yield f"{plan['name']}: {plan['total']} runs, {plan['cached']} cached, {plan['pending']} pending"
+    if plan["dropped"]:
+        yield "combinations dropped:"
+        width = max(len(str(count)) for count in plan["dropped"].values())
+        yield from (f"  {count:>{width}}  {rule}" for rule, count in plan["dropped"].items())
+    yield f"batches: {plan['batches']}, of {plan['shapes']} compiled shapes"
+    seconds = plan["estimated_seconds"]
+    yield f"estimated time: {'no history' if seconds is None else duration(seconds)}"
+
+
+def status(store: Store) -> dict[str, Any]:
+    """Sweeps, latest first, and the runs of the whole store by status."""
+    sweeps = store.query("SELECT * FROM progress ORDER BY created_at DESC").to_pylist()
+    runs = store.query("SELECT status, count(*) AS runs FROM runs GROUP BY ALL ORDER BY ALL").to_pylist()
+    return {"store": str(store.path), "runs": {row["status"]: row["runs"] for row in runs}, "sweeps": sweeps}
+
+
+def status_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """The state of a store for people."""
+    runs = ", ".join(f"{count} {name}" for name, count in found["runs"].items()) or "no runs yet"
+    yield f"{found['store']}: {runs}"
+    for sweep in found["sweeps"]:
+        ends = ", ".join(f"{sweep[name]} {name}" for name in STATUSES if sweep[name])
+        state = "finished" if not sweep["pending"] else f"{sweep['pending']} pending"
+        yield f"  {sweep['sweep_id']}  {sweep['name']}: {sweep['done']}/{sweep['runs']} runs, {state}" + (
+            f" ({ends})" if ends else ""
+        )
+
+
+def run(store: Store, start: str) -> dict[str, pa.Table]:
+    """One run with its predictions and attempts, by its id or the start of it. Raises StoreError."""
+    found = store.query("SELECT run_id FROM runs WHERE starts_with(run_id, ?) LIMIT 5", [start])["run_id"].to_pylist()
+    if not found or not start:
+        raise StoreError(
+            f"no run has an id that starts with {start!r}; list them: sweep query 'SELECT run_id FROM runs'"
+        )
+    if len(found) > 1:
+        raise StoreError(f"several runs have ids that start with {start!r}: {', '.join(found)}; write more of it")
+    key = [found[0]]
+    return {
+        "run": store.query("SELECT * FROM runs WHERE run_id = ?", key),
+        "predictions": store.query("SELECT * EXCLUDE (run_id) FROM predictions WHERE run_id = ? ORDER BY ALL", key),
+        "attempts": store.query("SELECT * EXCLUDE (run_id) FROM attempts WHERE run_id = ? ORDER BY started_at", key),
+    }

@@ -1,0 +1,120 @@
+"""The body of a task: one batch of runs, to Arrow tables. Runs in a worker's process; never opens the store.
+
+JAX is imported here and nowhere else in the sweep, after its environment is set.
+"""
+
+import hashlib
+import importlib.util
+import os
+import platform
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from kernels.datasets import Dataset
+from kernels.spec import RunSpec
+
+
+@dataclass(frozen=True)
+class Payload:
+    """What a worker needs for one batch.
+
+    Attributes:
+        runs: of one compile key.
+        sweep_id: written into the rows.
+        folder: where the user's own networks lie.
+        gpu: whether the task holds a GPU.
+        one_core: whether other tasks use the other cores.
+    """
+
+    runs: Sequence[tuple[RunSpec, Dataset]]
+    sweep_id: str
+    folder: str
+    gpu: bool = False
+    one_core: bool = False
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A batch with results: tables as `sweep.records.tables`, wall seconds, and where it ran."""
+
+    tables: dict[str, pa.Table]
+    seconds: float
+    worker: str
+
+
+@dataclass(frozen=True)
+class Raised:
+    """A batch that ended in a Python exception, `out_of_memory` or another one."""
+
+    error: str
+    traceback: str
+    worker: str
+    out_of_memory: bool = False
+
+
+def run_batch(payload: Payload) -> Finished | Raised:
+    """Simulate a batch; exceptions come back as data, so that they look alike on every executor."""
+    begin = time.perf_counter()
+    try:
+        prepare(payload)
+        from kernels.simulate import simulate
+        from sweep.records import tables
+
+        results = simulate(list(payload.runs))
+        rows = tables(results, payload.sweep_id)
+        return Finished(rows, time.perf_counter() - begin, whoami())
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        memory = isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text
+        return Raised(text, traceback.format_exc(), whoami(), memory)
+
+
+def prepare(payload: Payload) -> None:
+    """Environment that JAX reads when it is imported; what the user has set stays."""
+    if payload.folder not in sys.path:
+        sys.path.append(payload.folder)
+    if "jax" in sys.modules:
+        return
+    cuda = payload.gpu and importlib.util.find_spec("jax_plugins") is not None
+    defaults = {
+        "JAX_PLATFORMS": "cuda" if cuda else "cpu",
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        "JAX_COMPILATION_CACHE_DIR": str(compilation_cache()),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "EQX_ON_ERROR": "nan",  # programs with error callbacks are not cached; a NaN becomes a status
+    }
+    if payload.one_core:
+        defaults |= {
+            "OMP_NUM_THREADS": "1",
+            "NPROC": "1",  # XLA's thread pool
+            "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+        }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+
+
+def compilation_cache() -> Path:
+    """Compiled programs of this node: one folder per kind of CPU, because others reject the code."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "gradient-flow-sweep" / f"jax-{_cpu()}"
+
+
+def _cpu() -> str:
+    """A digest of the CPU's model and features."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        text = "\n".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
+    except OSError:
+        text = platform.processor()
+    return hashlib.sha256(f"{platform.machine()}\n{text}".encode()).hexdigest()[:12]
+
+
+def whoami() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
