@@ -1,0 +1,160 @@
+"""Where gradient flow on separable data with exponential loss goes: statements of the endpoint itself."""
+
+from typing import final
+
+import numpy as np
+from jaxtyping import Float
+from scipy.optimize import nnls
+
+from kernels.architectures import FullyConnected
+from kernels.results import PredictionRecord
+from kernels.theory.base import Endpoint, Forecast, Kind, Prediction, Problem
+from kernels.theory.certificates import ratio
+from kernels.theory.compare import record, unit, weights
+
+ACTIVE = 2.0**-52
+"""Samples whose share of the loss is at least this part of the largest are active: their margins differ from the
+least by at most 36 e^{-L log ||Theta||}, and they still move the parameters in double precision."""
+
+
+@final
+class ParameterKKT(Prediction):
+    """Theta / ||Theta|| tends to a KKT point of min 1/2 ||Theta||^2 subject to y_i f(x_i; Theta) >= 1.
+
+    distance: min over mu >= 0 on the active samples of ||u - sum_i mu_i y_i grad f_i(u)||, u = Theta / ||Theta||, by
+    non-negative least squares. detail: complementarity, sum mu_i (q_i / min q - 1) / sum mu_i, and active_samples.
+    Active are samples with a share of the loss that double precision can see: at -log Loss = 1e6 their margins agree
+    to 4e-5.
+
+    Applies: classification, every network. Kind: limit t->infinity. No certificate: there is no predicted point.
+    Reference: Lyu and Li, arXiv:1906.05890.
+    """
+
+    name = "parameter_kkt"
+
+    def kind(self, problem: Problem) -> Kind:
+        return "limit t->inf"
+
+    def applies(self, problem: Problem) -> bool:
+        return not problem.regression
+
+    def forecast(self, problem: Problem) -> Forecast | None:
+        return None
+
+    def compare(self, problem: Problem, forecast: Forecast | None, endpoint: Endpoint) -> PredictionRecord:
+        margins = _margins(problem, endpoint)
+        active = weights(endpoint, margins, problem.depth) >= ACTIVE
+        theta = unit(np.concatenate([np.ravel(layer) for layer in endpoint.layers]))
+        gradients = (problem.dataset.y[:, None] * endpoint.jacobian)[active].T
+        mu, residual = nonnegative(gradients, theta)
+        slack = margins[active] / margins.min() - 1
+        detail = {
+            "complementarity": ratio(float(mu @ np.abs(slack)), float(mu.sum())),
+            "active_samples": float(active.sum()),
+        }
+        return record(self, problem, forecast, residual, detail)
+
+
+@final
+class SingularVectors(Prediction):
+    """Each layer aligns with the data tensor contracted with the others, v_l / ||v_l|| -> -grad_{v_l} Loss, normed.
+
+    distance: max over l of 1 - |cos(v_l, grad_{v_l} Loss)|. For fully connected networks of L >= 2 detail has
+    singular_ratio, the largest second / first singular value of W_1 ... W_{L-1}, and adjacent_alignment, the least
+    |cos| between the right singular vector of a layer and the left one of the next.
+
+    Applies: classification, every network. Kind: limit t->infinity. No certificate: there is no predicted point.
+    Reference: Yun, Krishnan, Mobahi, arXiv:2010.02501, the result on singular vectors of the data tensor; for matrices
+    Ji and Telgarsky, arXiv:1810.02032.
+    """
+
+    name = "singular_vectors"
+
+    def kind(self, problem: Problem) -> Kind:
+        return "limit t->inf"
+
+    def applies(self, problem: Problem) -> bool:
+        return not problem.regression
+
+    def forecast(self, problem: Problem) -> Forecast | None:
+        return None
+
+    def compare(self, problem: Problem, forecast: Forecast | None, endpoint: Endpoint) -> PredictionRecord:
+        share = weights(endpoint, _margins(problem, endpoint), problem.depth)
+        gradient = (share * problem.dataset.y) @ endpoint.jacobian
+        cuts = np.cumsum([layer.size for layer in endpoint.layers])[:-1]
+        pairs = zip(endpoint.layers, np.split(gradient, cuts), strict=True)
+        worst = max(_misalignment(np.ravel(layer), slope) for layer, slope in pairs)
+        matrices = isinstance(problem.architecture, FullyConnected) and problem.depth > 1
+        return record(self, problem, forecast, worst, _singular(endpoint.layers) if matrices else None)
+
+
+@final
+class LossRate(Prediction):
+    """Loss t (log t)^{2 - 2/L} -> 1 / (L^2 gammabar^{2/L}), gammabar = lim min_i y_i f(x_i) / ||Theta||^L.
+
+    In logarithms, so that t = e^(1e8) is no matter. gammabar is the endpoint's. distance: |value / predicted - 1|.
+    Where margins of support vectors still part, or samples enter the support, corrections are of order 1 / log t and
+    log log t / log t.
+
+    Applies: classification, every network. Kind: limit t->infinity. No certificate: gammabar is measured.
+    Reference: Lyu and Li, arXiv:1906.05890, the rate of loss; the constant follows from d log Loss / dt there.
+    """
+
+    name = "loss_rate"
+
+    def kind(self, problem: Problem) -> Kind:
+        return "limit t->inf"
+
+    def applies(self, problem: Problem) -> bool:
+        return not problem.regression
+
+    def forecast(self, problem: Problem) -> Forecast | None:
+        return None
+
+    def compare(self, problem: Problem, forecast: Forecast | None, endpoint: Endpoint) -> PredictionRecord:
+        order, least = problem.depth, float(_margins(problem, endpoint).min())
+        if not (least > 0 and endpoint.log_time > 1):
+            return record(self, problem, forecast, None)
+        predicted = -2 * np.log(order) - 2 / order * np.log(least)
+        reached = endpoint.log_loss + endpoint.log_time + (2 - 2 / order) * np.log(endpoint.log_time)
+        detail = {"log_constant": float(reached), "log_predicted": float(predicted)}
+        with np.errstate(over="ignore"):
+            return record(self, problem, forecast, float(abs(np.expm1(reached - predicted))), detail)
+
+
+def nonnegative(
+    matrix: Float[np.ndarray, "k n"], target: Float[np.ndarray, " k"]
+) -> tuple[Float[np.ndarray, " n"], float]:
+    """mu >= 0 that minimises ||M mu - t||, and that norm; NaN where no answer was found."""
+    count = matrix.shape[1]
+    if len(matrix) > 2 * count:
+        # the residual outside the columns' span is the same for all mu: solve in the span of (M, t)
+        triangle: Float[np.ndarray, "n+1 n+1"] = np.linalg.qr(np.column_stack([matrix, target]), mode="r")
+        matrix, target = triangle[:, :count], triangle[:, count]
+    try:
+        mu, residual = nnls(matrix, target)
+        return mu, float(residual)
+    except RuntimeError:
+        return np.zeros(count), float("nan")
+
+
+def _margins(problem: Problem, endpoint: Endpoint) -> Float[np.ndarray, " n"]:
+    """q_i = y_i f(x_i; Theta / ||Theta||)."""
+    return problem.dataset.y * (problem.dataset.x @ endpoint.beta)
+
+
+def _misalignment(layer: Float[np.ndarray, " k"], slope: Float[np.ndarray, " k"]) -> float:
+    """1 - |cos|, without cancellation; 1 where one of them is zero."""
+    a, b = unit(layer), unit(slope)
+    if not (a.any() and b.any()):
+        return 1.0
+    return float(min(((a - b) ** 2).sum(), ((a + b) ** 2).sum())) / 2
+
+
+def _singular(layers: tuple[np.ndarray, ...]) -> dict[str, float]:
+    parts = [np.linalg.svd(layer, full_matrices=False) for layer in layers[:-1]]
+    ratios = [float(values[1] / values[0]) if len(values) > 1 and values[0] > 0 else 0.0 for _, values, _ in parts]
+    lefts = [*(left[:, 0] for left, _, _ in parts[1:]), unit(layers[-1])]
+    cosines = [abs(float(right[0] @ left)) for (_, _, right), left in zip(parts, lefts, strict=True)]
+    return {"singular_ratio": max(ratios), "adjacent_alignment": min(cosines)}

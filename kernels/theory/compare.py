@@ -1,0 +1,80 @@
+"""From a forecast and an endpoint to the record of a prediction."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float, Inexact
+
+from kernels.results import PredictionRecord
+from kernels.theory.base import Endpoint, Forecast, Prediction, Problem
+from kernels.theory.certificates import ratio
+
+
+def coefficients_record(
+    prediction: Prediction,
+    problem: Problem,
+    forecast: Forecast | None,
+    endpoint: Endpoint,
+    detail: Mapping[str, float] | None = None,
+) -> PredictionRecord:
+    """distance = ||beta - beta*|| / ||beta*||; ||beta|| itself where beta* = 0."""
+    distance = None
+    if forecast is not None and forecast.beta is not None:
+        size = float(np.linalg.norm(forecast.beta))
+        distance = float(np.linalg.norm(endpoint.beta - forecast.beta)) / (size or 1.0)
+    return record(prediction, problem, forecast, distance, detail)
+
+
+def direction_record(
+    prediction: Prediction,
+    problem: Problem,
+    forecast: Forecast,
+    endpoint: Endpoint,
+    detail: Mapping[str, float] | None = None,
+) -> PredictionRecord:
+    """distance = ||beta / ||beta|| - beta* / ||beta*|| ||."""
+    assert forecast.beta is not None
+    difference = unit(endpoint.beta) - unit(forecast.beta)
+    return record(prediction, problem, forecast, float(np.linalg.norm(difference)), detail)
+
+
+def record(
+    prediction: Prediction,
+    problem: Problem,
+    forecast: Forecast | None,
+    distance: float | None,
+    detail: Mapping[str, float] | None = None,
+) -> PredictionRecord:
+    """The record; a distance that is not finite is left out."""
+    known = forecast or Forecast(None, None)
+    return PredictionRecord(
+        prediction=prediction.name,
+        kind=prediction.kind(problem),
+        distance=distance if distance is not None and np.isfinite(distance) else None,
+        certificate=known.certificate,
+        objective=known.objective,
+        beta=known.beta,
+        detail={**known.detail, **(detail or {})},
+    )
+
+
+def unit(vector: Inexact[np.ndarray, " k"]) -> Inexact[np.ndarray, " k"]:
+    """vector / ||vector||, or the zero vector."""
+    return vector / (float(np.linalg.norm(vector)) or 1.0)
+
+
+def products(problem: Problem, endpoint: Endpoint) -> Inexact[np.ndarray, " m"]:
+    """rho = w_1 * ... * w_L at the endpoint, of a decomposable network."""
+    assert problem.decomposition is not None
+    return np.prod(problem.decomposition.transform(endpoint.layers), axis=0)
+
+
+def weights(endpoint: Endpoint, margins: Float[np.ndarray, " n"], depth: int) -> Float[np.ndarray, " n"]:
+    """w_i = p_i / max p of the loss weights p = softmax(-e^{La} q), q the margins of the normalised parameters."""
+    with np.errstate(over="ignore"):
+        return np.exp(-np.exp(depth * endpoint.log_norm) * (margins - margins.min()))
+
+
+def relative(value: float, reference: float) -> float:
+    """|value / reference - 1|."""
+    return abs(ratio(value, reference) - 1)

@@ -1,0 +1,26 @@
+"""Every prediction by name. A new one is a class in this folder and a line here."""
+
+from kernels.theory.base import Prediction, Problem
+from kernels.theory.bregman import MinimumBregman, MinimumQNorm
+from kernels.theory.classification import LossRate, ParameterKKT, SingularVectors
+from kernels.theory.max_margin import MaxMarginBridge, MaxMarginL2
+from kernels.theory.regression import MinimumL2Norm, TwoLayerOneSample, WeightedL1, WeightedL2
+
+PREDICTIONS: dict[str, Prediction] = {
+    "minimum_q_norm": MinimumQNorm(),
+    "minimum_bregman": MinimumBregman(),
+    "weighted_l1": WeightedL1(),
+    "weighted_l2": WeightedL2(),
+    "minimum_l2_norm": MinimumL2Norm(),
+    "two_layer_one_sample": TwoLayerOneSample(),
+    "parameter_kkt": ParameterKKT(),
+    "singular_vectors": SingularVectors(),
+    "max_margin_l2": MaxMarginL2(),
+    "max_margin_bridge": MaxMarginBridge(),
+    "loss_rate": LossRate(),
+}
+
+
+def applicable(problem: Problem) -> list[Prediction]:
+    """The predictions whose assumptions hold for this problem, in the order of PREDICTIONS."""
+    return [prediction for prediction in PREDICTIONS.values() if prediction.applies(problem)]
