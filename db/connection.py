@@ -53,7 +53,6 @@ class File:
         try:
             connection = self._connect(write, deadline)
             try:
-                self._check_length(raw(connection))
                 yield connection
             except (duckdb.Error, DBAPIError) as error:
                 raise translate(error, self.path) from error
@@ -80,12 +79,6 @@ class File:
                 connect_args={"read_only": not write, "config": dict(CONFIG)},
             )
         return self._engines[write]
-
-    def _check_length(self, connection: Any) -> None:
-        """Raise NotAStore if the file is shorter than its own header says: DuckDB opens some truncated files."""
-        size = connection.execute("SELECT max(block_size * total_blocks) FROM pragma_database_size()").fetchone()
-        if size is not None and self.path.stat().st_size < (size[0] or 0):
-            raise NotAStore(f"{self.path} is cut short: {size[0]} bytes are missing in part; restore it from a copy")
 
 
 def raw(connection: Connection) -> Any:

@@ -7,8 +7,12 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from db.errors import NewerSchema, NotAStore, OlderSchema
+from db.models import Base
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+HEADERS = 3 * 4096
+"""Bytes before the first block of a DuckDB file."""
+
 VIEWS = Path(__file__).parent / "views.sql"
 
 
@@ -35,6 +39,15 @@ def check(raw: Any, path: Path) -> None:
         )
     if found != known[-1]:
         raise OlderSchema(f"{path} has schema {found}, this version needs {known[-1]}; run: sweep db upgrade")
+
+
+def check_whole(raw: Any, path: Path) -> None:
+    """Raise NotAStore if the file ends before the last block of a table: DuckDB opens some files cut short."""
+    size = raw.execute("SELECT max(block_size) FROM pragma_database_size()").fetchone()[0]
+    for table in Base.metadata.tables:
+        last = raw.execute(f"SELECT max(block_id) FROM pragma_storage_info('{table}') WHERE persistent").fetchone()[0]
+        if last is not None and path.stat().st_size < HEADERS + (last + 1) * size:
+            raise NotAStore(f"{path} is damaged: rows of {table} are cut off; restore it from a copy")
 
 
 def migrate(connection: Connection, revision: str = "head") -> None:

@@ -77,8 +77,20 @@ class Store:
     """
 
     def __init__(self, path: str | Path, timeout: float = 60.0):
-        self.path = Path(os.path.abspath(path))
-        self._file = File(self.path, timeout)
+        self._file = File(Path(os.path.abspath(path)), timeout)
+
+    @property
+    def path(self) -> Path:
+        return self._file.path
+
+    @property
+    def timeout(self) -> float:
+        """Seconds to wait for other processes before StoreLocked."""
+        return self._file.timeout
+
+    @timeout.setter
+    def timeout(self, seconds: float) -> None:
+        self._file.timeout = seconds
 
     def create(self) -> None:
         """Make the store if there is none; else check that it is one of this version, and bring its views up to date.
@@ -89,6 +101,7 @@ class Store:
             self._make()
         with self._file.open() as connection:
             schema.check(raw(connection), self.path)
+            schema.check_whole(raw(connection), self.path)
             current = schema.views_current(raw(connection))
         if not current:
             with self._file.open(write=True) as connection, connection.begin():
