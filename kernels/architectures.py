@@ -44,11 +44,16 @@ class Decomposition:
 
     def transform(self, layers: Layers) -> list[Any]:
         """w_l = U_l^T v_l, each of shape (m,)."""
-        return [basis.T @ layer for basis, layer in zip(self.bases, layers, strict=True)]
+        return transform(self.bases, layers)
 
     def layer(self, index: int, coordinates: Inexact[np.ndarray, " m"]) -> Float[np.ndarray, " k"]:
         """The real layer v with U^T v = w, for w in the image of real layers (else the nearest)."""
         return np.real(np.conj(self.bases[index]) @ coordinates)
+
+
+def transform(bases: Sequence[Any], layers: Layers) -> list[Any]:
+    """w_l = U_l^T v_l, each of shape (m,)."""
+    return [basis.T @ layer.astype(basis.dtype) for basis, layer in zip(bases, layers, strict=True)]
 
 
 class Architecture(ABC):
@@ -100,9 +105,9 @@ class Architecture(ABC):
         return sum(int(np.prod(shape)) for shape in self.shapes)
 
 
-def coordinate_invariants(decomposition: Decomposition, layers: Layers) -> list[Any]:
+def coordinate_invariants(bases: Sequence[Any], layers: Layers) -> list[Any]:
     """|[w_l]_j|^2 - |[w_{l+1}]_j|^2 for every coordinate j: conserved by every orthogonally decomposable network."""
-    squares = [(w.real**2 + w.imag**2) for w in decomposition.transform(layers)]
+    squares = [(w.real**2 + w.imag**2) for w in transform(bases, layers)]
     return [a - b for a, b in itertools.pairwise(squares)]
 
 
@@ -202,7 +207,7 @@ class Convolutional(Architecture):
     def invariants(self, layers: Layers) -> list[Any]:
         """Per Fourier coordinate for full-length filters, else ||v_l||^2 - ||v_{l+1}||^2."""
         decomposition = self.decomposition()
-        return norm_invariants(layers) if decomposition is None else coordinate_invariants(decomposition, layers)
+        return norm_invariants(layers) if decomposition is None else coordinate_invariants(decomposition.bases, layers)
 
 
 class Walsh(Architecture):
@@ -257,8 +262,8 @@ class Odeco(Architecture):
         return ((self.width or self.dim,),) * self.depth
 
     def coefficients(self, layers: Layers) -> Any:
-        drawn = self.decomposition()
-        return drawn.s.T @ functools.reduce(operator.mul, drawn.transform(layers))
+        s, *bases = self.constants
+        return s.T @ functools.reduce(operator.mul, transform(bases, layers))
 
     def decomposition(self) -> Decomposition:
         s, *bases = self.constants
@@ -266,7 +271,7 @@ class Odeco(Architecture):
 
     def invariants(self, layers: Layers) -> list[Any]:
         """Per transformed coordinate, shape (k,)."""
-        return coordinate_invariants(self.decomposition(), layers)
+        return coordinate_invariants(self.constants[1:], layers)
 
 
 ARCHITECTURES: dict[str, type[Architecture]] = {

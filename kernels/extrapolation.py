@@ -49,11 +49,11 @@ class ExtrapolatedEuler(AbstractSolver[Vector]):
     def step(
         self, terms: Any, t0: Any, t1: Any, y0: Vector, args: Any, solver_state: Vector, made_jump: Any
     ) -> tuple[Vector, Vector, dict[str, Vector], Vector, Any]:
-        lengths = (t1 - t0) / np.arange(1, self.columns + 1)
+        lengths = (t1 - t0) / np.arange(1.0, self.columns + 1)
         factor = self.factor(t0, y0, args)
         eigenvalues, rotation = jnp.linalg.eigh(_contract(factor, factor))
         basis = rotation.T @ factor
-        damping = lengths[:, None] / (1 + lengths[:, None] * jnp.maximum(eigenvalues, 0))
+        damping = lengths[:, None] / (1 + lengths[:, None] * jnp.maximum(eigenvalues, 0)[None, :])
 
         def increments(slopes: Float[Array, "c P"], first: int) -> Float[Array, "c P"]:
             right = lengths[first:, None] * slopes
@@ -61,7 +61,7 @@ class ExtrapolatedEuler(AbstractSolver[Vector]):
             return right - _contract(amplitudes, basis.T)
 
         # column j takes j + 1 substeps; all columns still running advance together
-        running = y0 + increments(jnp.broadcast_to(solver_state, (self.columns, y0.size)), 0)
+        running = y0[None, :] + increments(jnp.broadcast_to(solver_state, (self.columns, y0.size)), 0)
         ends = [running[0]]
         for substep in range(1, self.columns):
             start = t0 + substep * lengths[substep:]

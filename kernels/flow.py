@@ -217,7 +217,7 @@ class ClassificationFlow(Flow):
         p = self.weights(theta, log_norm, data)
         j = data.y[:, None] * self.jacobian(theta, data)
         half = jnp.exp(0.5 * self.architecture.depth * log_norm)
-        return half * jnp.sqrt(p)[:, None] * (j - p @ j)
+        return half * jnp.sqrt(p)[:, None] * (j - (p @ j)[None, :])
 
     def start(self, theta: Theta) -> tuple[Theta, Scalar]:
         norm = jnp.linalg.norm(theta)

@@ -81,7 +81,7 @@ def attempt(flow: Flow, solver: Solver, lane: Lane, data: LaneData, control: Con
     lane = lane._replace(
         point=point,
         h=jnp.where(accept, new_h, h),
-        rejected=lane.rejected + ~accept,
+        rejected=lane.rejected + (~accept).astype(int),
         progress=jnp.where(accept, progress, lane.progress),
     )
     lane = lane._replace(status=_status(lane, control, error > 1))
@@ -116,7 +116,7 @@ def _status(lane: Lane, control: Control, failed: Bool[Array, ""]) -> Int[Array,
             lane.progress >= 1,
             ~jnp.isfinite(step),
             failed & (step <= 1e-15 * jnp.linalg.norm(point.theta)),
-            point.steps + lane.rejected >= control.max_steps,
+            (point.steps + lane.rejected).astype(float) >= control.max_steps,
         ],
         [CONVERGED, NOT_FINITE, STEP_VANISHED, OUT_OF_STEPS],
         RUNNING,
@@ -128,4 +128,4 @@ def _record(flow: Flow, lane: Lane, data: LaneData, accept: Bool[Array, ""]) -> 
     due = accept & ((lane.point.steps % lane.stride == 0) | (lane.status != RUNNING))
     slot = jnp.minimum(lane.recorded, lane.orbit.shape[0] - 1)
     row = jnp.where(due, observe(flow, lane.point, data), lane.orbit[slot])
-    return lane._replace(orbit=lane.orbit.at[slot].set(row), recorded=lane.recorded + due)
+    return lane._replace(orbit=lane.orbit.at[slot].set(row), recorded=lane.recorded + due.astype(int))

@@ -67,15 +67,12 @@ def _start(problem: Problem) -> "Start":
     from kernels.ensemble import Start
     from kernels.flow import Control, LaneData
 
-    spec, dataset = problem.spec, problem.dataset
-    limits: dict[str, Any] = {"residual": np.nan, "log_loss": -np.inf, "log_margin": np.inf, **spec.stop}
+    limits = {"residual": np.nan, "log_loss": -np.inf, "log_margin": np.inf, **problem.spec.stop}
+    numbers: dict[str, Any] = {name: np.float64(value) for name, value in limits.items()}
+    arrays: dict[str, Any] = {"x": problem.dataset.x, "y": problem.dataset.y}
     theta: Any = np.concatenate([np.ravel(layer) for layer in problem.layers])
-    rtol: Any
-    x: Any
-    y: Any
-    rtol, theta, x, y = (np.asarray(value) for value in (spec.rtol, theta, dataset.x, dataset.y))
-    control = Control(rtol=rtol, **{name: np.float64(value) for name, value in limits.items()})
-    return Start(theta, LaneData(x, y, problem.architecture.constants), control)
+    control = Control(rtol=np.array(problem.spec.rtol), **numbers)  # type: ignore[arg-type]
+    return Start(theta, LaneData(**arrays, constants=problem.architecture.constants), control)
 
 
 def _layers(problem: Problem, theta: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -33,8 +33,9 @@ class Solver:
         """(y, error estimate, velocity) at the end of a step of length h; `first` is the velocity at its start."""
         solver = self.make(lambda t, y, args: factor(y, *args))
         term = diffrax.ODETerm(lambda t, y, args: velocity(y, *args))
-        state = first if self.reuses else solver.init(term, 0.0, h, y, args)
-        new, error, _, state, result = solver.step(term, 0.0, h, y, args, state, jnp.array(not self.reuses))
+        start = jnp.zeros(())
+        state = first if self.reuses else solver.init(term, start, h, y, args)
+        new, error, _, state, result = solver.step(term, start, h, y, args, state, jnp.array(not self.reuses))
         error = jnp.where(result == diffrax.RESULTS.successful, jnp.asarray(error), jnp.inf)
         return new, error, state if self.reuses else velocity(new, *args)
 

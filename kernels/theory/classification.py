@@ -130,7 +130,7 @@ def nonnegative(
     count = matrix.shape[1]
     if len(matrix) > 2 * count:
         # the residual outside the columns' span is the same for all mu: solve in the span of (M, t)
-        triangle: Float[np.ndarray, "n+1 n+1"] = np.linalg.qr(np.column_stack([matrix, target]), mode="r")
+        triangle: Float[np.ndarray, "n+1 n+1"] = np.linalg.qr(np.column_stack([matrix, target])).R
         matrix, target = triangle[:, :count], triangle[:, count]
     try:
         mu, residual = nnls(matrix, target)

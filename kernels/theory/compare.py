@@ -45,7 +45,8 @@ def record(
     distance: float | None,
     detail: Mapping[str, float] | None = None,
 ) -> PredictionRecord:
-    """The record; a distance that is not finite is left out."""
+    """The record; numbers that are not finite are left out, as JSON cannot hold them."""
+    numbers = {**(forecast.detail if forecast else {}), **(detail or {})}
     known = forecast or Forecast(None, None)
     return PredictionRecord(
         prediction=prediction.name,
@@ -54,7 +55,7 @@ def record(
         certificate=known.certificate,
         objective=known.objective,
         beta=known.beta,
-        detail={**known.detail, **(detail or {})},
+        detail={name: value for name, value in numbers.items() if np.isfinite(value)},
     )
 
 

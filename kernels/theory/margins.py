@@ -145,7 +145,7 @@ def best_known(signed: Inexact[np.ndarray, "n m"], power: float, starts: int) ->
     size = signed.shape[1]
     best: Margin | None = None
     for start in range(starts):
-        weights: Float[np.ndarray, " m"] = rng.uniform(0.2, 1.0, size) if start else np.ones(size)
+        weights: Float[np.ndarray, " m"] = rng.uniform(0.2, 1.0, (size,)) if start else np.ones(size)
         found = _reweighted(signed, power, weights)
         if best is None or not found.objective >= best.objective:
             best = found

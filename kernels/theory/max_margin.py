@@ -50,7 +50,7 @@ class MaxMarginL2(Prediction):
         assert forecast.objective is not None
         reached = margins.quasi_norm(problem.dataset.y[:, None] * problem.dataset.x, endpoint.beta, 2.0)
         detail = {"objective_reached": reached, "margin_ratio": ratio(forecast.objective, reached)}
-        return direction_record(self, problem, forecast, endpoint, _finite(detail))
+        return direction_record(self, problem, forecast, endpoint, detail)
 
 
 @final
@@ -103,9 +103,9 @@ class MaxMarginBridge(Prediction):
         signed = problem.dataset.y[:, None] * (problem.dataset.x @ decomposition.s.T)
         reached = margins.quasi_norm(signed, rho, 2 / problem.depth)
         if problem.depth <= 2:
-            return direction_record(self, problem, forecast, endpoint, _finite({"objective_reached": reached}))
+            return direction_record(self, problem, forecast, endpoint, {"objective_reached": reached})
         best = min(forecast.objective, reached)
-        known = Forecast(None, None, best, _finite({"objective_best": best, "objective_reached": reached}))
+        known = Forecast(None, None, best, {"objective_best": best, "objective_reached": reached})
         share = weights(endpoint, (signed @ rho).real, problem.depth)
         return record(self, problem, known, _stationarity(signed[share >= ACTIVE], rho, problem.depth))
 
@@ -136,8 +136,3 @@ def _least_bridge(dataset: Dataset, network: Key) -> margins.Margin:
         return margins.least_sum(signed)
     # at most 8 x 8 programs, fewer where each is large
     return margins.best_known(signed, 2 / depth, max(1, min(8, 1000 // signed.shape[1])))
-
-
-def _finite(detail: dict[str, float]) -> dict[str, float]:
-    """Without what JSON cannot hold."""
-    return {name: value for name, value in detail.items() if np.isfinite(value)}

@@ -1,0 +1,56 @@
+"""Drawn networks, runs and their ends."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kernels.architectures import ARCHITECTURES, Architecture
+from kernels.datasets import Dataset
+from kernels.spec import RunSpec, compile_key
+from kernels.validate import canonicalise
+
+NETWORKS: list[tuple[str, dict[str, Any]]] = [
+    ("fully_connected", {"width": 5}),
+    ("fully_connected", {"width": 3}),
+    ("diagonal", {}),
+    ("convolutional", {}),
+    ("convolutional", {"filter": 2}),
+    ("walsh", {}),
+    ("odeco", {"width": 6}),
+]
+
+
+@pytest.fixture(params=NETWORKS, ids=lambda network: "-".join(map(str, [network[0], *network[1].values()])))
+def network(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    return request.param
+
+
+@pytest.fixture(params=[1, 2, 3, 4])
+def architecture(network: tuple[str, dict[str, Any]], request: pytest.FixtureRequest) -> Architecture:
+    name, sizes = network
+    return ARCHITECTURES[name](dim=4, depth=request.param, **sizes)
+
+
+def spec_of(dataset: Dataset, **axes: Any) -> RunSpec:
+    """The canonical run of these axes on a data set given as arrays."""
+    points = {"points": {"x": dataset.x.tolist(), "y": dataset.y.tolist()}}
+    return canonicalise({"data": points, **axes}, dataset.x.shape[1])
+
+
+def key_of(runs: Sequence[tuple[RunSpec, Dataset]]) -> tuple[Any, ...]:
+    spec, dataset = runs[0]
+    return compile_key(spec, dataset.x.shape[1], dataset.x.shape[0])
+
+
+def regression_data(samples: int = 3, dim: int = 8, seed: int = 0) -> Dataset:
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((samples, dim))
+    return Dataset("regression", x, x @ rng.standard_normal(dim))
+
+
+def classification_data(samples: int = 4, dim: int = 8, seed: int = 0) -> Dataset:
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((samples, dim))
+    return Dataset("classification", x, np.sign(x @ rng.standard_normal(dim)))

@@ -1,0 +1,119 @@
+"""The contract of every architecture, checked against its definition."""
+
+import functools
+import itertools
+import operator
+
+import numpy as np
+import pytest
+from tests.kernels.conftest import NETWORKS
+
+from kernels.architectures import ARCHITECTURES, Architecture, Convolutional, FullyConnected, architecture_class
+from kernels.spec import InputError
+
+
+def draw(architecture: Architecture, seed: int = 0) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return [rng.standard_normal(shape) for shape in architecture.shapes]
+
+
+def test_every_architecture_is_covered() -> None:
+    assert {name for name, _ in NETWORKS} == set(ARCHITECTURES)
+
+
+def test_layers_give_d_coefficients(architecture: Architecture) -> None:
+    assert np.shape(architecture.coefficients(draw(architecture))) == (4,)
+    assert architecture.parameters == sum(layer.size for layer in draw(architecture))
+    assert len(architecture.shapes) == architecture.depth
+
+
+def test_multilinear_in_every_layer(architecture: Architecture) -> None:
+    first, second = draw(architecture, 1), draw(architecture, 2)
+    for index in range(architecture.depth):
+        other = [*first[:index], second[index], *first[index + 1 :]]
+        mixed = [*first[:index], 2.0 * first[index] - 3.0 * second[index], *first[index + 1 :]]
+        expected = 2.0 * architecture.coefficients(first) - 3.0 * architecture.coefficients(other)
+        np.testing.assert_allclose(architecture.coefficients(mixed), expected, atol=1e-12)
+
+
+def test_homogeneous_of_degree_depth(architecture: Architecture) -> None:
+    layers = draw(architecture)
+    scaled = architecture.coefficients([1.7 * layer for layer in layers])
+    np.testing.assert_allclose(scaled, 1.7**architecture.depth * architecture.coefficients(layers), rtol=1e-12)
+
+
+def test_decomposition_rebuilds_the_coefficients(architecture: Architecture) -> None:
+    decomposition = architecture.decomposition()
+    if decomposition is None:
+        assert isinstance(architecture, FullyConnected | Convolutional)
+        return
+    layers = draw(architecture)
+    for basis in decomposition.bases:
+        np.testing.assert_allclose(basis.conj().T @ basis, np.eye(basis.shape[1]), atol=1e-12)
+    rho = functools.reduce(operator.mul, decomposition.transform(layers))
+    np.testing.assert_allclose(decomposition.s.T @ rho, architecture.coefficients(layers), atol=1e-12)
+    for index, layer in enumerate(layers):
+        np.testing.assert_allclose(
+            decomposition.layer(index, decomposition.transform(layers)[index]), layer, atol=1e-12
+        )
+
+
+def test_invariants_do_not_move_with_the_flow(architecture: Architecture) -> None:
+    """Their derivative along -grad of any function of beta is zero, here by central differences."""
+    layers, g = draw(architecture), np.random.default_rng(5).standard_normal(4)
+    speeds = []
+    for index, layer in enumerate(layers):
+        speed = np.zeros_like(layer)
+        for position in np.ndindex(layer.shape):
+            unit = np.zeros_like(layer)
+            unit[position] = 1.0
+            speed[position] = g @ architecture.coefficients([*layers[:index], unit, *layers[index + 1 :]])
+        speeds.append(speed)
+    step = 1e-5
+    ahead, behind = (
+        architecture.invariants([v + sign * step * u for v, u in zip(layers, speeds, strict=True)]) for sign in (1, -1)
+    )
+    for a, b in zip(ahead, behind, strict=True):
+        np.testing.assert_allclose((a - b) / (2 * step), 0, atol=1e-8)
+
+
+@pytest.mark.parametrize(("dim", "filter_length"), [(2, 2), (3, 2), (4, 4), (5, 3), (6, 1)])
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_convolution_is_its_sum_over_indices(dim: int, filter_length: int, depth: int) -> None:
+    architecture = Convolutional(dim, depth, filter=filter_length)
+    layers = draw(architecture)
+    beta = np.zeros(dim)
+    for indices in itertools.product(*(range(layer.size) for layer in layers)):
+        beta[sum(indices) % dim] += np.prod([layer[j] for layer, j in zip(layers, indices, strict=True)])
+    np.testing.assert_allclose(architecture.coefficients(layers), beta, atol=1e-13)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_walsh_is_its_sum_over_xor_of_indices(depth: int) -> None:
+    architecture = ARCHITECTURES["walsh"](8, depth)
+    layers = draw(architecture)
+    beta = np.zeros(8)
+    for indices in itertools.product(range(8), repeat=depth):
+        position = functools.reduce(operator.xor, indices)
+        beta[position] += np.prod([layer[j] for layer, j in zip(layers, indices, strict=True)])
+    np.testing.assert_allclose(architecture.coefficients(layers), beta, atol=1e-13)
+
+
+def test_a_long_filter_is_refused() -> None:
+    with pytest.raises(InputError, match=r"filter: 5 does not fit inputs of dimension 4; write 1 to 4"):
+        Convolutional(4, 2, filter=5)
+
+
+def test_walsh_is_refused_off_powers_of_two() -> None:
+    with pytest.raises(InputError, match=r"dimension 2\^q, these have 6; write data of dimension 4 or 8"):
+        ARCHITECTURES["walsh"](6, 2)
+
+
+def test_unknown_names_are_answered_with_the_known_ones() -> None:
+    with pytest.raises(InputError, match="diagonal"):
+        architecture_class("diagnal")
+    with pytest.raises(InputError, match="cannot be imported"):
+        architecture_class("no_such_module:Network")
+    with pytest.raises(InputError, match="not a subclass"):
+        architecture_class("collections:OrderedDict")
+    assert architecture_class("kernels.architectures:Diagonal") is ARCHITECTURES["diagonal"]
