@@ -40,6 +40,7 @@ class Figure:
         name: key of CHARTS.
         title, shows: of the chart.
         queries: SQL by frame, to reproduce it.
+        note: how many runs are drawn, and how they were chosen.
         spec: Vega-Lite, as JSON text safe inside a script element; None without data.
         missing: the reason why there is no figure.
     """
@@ -48,6 +49,7 @@ class Figure:
     title: str
     shows: str
     queries: Mapping[str, str]
+    note: str = ""
     spec: str | None = None
     missing: str = ""
 
@@ -89,8 +91,8 @@ def render(store: Source, name: str) -> str:
         title=_title(store, name),
         store=name,
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        headlines=headlines(head, every),
-        head_sql=counts.HEAD.sql,
+        headlines=headlines(head, every, counts.LIMITS.read(store)),
+        queries=[frame.sql for frame in (counts.HEAD, counts.PREDICTIONS, counts.LIMITS)],
         tables=[*_tables(store, every)],
         figures=[figure(key, chart, store) for key, chart in CHARTS.items()],
         sweeps=_sweeps(store),
@@ -108,9 +110,18 @@ def figure(name: str, chart: Chart, store: Source) -> Figure:
         return Figure(name, chart.title, chart.shows, queries, missing=str(reason))
     with alt.data_transformers.enable("default", max_rows=None):
         spec = drawing.to_dict()
-    spec.pop("title", None)
-    text = json.dumps(spec, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return Figure(name, chart.title, chart.shows, queries, spec=text.replace("<", "\\u003c"))
+    note = " ".join(spec.pop("title")["subtitle"])
+    text = json.dumps(_rounded(spec), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return Figure(name, chart.title, chart.shows, queries, note, spec=text.replace("<", "\\u003c"))
+
+
+def _rounded(value: Any) -> Any:
+    """The same JSON with six significant digits: a figure shows no more, and the file is half as large."""
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, dict):
+        return {key: _rounded(each) for key, each in value.items()}
+    return [_rounded(each) for each in value] if isinstance(value, list) else value
 
 
 def _library() -> str:

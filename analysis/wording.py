@@ -21,11 +21,22 @@ MEANINGS = {
 }
 
 
-def headlines(head: Mapping[str, Any], predictions: pl.DataFrame) -> list[str]:
-    """Sentences: how many runs finished, then one for every prediction, exact ones first."""
-    order = pl.col("kind").replace_strict({"exact": 0}, default=1, return_dtype=pl.Int64)
-    known = predictions.filter(pl.col("median").is_not_null()).sort(order, "task", maintain_order=True)
-    return [_finished(head), _span(head), *(_prediction(row) for row in known.iter_rows(named=True))]
+def headlines(head: Mapping[str, Any], predictions: pl.DataFrame, limits: pl.DataFrame) -> list[str]:
+    """Sentences: how many runs finished, then one for every prediction, exact ones first.
+
+    The frames are HEAD's only row, PREDICTIONS and LIMITS of analysis.frames.counts.
+    """
+    order = pl.col("kind").replace_strict({"exact": 0, "limit t->inf": 1}, default=2, return_dtype=pl.Int64)
+    known = predictions.filter(pl.col("median").is_not_null()).sort(order, maintain_order=True)
+    extremes = {(row["task"], row["prediction"], row["kind"]): row for row in limits.iter_rows(named=True)}
+    return [
+        _finished(head),
+        _span(head),
+        *(
+            _prediction(row, extremes.get((row["task"], row["prediction"], row["kind"])))
+            for row in known.iter_rows(named=True)
+        ),
+    ]
 
 
 def _finished(head: Mapping[str, Any]) -> str:
@@ -48,16 +59,28 @@ def _span(head: Mapping[str, Any]) -> str:
     return f"{text}."
 
 
-def _prediction(row: Mapping[str, Any]) -> str:
+def _prediction(row: Mapping[str, Any], extremes: Mapping[str, Any] | None) -> str:
     about = f"{row['task'].capitalize()}, {row['prediction']}"
     meaning = MEANINGS.get(row["prediction"])
     meaning = f" ({meaning})" if meaning else ""
     runs = _plural(row["runs"] - row["without_distance"], "run")
+    if extremes is not None:
+        return f"{about}{meaning}, holds in the {arrow(row['kind'])}: {_shrinking(extremes)} ({runs})."
     holds = "exact at every α" if row["kind"] == "exact" else f"holds in the {arrow(row['kind'])}"
     return (
         f"{about}{meaning}, {holds}: {runs} ended within {number(row['worst'])} of it, "
         f"half of them within {number(row['median'])}."
     )
+
+
+def _shrinking(limit: Mapping[str, Any]) -> str:
+    """The median distance at both ends of the scales, the end nearer to the limit last."""
+    ends = [(limit["smallest"], limit["at_smallest"]), (limit["largest"], limit["at_largest"])]
+    far, near = ends if limit["kind"].endswith("inf") else ends[::-1]
+    if far[0] == near[0]:
+        return f"the median distance is {number(near[1])} at α = {number(near[0])}"
+    first, last = (f"{number(distance)} at α = {number(alpha)}" for alpha, distance in (far, near))
+    return f"the median distance is {first} and {last}"
 
 
 def _plural(count: int, noun: str) -> str:

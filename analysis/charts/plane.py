@@ -89,11 +89,14 @@ def subtitle(orbits: pl.DataFrame) -> str:
 def paths(orbits: pl.DataFrame, x: alt.X, y: alt.Y, architectures: list[str]) -> list[alt.Chart]:
     """A line for each run and a dot where it ended."""
     colour = architecture_colour(architectures)
-    shown = ["architecture", "init", "width", "run_id"]
-    base = alt.Chart(orbits).encode(x, y, colour, tooltip=[alt.Tooltip(f"{name}:N") for name in shown])
-    ends = alt.Chart(orbits.group_by("run_id", maintain_order=True).last()).encode(x, y, colour)
+    lines = orbits.select(
+        "architecture", "beta_1", "beta_2", run=pl.col("run_id").rank("dense"), k=pl.int_range(pl.len())
+    )
+    shown = [alt.Tooltip(f"{name}:N") for name in ("architecture", "init", "width", "run_id")]
+    ends = alt.Chart(orbits.group_by("run_id", maintain_order=True).last()).encode(x, y, colour, tooltip=shown)
+    drawn = alt.Chart(lines).mark_line(strokeWidth=1.8, opacity=0.85, clip=True)
     return [
-        base.mark_line(strokeWidth=1.8, opacity=0.85, clip=True).encode(detail="run_id:N", order="step:Q"),
+        drawn.encode(x, y, colour, detail="run:N", order="k:Q"),
         ends.mark_circle(size=34, opacity=1, clip=True),
     ]
 
@@ -137,10 +140,10 @@ def solution_label(line: pl.DataFrame, square: Square, x: alt.X, y: alt.Y) -> li
     if line.is_empty():
         return []
     (x_1, y_1), (x_2, y_2) = line.rows()
-    inside = [(x_1 + s * (x_2 - x_1), y_1 + s * (y_2 - y_1)) for s in (0.9, 0.8, 0.7, 0.6)]
+    inside = [(x_1 + s * (x_2 - x_1), y_1 + s * (y_2 - y_1)) for s in (0.83, 0.75, 0.65)]
     place = next((p for p in inside if square[2] < p[1] < square[3] and square[0] < p[0] < square[1]), inside[-1])
     at = alt.Chart(pl.DataFrame([place], schema=["beta_1", "beta_2"], orient="row"))
-    return [at.mark_text(text="x·β = y", color=GUIDE, dx=12, dy=-13, fontSize=11, align="center").encode(x, y)]
+    return [at.mark_text(text="x·β = y", color=GUIDE, dx=10, dy=-13, fontSize=11, align="center").encode(x, y)]
 
 
 def bounding_square(orbits: pl.DataFrame, limits: pl.DataFrame) -> Square:

@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from analysis.frames.frame import Frame
 
 MOST_RUNS = 200
+FEW_RUNS = 25
+"""Where there is a series for every scale."""
+
 FLOOR = 1e-16
 """Distances below are drawn here: a zero has no place on a log axis, and doubles cannot tell."""
 
@@ -19,6 +22,9 @@ CLOCKS: Mapping[str, str] = {
     "classification": "CASE WHEN log_loss < -1 THEN log10(-log_loss) END",
 }
 TICKS: Mapping[str, float] = {"regression": 0.25, "classification": 0.125}
+
+RECORDED = ("log_time", "log_loss", "residual", "alignment", "beta", "min_margin")
+"""Columns of trajectories that clocks and values are made of."""
 
 PREFERRED = "list_position(['exact', 'limit t->inf', 'limit alpha->0', 'limit alpha->inf'], kind)"
 """The strongest statement with coefficients first."""
@@ -33,21 +39,22 @@ EVERY = """SELECT run_id, architecture, depth, NULL AS prediction, NULL AS kind,
   FROM runs WHERE task = '{task}' AND status IN ('converged', 'stopped')"""
 
 
-def _points(task: str, of: str, value: str, series: str) -> str:
+def _points(task: str, of: str, value: str, series: str, most: int = MOST_RUNS) -> str:
     """Common table expressions that end in `points`: one row a recorded point, with its clock and value."""
+    columns = [name for name in RECORDED if name in value or name in CLOCKS[task]]
+    unnested = ", ".join(f"unnest({name}) AS {name}" for name in ("step", *columns))
+    lists = [name for name in ("beta", "star") if name in value]
+    dropped = f" EXCLUDE ({', '.join(lists)})" if lists else ""
     return f"""WITH about AS (
   {of.format(task=task)}
 ), sampled AS (
   SELECT *, count(*) OVER series AS runs_of_series FROM about SEMI JOIN trajectories USING (run_id)
   WINDOW series AS (PARTITION BY {series})
-  QUALIFY row_number() OVER (PARTITION BY {series} ORDER BY run_id) <= {MOST_RUNS}
+  QUALIFY row_number() OVER (PARTITION BY {series} ORDER BY run_id) <= {most}
 ), recorded AS (
-  SELECT s.*, unnest(step) AS step, unnest(log_time) AS log_time, unnest(log_loss) AS log_loss,
-    unnest(residual) AS residual, unnest(min_margin) AS min_margin, unnest(alignment) AS alignment,
-    unnest(beta) AS beta
-  FROM sampled s JOIN trajectories USING (run_id)
+  SELECT s.*, {unnested} FROM sampled s JOIN trajectories USING (run_id)
 ), valued AS (
-  SELECT * EXCLUDE (beta), {CLOCKS[task]} AS clock, {value} AS value FROM recorded
+  SELECT *{dropped}, {CLOCKS[task]} AS clock, {value} AS value FROM recorded
 ), points AS (
   SELECT *, lead(clock) OVER run AS next_clock, lead(value) OVER run AS next_value
   FROM (SELECT * REPLACE (greatest(value, {FLOOR}) AS value) FROM valued WHERE isfinite(clock) AND isfinite(value))
@@ -55,16 +62,17 @@ def _points(task: str, of: str, value: str, series: str) -> str:
 )"""
 
 
-def along(task: str, of: str, value: str, series: str, shown: str) -> str:
+def along(task: str, of: str, value: str, series: str, shown: str, most: int = MOST_RUNS) -> str:
     """Quantiles of `value` over the runs of a series at every tick of the clock, `shown` in terms of `tick`."""
     tick = TICKS[task]
-    return f"""{_points(task, of, value, series)}, grid AS (
-  SELECT run_id, unnest(range(ceil(min(clock) / {tick})::INT, floor(max(clock) / {tick})::INT + 1)) * {tick} AS tick
-  FROM points GROUP BY run_id
+    return f"""{_points(task, of, value, series, most)}, ticked AS (
+  SELECT *, unnest(range(
+    ceil(clock / {tick})::INT, ceil(coalesce(next_clock / {tick}, floor(clock / {tick}) + 1))::INT)) * {tick} AS tick
+  FROM points
 ), interpolated AS (
-  SELECT p.* EXCLUDE (run_id), g.tick, CASE WHEN next_clock > clock
-    THEN value * pow(next_value / value, (g.tick - clock) / (next_clock - clock)) ELSE value END AS at_tick
-  FROM grid g ASOF JOIN points p ON g.run_id = p.run_id AND g.tick >= p.clock
+  SELECT *, CASE WHEN next_clock > clock
+    THEN value * pow(next_value / value, (tick - clock) / (next_clock - clock)) ELSE value END AS at_tick
+  FROM ticked
 )
 SELECT {series}, {shown} AS clock, quantile_cont(at_tick, 0.1) AS low, median(at_tick) AS middle,
   quantile_cont(at_tick, 0.9) AS high, count(*) AS runs, any_value(runs_of_series) AS runs_of_series
@@ -153,7 +161,7 @@ _BY_SCALE = {**_BY_DEPTH, "alpha": "initialisation scale, five digits"}
 PLATEAUS = Frame(
     along(
         "regression", _SCALES, "CASE WHEN log_time BETWEEN -30 AND 600 THEN exp(log_time) END",
-        ", ".join(_BY_SCALE), "pow(10, -tick)",
+        ", ".join(_BY_SCALE), "pow(10, -tick)", most=FEW_RUNS,
     ),
     _columns(_BY_SCALE, _RESIDUAL, "the time of gradient flow"),
 )  # fmt: skip

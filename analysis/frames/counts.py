@@ -50,6 +50,28 @@ GROUP BY task, prediction, kind, architecture, depth ORDER BY task DESC, kind, p
     },
 )
 
+_AT = "median(distance) FILTER (WHERE alpha <= {low} AND alpha >= {high})"
+LIMITS = Frame(
+    f"""WITH limits AS (
+  SELECT task, prediction, kind, alpha, distance, min(alpha) OVER each AS smallest, max(alpha) OVER each AS largest
+  FROM runs JOIN predictions USING (run_id)
+  WHERE status IN ('converged', 'stopped') AND kind IN ('limit alpha->0', 'limit alpha->inf') AND isfinite(distance)
+  WINDOW each AS (PARTITION BY task, prediction, kind)
+)
+SELECT task, prediction, kind, smallest, {_AT.format(low="smallest * 1.00001", high="smallest")} AS at_smallest,
+  largest, {_AT.format(low="largest", high="largest / 1.00001")} AS at_largest
+FROM limits GROUP BY task, prediction, kind, smallest, largest ORDER BY task, kind, prediction""",
+    {
+        "task": "regression or classification",
+        "prediction": "name of the prediction",
+        "kind": "the limit in alpha in which it holds",
+        "smallest": "smallest alpha of its runs",
+        "at_smallest": "median distance there",
+        "largest": "largest alpha of its runs",
+        "at_largest": "median distance there",
+    },
+)
+
 EXACTNESS = Frame(
     f"""SELECT rtol, depth, floor(log10(greatest(distance, {FLOOR})) * 4) / 4 AS bin, count(*) AS runs,
   count(*) FILTER (WHERE distance > {TOLERANCE} * rtol) AS beyond, max(distance) AS worst
