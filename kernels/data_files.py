@@ -53,8 +53,9 @@ def columns(path: Path) -> list[str]:
 def check_column(path: Path, name: str, known: Sequence[str], key: str) -> None:
     """Raise InputError unless the file has this column."""
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known[:20])}"
+        folded = {column.casefold(): column for column in known}
+        near = difflib.get_close_matches(str(name).casefold(), folded, n=1)
+        hint = f"did you mean {folded[near[0]]!r}?" if near else f"it has {', '.join(known[:20])}"
         raise InputError(f"data: file {path} has no column {name!r} ({key}); {hint}")
 
 

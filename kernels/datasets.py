@@ -320,7 +320,7 @@ def _split(data: Any) -> tuple[str, dict[str, Any]]:
     return kind, {subject: own, **beside}
 
 
-def _imported(kind: str) -> Callable[..., Samples]:
+def _imported(kind: str) -> Callable[..., Any]:
     """The function of "module:function"."""
     module, _, attribute = kind.partition(":")
     try:
@@ -332,7 +332,7 @@ def _imported(kind: str) -> Callable[..., Samples]:
     return found
 
 
-def _called(kind: str, parameters: Parameters, task: str) -> Samples:
+def _called(kind: str, parameters: Parameters, task: str) -> tuple[np.ndarray, np.ndarray]:
     try:
         x, y = _imported(kind)(task=task, **parameters)
         return np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
