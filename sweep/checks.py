@@ -1,6 +1,6 @@
 """Whether one value of one axis can be right at all, before any combination with others is looked at."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from kernels.architectures import ARCHITECTURES
@@ -10,6 +10,9 @@ from kernels.spec import DEFAULT_STOP, TASKS, InputError
 from kernels.validate import canonicalise
 from sweep.mistakes import nearest, not_one_of
 from sweep.values import is_finite
+
+SOLVERS = ("extrapolation", "kvaerno5", "kvaerno3", "kencarp4", "tsit5", "dopri8")
+"""Names in kernels.solvers.SOLVERS, whose module imports JAX."""
 
 MANY = 1000
 """Up to this many values are checked one by one, of longer columns only the ends (they come from one form)."""
@@ -30,9 +33,8 @@ def check_value(axis: str, value: Any, tasks: Sequence[str]) -> None:
     """Raise InputError, its message starting with the axis, where no run can have this value."""
     if not is_finite(value):
         raise InputError(f"{axis}: {value!r} holds a number that is not finite")
-    check = {"architecture": _architecture, "init": _init, "task": _task, "data": _data, "record": _record}.get(axis)
-    if check:
-        check(value)
+    if axis in CHECKS:
+        CHECKS[axis](value)
     elif axis == "stop":
         _stop(value, tasks)
     else:
@@ -47,7 +49,7 @@ def _canonicalise(axis: str, value: Any, task: str) -> None:
 
 def _architecture(value: Any) -> None:
     if not (isinstance(value, str) and (value in ARCHITECTURES or ":" in value)):
-        raise InputError(f"architecture: {not_one_of(value, ARCHITECTURES)}; or write module:Class for your own")
+        raise InputError(f"architecture: {not_one_of(value, [*ARCHITECTURES, 'module:Class'])}")
     canonicalise({"task": TASKS[0], "data": {}, "architecture": value, "init": "gaussian"}, dim=1)
 
 
@@ -87,6 +89,21 @@ def _data(value: Any) -> None:
 def _record(value: Any) -> None:
     if not isinstance(value, bool):
         raise InputError(f"record: {value!r} is not true or false")
+
+
+def _solver(value: Any) -> None:
+    if value not in SOLVERS:
+        raise InputError(f"solver: {not_one_of(value, SOLVERS)}")
+
+
+CHECKS: dict[str, Callable[[Any], None]] = {
+    "architecture": _architecture,
+    "init": _init,
+    "task": _task,
+    "data": _data,
+    "record": _record,
+    "solver": _solver,
+}
 
 
 def _stop(value: Any, tasks: Sequence[str]) -> None:

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 from kernels.architectures import ARCHITECTURES, architecture_class
 from kernels.spec import AXES, DEFAULTS, InputError, RunSpec, canonical_json, compile_key, fragment, run_id
 from kernels.validate import canonicalise, check_compatible
+from sweep.blocks import MISSING, Block, Factor
 from sweep.catalogue import Catalogue, Entry, description_key
-from sweep.grid import MISSING, Block, Factor, Grid
+from sweep.grid import Grid
 from sweep.mistakes import Mistakes
 from sweep.source import Place
 from sweep.values import MAPPINGS
@@ -75,6 +76,14 @@ class Candidate(NamedTuple):
         return run_id(parts)
 
 
+class Dead(NamedTuple):
+    """A row of a factor of which no combination can run, and why the first one cannot."""
+
+    place: Place
+    axes: tuple[str, ...]
+    message: str
+
+
 @dataclass
 class Audit:
     """What an enumeration dropped, by rule, and the mistakes that only combinations show."""
@@ -82,7 +91,7 @@ class Audit:
     dropped: Counter[str] = field(default_factory=Counter)
     mistakes: Mistakes = field(default_factory=Mistakes)
     alive: set[tuple[Place, int]] = field(default_factory=set)
-    dead: dict[tuple[Place, int], tuple[Place, str]] = field(default_factory=dict)
+    dead: dict[tuple[Place, int], Dead] = field(default_factory=dict)
     owned: set[tuple[Place, str]] = field(default_factory=set)
     idle: dict[tuple[Place, str], str] = field(default_factory=dict)
 
@@ -133,7 +142,7 @@ class Expansion:
             kept += 1
             rule = next((f.rule for f in cheap if not _passes(f.kind, f.expression.holds(found.names))), None)
             yield from self._inner(found, raw, inner, costly, audit) if rule is None else _drop(audit, rule, size)
-        if not kept and not audit.mistakes.lines:
+        if not kept and not any(dead.place[: len(block.place)] == block.place for dead in audit.dead.values()):
             where = self.grid.source.where(block.place)
             audit.mistakes.add(where, f"no combination of this block can run: {'; '.join(dict.fromkeys(reasons))}")
 
@@ -194,9 +203,13 @@ class Expansion:
     def _report(self, audit: Audit) -> None:
         """Values of which no combination can run, and axes that no architecture of their block has."""
         source = self.grid.source
-        for key, (place, message) in audit.dead.items():
+        reasons: dict[str, Dead] = {}
+        for key, dead in audit.dead.items():
             if key not in audit.alive:
-                audit.mistakes.add(source.where(place), message)
+                named = dead.message.partition(":")[0] in dead.axes
+                reasons[dead.message] = dead if named else reasons.get(dead.message, dead)
+        for message, dead in reasons.items():
+            audit.mistakes.add(source.where(dead.place), message)
         for (place, axis), rule in audit.idle.items():
             if (place, axis) not in audit.owned:
                 having = [name for name, network in ARCHITECTURES.items() if axis in network.uses]
@@ -286,7 +299,7 @@ def _mark(factors: Sequence[Factor], rows: Sequence[int], found: Structure | str
             if not factor.drawn:
                 audit.alive.add(key)
         elif not factor.drawn:
-            audit.dead.setdefault(key, (factor.place(row), str(found)))
+            audit.dead.setdefault(key, Dead(factor.place(row), factor.axes, str(found)))
         for axis, column in zip(factor.axes, factor.columns, strict=True):
             if good and axis in OPTIONAL and column[row] not in (MISSING, None):
                 assert isinstance(found, Structure)

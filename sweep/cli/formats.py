@@ -5,6 +5,7 @@ import io
 import json
 import math
 import sys
+from collections.abc import Callable
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -45,7 +46,13 @@ def write(table: pa.Table, kind: Format, output: Path | None) -> None:
 
 def render(table: pa.Table, kind: Format) -> str | bytes:
     """The table in one of the formats."""
-    return {Format.table: text, Format.csv: _csv, Format.json: _json, Format.parquet: _parquet}[kind](table)
+    kinds: dict[Format, Callable[[pa.Table], str | bytes]] = {
+        Format.table: text,
+        Format.csv: _csv,
+        Format.json: _json,
+        Format.parquet: _parquet,
+    }
+    return kinds[kind](table)
 
 
 def text(table: pa.Table) -> str:
