@@ -1,9 +1,10 @@
 """The tables of a store, their columns and types: the one source of truth for SQL, Arrow and migrations.
 
-DuckDB shapes them: text hashes as primary keys and only on tables whose rows are small (a key doubles the cost of
-an insert, on list columns it is worse), no foreign keys and no secondary indexes (rows they touch cannot be updated
-or migrated), statuses as text (native enums never compare clean). JSON columns hold valid JSON: no NaN. Times are
-UTC without a zone. Rows are only inserted; the one exception is a failed run, which a later result replaces.
+DuckDB shapes them: no keys and no indexes in the database (with a primary key on `runs` DuckDB rewrites the last
+100,000 rows at every commit, ten times the time; rows that a foreign key touches cannot be updated or migrated),
+statuses as text (native enums never compare clean). What is a key here is kept unique by `db.store`, the only writer,
+which holds the file's lock while it looks and inserts. JSON columns hold valid JSON: no NaN. Times are UTC without a
+zone. Rows are only inserted; the one exception is a failed run, which a later result replaces.
 """
 
 from datetime import datetime
@@ -13,7 +14,6 @@ from sqlalchemy import JSON, BigInteger, Boolean, DateTime, Double, Integer, Str
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import ARRAY
 
-Key = Annotated[str, mapped_column(String, primary_key=True)]
 Text = Annotated[str, mapped_column(String)]
 Json = Annotated[dict[str, Any], mapped_column(JSON)]
 Count = Annotated[int, mapped_column(Integer)]
@@ -35,7 +35,7 @@ class Sweep(Base):
 
     __tablename__ = "sweeps"
 
-    sweep_id: Mapped[Key]
+    sweep_id: Mapped[Text]
     name: Mapped[Text]
     created_at: Mapped[Moment]
     grid: Mapped[Text | None]
@@ -52,9 +52,11 @@ class Sweep(Base):
     counts: Mapped[Json | None]
     """What the plan counted: total, cached, pending, dropped per rule."""
 
+    __mapper_args__ = {"primary_key": ["sweep_id"]}  # noqa: RUF012  (SQLAlchemy declares it so)
+
 
 class SweepRun(Base):
-    """A run that a sweep asked for, whether it had to compute it or found it stored. No key in the database."""
+    """A run that a sweep asked for, whether it had to compute it or found it stored."""
 
     __tablename__ = "sweep_runs"
 
@@ -69,7 +71,7 @@ class Run(Base):
 
     __tablename__ = "runs"
 
-    run_id: Mapped[Key]
+    run_id: Mapped[Text]
     status: Mapped[Text]
     """converged, stopped, diverged or failed."""
     message: Mapped[Text | None]
@@ -111,9 +113,11 @@ class Run(Base):
     """The sweep that computed it: code and packages of the run."""
     created_at: Mapped[Moment]
 
+    __mapper_args__ = {"primary_key": ["run_id"]}  # noqa: RUF012  (SQLAlchemy declares it so)
+
 
 class Prediction(Base):
-    """What one statement of theory says of one run, and how far the run ended from it. No key in the database."""
+    """What one statement of theory says of one run, and how far the run ended from it."""
 
     __tablename__ = "predictions"
 
@@ -130,7 +134,7 @@ class Prediction(Base):
 
 
 class Trajectory(Base):
-    """The recorded points of one run, a list a column, all of one length T. No key in the database."""
+    """The recorded points of one run, a list a column, all of one length T."""
 
     __tablename__ = "trajectories"
 
@@ -152,7 +156,7 @@ class Attempt(Base):
 
     __tablename__ = "attempts"
 
-    attempt_id: Mapped[Key]
+    attempt_id: Mapped[Text]
     sweep_id: Mapped[Text | None]
     batch_id: Mapped[Text | None]
     run_id: Mapped[Text | None]
@@ -170,3 +174,5 @@ class Attempt(Base):
     seconds: Mapped[Number | None]
     runs: Mapped[Big | None]
     """How many runs it carried."""
+
+    __mapper_args__ = {"primary_key": ["attempt_id"]}  # noqa: RUF012  (SQLAlchemy declares it so)

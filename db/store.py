@@ -141,17 +141,9 @@ class Store:
             new = _insert_runs(duck) if "runs" in rows else 0
             for name in rows:
                 if name in OF_A_RUN:
-                    duck.execute(
-                        f"INSERT INTO {name} BY NAME SELECT * FROM incoming_{name} SEMI JOIN fresh USING (run_id)"
-                    )
-            for name in ("sweeps", "attempts"):
-                if name in rows:
-                    duck.execute(f"INSERT OR IGNORE INTO {name} BY NAME SELECT * FROM incoming_{name}")
-            if "sweep_runs" in rows:
-                duck.execute(
-                    "INSERT INTO sweep_runs BY NAME "
-                    "SELECT * FROM incoming_sweep_runs ANTI JOIN sweep_runs USING (sweep_id, run_id)"
-                )
+                    duck.execute(f"INSERT INTO {name} BY NAME FROM incoming_{name} SEMI JOIN fresh USING (run_id)")
+                elif name != "runs":
+                    _insert_new(duck, name)
         return new
 
     def missing(self, run_ids: pa.Table | pa.Array | pa.ChunkedArray, retry_failed: bool = False) -> pa.Array:
@@ -250,17 +242,23 @@ def _place(new: Path, path: Path) -> None:
 
 def _insert_runs(duck: Any) -> int:
     """Insert the runs that have no result yet; the table `fresh` then holds their ids."""
-    replaced = _select(
-        duck,
-        "DELETE FROM runs WHERE status = 'failed' AND run_id IN (SELECT run_id FROM incoming_runs) RETURNING run_id",
-    )
-    if replaced.num_rows:
-        duck.register("replaced", replaced)
-        for name in OF_A_RUN:
-            duck.execute(f"DELETE FROM {name} WHERE run_id IN (SELECT run_id FROM replaced)")
-    fresh = _select(duck, "INSERT OR IGNORE INTO runs BY NAME SELECT * FROM incoming_runs RETURNING run_id")
+    known = _select(duck, "SELECT run_id, status = 'failed' AS failed FROM runs SEMI JOIN incoming_runs USING (run_id)")
+    duck.register("known", known)
+    if pc.any(known["failed"]).as_py():
+        # one that fails again replaces its row, but not a result that fails when it is repeated
+        for name in ("runs", *OF_A_RUN):
+            duck.execute(f"DELETE FROM {name} WHERE run_id IN (SELECT run_id FROM known WHERE failed)")
+    fresh = _select(duck, "SELECT run_id FROM incoming_runs ANTI JOIN (FROM known WHERE NOT failed) USING (run_id)")
     duck.register("fresh", fresh)
+    duck.execute("INSERT INTO runs BY NAME FROM incoming_runs SEMI JOIN fresh USING (run_id)")
     return int(fresh.num_rows)
+
+
+def _insert_new(duck: Any, name: str) -> None:
+    """Insert the rows whose keys are not there: first the few stored ones among them, so as not to hash all."""
+    keys = ", ".join(KEYS[name])
+    duck.register("known", _select(duck, f"SELECT {keys} FROM {name} SEMI JOIN incoming_{name} USING ({keys})"))
+    duck.execute(f"INSERT INTO {name} BY NAME FROM incoming_{name} ANTI JOIN known USING ({keys})")
 
 
 def _select(duck: Any, sql: str, parameters: Parameters | None = None) -> pa.Table:

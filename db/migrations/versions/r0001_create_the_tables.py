@@ -12,7 +12,7 @@ depends_on = None
 def upgrade() -> None:
     op.create_table(
         "sweeps",
-        sa.Column("sweep_id", sa.String(), primary_key=True),
+        sa.Column("sweep_id", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("created_at", sa.DateTime(), nullable=False),
         sa.Column("grid", sa.String()),
@@ -32,7 +32,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "runs",
-        sa.Column("run_id", sa.String(), primary_key=True),
+        sa.Column("run_id", sa.String(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("message", sa.String()),
         sa.Column("task", sa.String(), nullable=False),
@@ -93,7 +93,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "attempts",
-        sa.Column("attempt_id", sa.String(), primary_key=True),
+        sa.Column("attempt_id", sa.String(), nullable=False),
         sa.Column("sweep_id", sa.String()),
         sa.Column("batch_id", sa.String()),
         sa.Column("run_id", sa.String()),
