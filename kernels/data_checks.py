@@ -1,5 +1,7 @@
 """Whether a data set can be run: some coefficients fit the targets, or separate the classes. Imports no JAX."""
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float
 
@@ -83,3 +85,10 @@ def _newton(signed: Float[np.ndarray, "n d"], steps: int = 12) -> bool:
             return True
         active = margins < 1
     return False
+
+
+def integer(key: str, value: Any, least: int) -> int:
+    """The value, if it is an integer that large; else InputError."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InputError(f"data: {key} is {value!r}; write an integer >= {least}")
+    return value

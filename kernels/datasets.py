@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from kernels import data_checks, data_files
+from kernels import data_bundled, data_checks, data_files
+from kernels.data_checks import integer
 from kernels.spec import InputError, canonical_json, fragment
 
 Parameters = Mapping[str, Any]
@@ -65,14 +66,14 @@ def _draw_points(parameters: Parameters, task: str) -> Samples:
 
 
 def _settle_gaussian(parameters: dict[str, Any], task: str, base: Path) -> dict[str, Any]:
-    samples, dim = (_integer(key, parameters[key], least=1) for key in ("samples", "dim"))
-    sparsity = dim if parameters["sparsity"] is None else _integer("sparsity", parameters["sparsity"], least=1)
+    samples, dim = (integer(key, parameters[key], least=1) for key in ("samples", "dim"))
+    sparsity = dim if parameters["sparsity"] is None else integer("sparsity", parameters["sparsity"], least=1)
     if sparsity > dim:
         raise InputError(f"data: sparsity {sparsity} is more than dim {dim}; write at most dim")
     noise = parameters["noise"]
     if isinstance(noise, bool) or not isinstance(noise, int | float) or not 0 <= noise < np.inf:
         raise InputError(f"data: noise is {noise!r}; write a number >= 0, the standard deviation")
-    seed = _integer("seed", parameters["seed"], least=0)
+    seed = integer("seed", parameters["seed"], least=0)
     return {"samples": samples, "dim": dim, "sparsity": sparsity, "noise": float(noise), "seed": seed}
 
 
@@ -142,95 +143,6 @@ def _label_file(parameters: Parameters) -> str:
     return f"{Path(parameters['path']).stem}-{_digest('file', parameters)}"
 
 
-BUNDLED: dict[str, tuple[str, int | None]] = {
-    "digits": ("load_digits", 10),
-    "iris": ("load_iris", 3),
-    "wine": ("load_wine", 3),
-    "breast_cancer": ("load_breast_cancer", 2),
-    "diabetes": ("load_diabetes", None),
-}
-"""scikit-learn's data sets that need no download: loader and number of classes (None: real targets)."""
-
-SCALES = ("range", "variance", "none")
-
-
-def _settle_bundled(parameters: dict[str, Any], task: str, base: Path) -> dict[str, Any]:
-    name, classes, samples, seed = (parameters[key] for key in ("name", "classes", "samples", "seed"))
-    if name not in BUNDLED:
-        raise InputError(f"data: unknown dataset {name!r}; write one of {', '.join(BUNDLED)}")
-    number = BUNDLED[name][1]
-    if classes is None and task == "classification":
-        if number != 2:
-            kind = "real targets" if number is None else f"{number} classes"
-            raise InputError(f"data: {name} has {kind}; write classes: [a, b], or task: regression")
-        classes = [0, 1]
-    if classes is not None:
-        if not (isinstance(classes, list | tuple) and len(classes) == 2 and classes[0] != classes[1]):
-            raise InputError(f"data: classes is {classes!r}; write two different labels, such as [3, 8]")
-        classes = [_integer("classes", label, least=0) for label in classes]
-        if number is None or max(classes) >= number:
-            known = "no classes" if number is None else f"the classes 0 to {number - 1}"
-            raise InputError(f"data: classes is {classes}; {name} has {known}")
-    if parameters["scale"] not in SCALES:
-        raise InputError(f"data: scale is {parameters['scale']!r}; write one of {', '.join(SCALES)}")
-    return {
-        "name": name,
-        "classes": classes,
-        "samples": None if samples is None else _integer("samples", samples, least=1 if classes is None else 2),
-        "seed": None if seed is None else _integer("seed", seed, least=0),
-        "scale": parameters["scale"],
-    }
-
-
-def _draw_bundled(parameters: Parameters, task: str) -> Samples:
-    """One of scikit-learn's data sets: the first `samples` rows, or with a seed that many drawn without replacement.
-
-    With `classes: [a, b]` only those rows, y = -1 for a and +1 for b, ceil(samples / 2) of a and the rest of b.
-    `scale` is by feature and over all rows of the data set, so that a sample's features do not depend on the
-    selection: range to [0, 1], variance to mean 0 and variance 1; constant features become 0.
-    """
-    x, y = _bundled(parameters["name"])
-    x = _scaled(x, parameters["scale"])
-    rng = None if parameters["seed"] is None else np.random.default_rng([parameters["seed"], 2])
-    classes, samples = parameters["classes"], parameters["samples"]
-    if classes is None:
-        rows = _choose(np.arange(len(y)), samples, rng, parameters["name"])
-        return x[rows], y[rows]
-    wanted = (None, None) if samples is None else (samples - samples // 2, samples // 2)
-    parts = [
-        _choose(np.flatnonzero(y == label), number, rng, f"{parameters['name']}, class {label},")
-        for label, number in zip(classes, wanted, strict=True)
-    ]
-    rows = np.sort(np.concatenate(parts))
-    return x[rows], np.where(y[rows] == classes[1], 1.0, -1.0)
-
-
-@functools.cache
-def _bundled(name: str) -> Samples:
-    datasets = importlib.import_module("sklearn.datasets")
-    x, y = getattr(datasets, BUNDLED[name][0])(return_X_y=True)
-    return np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-
-
-def _scaled(x: Float[np.ndarray, "n d"], scale: str) -> Float[np.ndarray, "n d"]:
-    if scale == "none":
-        return x
-    shift, size = (x.min(axis=0), np.ptp(x, axis=0)) if scale == "range" else (x.mean(axis=0), x.std(axis=0))
-    return (x - shift) / np.where(size > 0, size, 1.0)
-
-
-def _choose(rows: np.ndarray, number: int | None, rng: np.random.Generator | None, what: str) -> np.ndarray:
-    if number is not None and number > len(rows):
-        raise InputError(f"data: {what} has {len(rows)} samples; {number} are asked for: write fewer samples")
-    return (rows if rng is None else rng.permutation(rows))[:number]
-
-
-def _label_bundled(parameters: Parameters) -> str:
-    given = {key: value for key, value in parameters.items() if key != "name" and value not in (None, "range")}
-    text = ",".join(f"{key}={'|'.join(map(str, v)) if isinstance(v, list) else v}" for key, v in given.items())
-    return f"{parameters['name']}({text})" if text else str(parameters["name"])
-
-
 DATASETS: dict[str, DataKind] = {
     "points": DataKind(None, {"x": None, "y": None}, _settle_points, _draw_points),
     "gaussian": DataKind(
@@ -250,9 +162,9 @@ DATASETS: dict[str, DataKind] = {
     "dataset": DataKind(
         "name",
         {"name": None, "classes": None, "samples": None, "seed": None, "scale": "range"},
-        _settle_bundled,
-        _draw_bundled,
-        _label_bundled,
+        data_bundled.settle,
+        data_bundled.draw,
+        data_bundled.label,
     ),
 }
 
@@ -365,9 +277,3 @@ def _array(key: str, value: Any, ndim: int) -> Float[np.ndarray, "..."]:
     if not np.isfinite(array).all():
         raise InputError(f"data: {key} holds NaN or an infinity; write finite numbers")
     return array
-
-
-def _integer(key: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"data: {key} is {value!r}; write an integer >= {least}")
-    return value

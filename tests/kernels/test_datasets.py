@@ -15,8 +15,9 @@ from scipy.optimize import nnls
 from sklearn.datasets import load_digits
 
 from kernels import data_files, datasets
+from kernels.data_bundled import BUNDLED
 from kernels.data_checks import check
-from kernels.datasets import BUNDLED, DATASETS, Dataset, canonical, load
+from kernels.datasets import DATASETS, Dataset, canonical, load
 from kernels.spec import InputError, canonical_json, fragment
 
 HERE = Path(__file__).parent
