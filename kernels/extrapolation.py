@@ -1,12 +1,13 @@
 """Extrapolated linearly implicit Euler for gradient systems whose stiff part has low rank."""
 
+import functools
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from diffrax import RESULTS, AbstractSolver, AbstractTerm, LocalLinearInterpolation
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from kernels.x64 import jax
 
@@ -49,30 +50,64 @@ class ExtrapolatedEuler(AbstractSolver[Vector]):
     def step(
         self, terms: Any, t0: Any, t1: Any, y0: Vector, args: Any, solver_state: Vector, made_jump: Any
     ) -> tuple[Vector, Vector, dict[str, Vector], Vector, Any]:
-        lengths = (t1 - t0) / np.arange(1.0, self.columns + 1)
+        lengths = (t1 - t0) / jnp.arange(1.0, self.columns + 1)
         factor = self.factor(t0, y0, args)
         eigenvalues, rotation = jnp.linalg.eigh(_contract(factor, factor))
         basis = rotation.T @ factor
         damping = lengths[:, None] / (1 + lengths[:, None] * jnp.maximum(eigenvalues, 0)[None, :])
 
-        def increments(slopes: Float[Array, "c P"], first: int) -> Float[Array, "c P"]:
-            right = lengths[first:, None] * slopes
-            amplitudes = _contract(right, basis) * damping[first:]
-            return right - _contract(amplitudes, basis.T)
+        def advance(
+            y: Float[Array, "r P"], slopes: Float[Array, "r P"], column: Int[Array, " r"]
+        ) -> Float[Array, "r P"]:
+            right = lengths[column][:, None] * slopes
+            return y + right - _contract(_contract(right, basis) * damping[column], basis.T)
 
-        # column j takes j + 1 substeps; all columns still running advance together
-        running = y0[None, :] + increments(jnp.broadcast_to(solver_state, (self.columns, y0.size)), 0)
-        ends = [running[0]]
-        for substep in range(1, self.columns):
-            start = t0 + substep * lengths[substep:]
-            slopes = jax.vmap(lambda t, y: terms.vf(t, y, args))(start, running[1:])
-            running = running[1:] + increments(slopes, substep)
-            ends.append(running[0])
+        everything = jnp.arange(self.columns)
+        shape = (self.columns, y0.size)
+        firsts = advance(jnp.broadcast_to(y0, shape), jnp.broadcast_to(solver_state, shape), everything)
+        schedule = _schedule(self.columns)
+
+        def substep(y: Float[Array, "r P"], row: tuple[Any, ...]) -> tuple[Float[Array, "r P"], Float[Array, "r P"]]:
+            column, number = row
+            y = jnp.where((number == 1)[:, None], firsts[column], y)
+            slopes = jax.vmap(lambda t, z: terms.vf(t, z, args))(t0 + number.astype(float) * lengths[column], y)
+            y = advance(y, slopes, column)
+            return y, y
+
+        _, history = jax.lax.scan(substep, firsts[schedule.column[0]], (schedule.column, schedule.number))
+        ends = [firsts[0], *(history[place] for place in schedule.ends)]
         y1, error = _extrapolate(ends)
         return y1, error, {"y0": y0, "y1": y1}, terms.vf(t1, y1, args), RESULTS.successful
 
     def func(self, terms: Any, t0: Any, y0: Vector, args: Any) -> Vector:
         return terms.vf(t0, y0, args)
+
+
+class _Schedule(NamedTuple):
+    """Which substep each row takes when: columns of j + 1 and of K - j substeps share a row, so that none idles.
+
+    Attributes:
+        column: column that row r works on in iteration i, shape (i, r).
+        number: substeps of it done before, shape (i, r); 1 where the column starts (its first is shared by all).
+        ends: (iteration, row) in which columns 1, 2, ... end.
+    """
+
+    column: Int[np.ndarray, "i r"]
+    number: Int[np.ndarray, "i r"]
+    ends: tuple[tuple[int, int], ...]
+
+
+@functools.cache
+def _schedule(columns: int) -> _Schedule:
+    last = columns - 1
+    pairs = [(column, last - column) for column in range(last, (last - 1) // 2, -1)]
+    rows = [[column] if other in (0, column) else [column, other] for column, other in pairs]
+    work = [[(column, number) for column in row for number in range(1, column + 1)] for row in rows]
+    # a row with nothing left repeats its last substep, which nobody reads
+    padded = np.array([row + row[-1:] * (last - len(row)) for row in work])
+    place = {step: (i, r) for r, row in enumerate(work) for i, step in enumerate(row)}
+    ends = tuple(place[column, column] for column in range(1, columns))
+    return _Schedule(padded[:, :, 0].T, padded[:, :, 1].T, ends)
 
 
 def _contract(left: Float[Array, "i k"], right: Float[Array, "j k"]) -> Float[Array, "i j"]:

@@ -101,8 +101,8 @@ class Flow(ABC):
         """(theta, log_norm) of the parameters Theta(0)."""
 
     @abstractmethod
-    def exponent_error(self, delta: Theta, theta: Theta, log_norm: Scalar, data: LaneData) -> Scalar:
-        """Error of the exponents of the loss caused by an error delta of theta, as a multiple of what is tolerated."""
+    def output_error(self, error: Theta, theta: Theta, log_norm: Scalar, data: LaneData, rtol: Scalar) -> Scalar:
+        """What an error of theta does to the network's function, as a multiple of what is tolerated."""
 
     @abstractmethod
     def renormalise(
@@ -154,8 +154,12 @@ class RegressionFlow(Flow):
     def start(self, theta: Theta) -> tuple[Theta, Scalar]:
         return theta, jnp.zeros(())
 
-    def exponent_error(self, delta: Theta, theta: Theta, log_norm: Scalar, data: LaneData) -> Scalar:
-        return jnp.zeros(())
+    def output_error(self, error: Theta, theta: Theta, log_norm: Scalar, data: LaneData, rtol: Scalar) -> Scalar:
+        """||change of beta|| against rtol times ||beta||, or the least norm that a solution can have."""
+        beta = self.coefficients(theta, data)
+        least = jnp.linalg.norm(data.y) / jnp.linalg.norm(data.x)
+        change = jnp.linalg.norm(beta - self.coefficients(theta - error, data))
+        return change / (rtol * jnp.maximum(jnp.linalg.norm(beta), least))
 
     def renormalise(
         self, theta: Theta, log_norm: Scalar, velocity: Theta, h: Scalar
@@ -223,12 +227,11 @@ class ClassificationFlow(Flow):
         norm = jnp.linalg.norm(theta)
         return theta / norm, jnp.log(norm)
 
-    def exponent_error(self, delta: Theta, theta: Theta, log_norm: Scalar, data: LaneData) -> Scalar:
+    def output_error(self, error: Theta, theta: Theta, log_norm: Scalar, data: LaneData, rtol: Scalar) -> Scalar:
+        """Change of the exponents kappa q, weighted by p, against EXPONENT_TOLERANCE."""
         p = self.weights(theta, log_norm, data)
-        change = jnp.exp(self.architecture.depth * log_norm) * (
-            self.margins(theta, data) - self.margins(theta - delta, data)
-        )
-        return jnp.sqrt(jnp.sum(p * change**2)) / self.EXPONENT_TOLERANCE
+        change = self.margins(theta, data) - self.margins(theta - error, data)
+        return jnp.exp(self.architecture.depth * log_norm) * jnp.sqrt(jnp.sum(p * change**2)) / self.EXPONENT_TOLERANCE
 
     def renormalise(
         self, theta: Theta, log_norm: Scalar, velocity: Theta, h: Scalar

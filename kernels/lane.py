@@ -100,11 +100,11 @@ def thin(lane: Lane, full: Bool[Array, ""]) -> Lane:
 
 
 def _error(flow: Flow, lane: Lane, step: Step, data: LaneData, control: Control) -> Scalar:
-    """Largest of the errors of parameters, exponents and time, each as a multiple of what is tolerated."""
+    """Largest of the errors of parameters, function and time, each as a multiple of what is tolerated."""
     sizes = jnp.maximum(jnp.abs(lane.point.theta), jnp.abs(step.theta)) + lane.floor
     parameters = jnp.sqrt(jnp.mean((step.error / (control.rtol * sizes)) ** 2))
-    exponents = flow.exponent_error(step.error, step.theta, lane.point.log_norm, data)
-    error = jnp.maximum(jnp.maximum(parameters, exponents), step.time_error / (TIME_TOLERANCE * control.rtol))
+    outputs = flow.output_error(step.error, step.theta, lane.point.log_norm, data, control.rtol)
+    error = jnp.maximum(jnp.maximum(parameters, outputs), step.time_error / (TIME_TOLERANCE * control.rtol))
     return jnp.where(jnp.isfinite(error), error, jnp.inf)
 
 
