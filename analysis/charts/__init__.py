@@ -124,7 +124,7 @@ CHARTS: dict[str, Chart] = {
     "loss_rate": Chart(
         title="How fast the loss falls, against the predicted rate",
         shows="The relative gap between Loss t (log t)^(2-2/L) and its limit 1 / (L^2 γ^(2/L)), with γ the run's last "
-        "normalised margin in place of its limit. It must fall.",
+        "normalised margin in place of its limit. It must fall, until the error of that γ (or rounding) is reached.",
         frames={"curves": along.LOSS_RATE},
         draw=curves.loss_rate,
         needs="classification runs with a recorded path",
@@ -132,7 +132,7 @@ CHARTS: dict[str, Chart] = {
     ),
     "plateaus": Chart(
         title="Plateaus: how long the flow takes",
-        shows="The time of gradient flow at which each residual is reached, for the smallest initialisation scales. "
+        shows="The time of gradient flow at which each residual is reached, at up to four initialisation scales. "
         "The origin is a saddle: the flow must wait longer the smaller α and the deeper the network, like log(1/α) for "
         "L = 2 and α^(2-L) for L >= 3.",
         frames={"curves": along.PLATEAUS},

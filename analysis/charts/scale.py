@@ -19,7 +19,8 @@ from analysis.charts.theme import (
 from analysis.frames.scale import MOST_POINTS
 
 WIDTH, HEIGHT = 290, 230
-LIMIT = ("limit_kind", "limit_prediction", "architecture")
+LIMIT = ("limit_kind", "limit_prediction", "architecture", "shape")
+MOST_PANELS = 12
 
 
 def draw(points: pl.DataFrame, lines: pl.DataFrame, slopes: pl.DataFrame) -> alt.VConcatChart:
@@ -27,9 +28,15 @@ def draw(points: pl.DataFrame, lines: pl.DataFrame, slopes: pl.DataFrame) -> alt
     x = LogAxis.over(points["alpha"], lines["alpha"])
     y = LogAxis.over(points["distance"], lines["distance"])
     depths = points["depth"].unique().sort().to_list()
+    sizes = points.unique([*LIMIT, "depth"]).group_by(*LIMIT).agg(pl.col("runs_of_series").sum())
+    kept = sizes.sort("runs_of_series", *LIMIT).tail(MOST_PANELS)
+    several = points["shape"].n_unique() > 1
     drawn = [
-        _panel(here, _same(lines, key), _same(slopes, key), x, y, depths)
-        for key, here in points.sort(*LIMIT).partition_by(*LIMIT, as_dict=True, maintain_order=True).items()
+        _panel(here, _same(lines, key), _same(slopes, key), x, y, depths, several)
+        for key, here in points.join(kept, on=LIMIT, how="semi")
+        .sort(*LIMIT)
+        .partition_by(*LIMIT, as_dict=True, maintain_order=True)
+        .items()
     ]
     return panels(chunks(drawn, 3), "Between the l1 and the l2 solution: the initialisation scale", note(points))
 
@@ -45,7 +52,13 @@ def note(points: pl.DataFrame) -> str:
 
 
 def _panel(
-    points: pl.DataFrame, lines: pl.DataFrame, slopes: pl.DataFrame, x: LogAxis, y: LogAxis, depths: list[int]
+    points: pl.DataFrame,
+    lines: pl.DataFrame,
+    slopes: pl.DataFrame,
+    x: LogAxis,
+    y: LogAxis,
+    depths: list[int],
+    several: bool,
 ) -> Panel:
     horizontal, vertical = x.x("alpha", "initialisation scale α"), y.y("distance", "distance to the limit")
     colour = depth_colour(depths, legend=False)
@@ -56,8 +69,8 @@ def _panel(
         alt.Tooltip("alpha:Q", format=".3~g"),
         alt.Tooltip("distance:Q", format=".3~g"),
     ]
-    kind, prediction, architecture = (str(points[name][0]) for name in LIMIT)
-    title = f"{architecture} to {prediction} ({arrow(kind)})"
+    kind, prediction, architecture, shape = (str(points[name][0]) for name in LIMIT)
+    title = f"{architecture} to {prediction} ({arrow(kind)}){f', {shape}' if several else ''}"
     return layered(
         alt.Chart(exact).mark_line(strokeWidth=1.6, clip=True).encode(horizontal, vertical, colour, dash),
         alt.Chart(points)

@@ -101,7 +101,7 @@ def _histogram(bins: pl.DataFrame, rtol: float, depths: list[int], low: int, hig
     mark = alt.Chart(pl.DataFrame({"left": [TOLERANCE * rtol], "label": [f"{TOLERANCE} rtol"]}))
     x = axis.x("left", "relative distance to the exact prediction")
     counts = alt.Axis(title="runs", tickMinStep=1, tickCount=5, format="~s")
-    title = f"rtol = {number(rtol)}: {total(bins['runs']):,} runs, {beyond:,} beyond the line"
+    title = f"rtol = {number(rtol)}: {total(bins['runs']):,} pairs, {beyond:,} beyond the line"
     return layered(
         alt.Chart(stacked).mark_rect(stroke="white", strokeWidth=0.5).encode(
             x, alt.X2("right:Q"), alt.Y("bottom:Q", axis=counts), alt.Y2("top:Q"), depth_colour(depths),

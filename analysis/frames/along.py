@@ -9,13 +9,11 @@ with the smallest run_id, which is a hash: a random choice that is always the sa
 from collections.abc import Mapping
 
 from analysis.frames.frame import Frame
+from analysis.frames.shared import FLOOR, PREFERRED, ROUNDED, SHAPE, spread_alphas
 
 MOST_RUNS = 200
 FEW_RUNS = 25
 """Where there is a series for every scale."""
-
-FLOOR = 1e-16
-"""Distances below are drawn here: a zero has no place on a log axis, and doubles cannot tell."""
 
 CLOCKS: Mapping[str, str] = {
     "regression": "CASE WHEN residual > 0 THEN -log10(residual) END",
@@ -26,17 +24,14 @@ TICKS: Mapping[str, float] = {"regression": 0.25, "classification": 0.125}
 RECORDED = ("log_time", "log_loss", "residual", "alignment", "beta", "min_margin")
 """Columns of trajectories that clocks and values are made of."""
 
-PREFERRED = "list_position(['exact', 'limit t->inf', 'limit alpha->0', 'limit alpha->inf'], kind)"
-"""The strongest statement with coefficients first."""
-
-STATEMENTS = f"""SELECT run_id, architecture, depth, prediction, kind, p.beta AS star
+STATEMENTS = f"""SELECT run_id, architecture, {SHAPE}, depth, prediction, kind, p.beta AS star
   FROM runs JOIN predictions p USING (run_id)
   WHERE task = '{{task}}' AND status IN ('converged', 'stopped') AND p.beta IS NOT NULL AND isfinite(distance)
-  QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY {PREFERRED}, prediction) = 1"""
+  QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY {PREFERRED}) = 1"""
 """One row a run: the prediction it is measured against."""
 
-EVERY = """SELECT run_id, architecture, depth, NULL AS prediction, NULL AS kind, dim, min_margin AS last_margin
-  FROM runs WHERE task = '{task}' AND status IN ('converged', 'stopped')"""
+EVERY = f"""SELECT run_id, architecture, {SHAPE}, depth, min_margin AS last_margin
+  FROM runs WHERE task = '{{task}}' AND status IN ('converged', 'stopped')"""
 
 
 def _points(task: str, of: str, value: str, series: str, most: int = MOST_RUNS) -> str:
@@ -97,9 +92,10 @@ _BY_STATEMENT = {
     "architecture": "the network",
     "prediction": "the prediction measured against",
     "kind": "exact, or the limit in which it holds",
+    "shape": "dimension and number of samples of the data",
     "depth": "number of weight layers L",
 }
-_BY_DEPTH = {"architecture": "the network", "depth": "number of weight layers L"}
+_BY_DEPTH = {name: _BY_STATEMENT[name] for name in ("architecture", "shape", "depth")}
 _RESIDUAL = "relative residual ||X beta - y|| / ||y||, falling along the run"
 _MARGIN = "-log Loss, rising along the run"
 _DISTANCE = "list_distance(beta, star) / sqrt(list_inner_product(star, star))"
@@ -152,10 +148,15 @@ MARGINS = Frame(
     _columns(_BY_DEPTH, _MARGIN, "the normalised margin min_i y_i f(x_i) / ||Theta||^L relative to its last value"),
 )  # fmt: skip
 
-MOST_ALPHAS = 4
-_SCALES = f"""SELECT run_id, architecture, depth, round(alpha, (4 - floor(log10(alpha)))::INT) AS alpha
-  FROM runs WHERE task = '{{task}}' AND status IN ('converged', 'stopped')
-  QUALIFY dense_rank() OVER (ORDER BY alpha) <= {MOST_ALPHAS}"""
+_SCALES = f"""WITH finished AS (
+    SELECT run_id, architecture, {SHAPE}, depth, {ROUNDED} AS alpha
+    FROM runs SEMI JOIN trajectories USING (run_id)
+    WHERE task = '{{task}}' AND status IN ('converged', 'stopped')
+  ), eligible AS (
+    SELECT * FROM finished
+    WHERE shape = (SELECT shape FROM finished GROUP BY shape ORDER BY count(*) DESC, shape LIMIT 1)
+  ), {spread_alphas("eligible")}
+  SELECT * FROM eligible WHERE alpha IN (SELECT alpha FROM alphas)"""
 _BY_SCALE = {**_BY_DEPTH, "alpha": "initialisation scale, five digits"}
 
 PLATEAUS = Frame(

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from analysis.frames.along import FLOOR
 from analysis.frames.frame import Frame
+from analysis.frames.shared import FLOOR
 
 TOLERANCE = 100
 """A run agrees with an exact prediction if the distance is below this many times the integrator's tolerance."""

@@ -10,35 +10,22 @@ from collections.abc import Mapping
 import polars as pl
 
 from analysis.frames.frame import Frame
+from analysis.frames.shared import PREFERRED, ROUNDED, spread_alphas
 
-MOST_ALPHAS = 4
 MOST_DEPTHS = 3
 MOST_RUNS = 3
 
 
 def _chosen(task: str) -> str:
-    """Common table expressions that end in `chosen`: the runs drawn, one row each.
-
-    Alphas that most architectures share come first; among them an even selection. Alpha is rounded to five digits,
-    because grids write the same scale in several ways (0.1 and 10^-1).
-    """
+    """Common table expressions that end in `chosen`: the runs drawn, one row each."""
     return f"""WITH eligible AS (
-  SELECT run_id, dataset, depth, architecture, init, width, round(alpha, (4 - floor(log10(alpha)))::INT) AS alpha
+  SELECT run_id, dataset, depth, architecture, init, width, {ROUNDED} AS alpha
   FROM runs SEMI JOIN trajectories USING (run_id)
   WHERE task = '{task}' AND dim = 2 AND status IN ('converged', 'stopped')
 ), of_dataset AS (
   SELECT * FROM eligible
   WHERE dataset = (SELECT dataset FROM eligible GROUP BY dataset ORDER BY count(*) DESC, dataset LIMIT 1)
-), shared AS (
-  SELECT alpha, count(DISTINCT architecture) AS shared_by FROM of_dataset GROUP BY alpha
-), ranked AS (
-  SELECT alpha, row_number() OVER (ORDER BY alpha) - 1 AS place, count(*) OVER () AS alphas
-  FROM shared WHERE shared_by = (SELECT max(shared_by) FROM shared)
-), alphas AS (
-  SELECT alpha FROM ranked
-  WHERE place = 0 OR alphas <= {MOST_ALPHAS}
-     OR place * {MOST_ALPHAS - 1} // (alphas - 1) > (place - 1) * {MOST_ALPHAS - 1} // (alphas - 1)
-), depths AS (
+), {spread_alphas("of_dataset")}, depths AS (
   SELECT depth FROM of_dataset GROUP BY depth ORDER BY count(DISTINCT architecture) DESC, depth LIMIT {MOST_DEPTHS}
 ), chosen AS (
   SELECT *, (SELECT count(*) FROM eligible) AS eligible_runs FROM of_dataset
@@ -88,20 +75,22 @@ CLASSIFICATION_ORBITS = Frame(
 
 
 def _limits(task: str) -> str:
-    return f"""{_chosen(task)}
+    return f"""{_chosen(task)}, stated AS (
+  SELECT c.*, p.prediction, p.kind, p.beta FROM chosen c JOIN predictions p USING (run_id)
+  WHERE p.beta IS NOT NULL AND isfinite(p.beta[1]) AND isfinite(p.beta[2])
+  QUALIFY p.kind <> 'exact' OR row_number() OVER (PARTITION BY run_id ORDER BY {PREFERRED}) = 1
+)
 SELECT depth, alpha, prediction, any_value(kind) AS kind, count(*) AS runs,
   string_agg(DISTINCT architecture, ', ' ORDER BY architecture) AS architectures,
-  avg(p.beta[1]) AS beta_1, avg(p.beta[2]) AS beta_2
-FROM chosen JOIN predictions p USING (run_id)
-WHERE p.beta IS NOT NULL AND isfinite(p.beta[1]) AND isfinite(p.beta[2])
-GROUP BY depth, alpha, prediction, round(p.beta[1], 4), round(p.beta[2], 4)
+  avg(beta[1]) AS beta_1, avg(beta[2]) AS beta_2
+FROM stated GROUP BY depth, alpha, prediction, round(beta[1], 4), round(beta[2], 4)
 ORDER BY depth, alpha, prediction, beta_1"""
 
 
 _LIMIT_COLUMNS: Mapping[str, str] = {
     "depth": "number of weight layers L",
     "alpha": "initialisation scale, five digits",
-    "prediction": "name of the prediction",
+    "prediction": "name of the prediction; of several exact ones about a run, the first",
     "kind": "exact, or the limit in which it holds",
     "runs": "how many of the drawn runs it is about",
     "architectures": "of those runs",

@@ -5,15 +5,15 @@ Each run ends at some distance from the l1 and l2 limits; where an exact predict
 
 from collections.abc import Mapping
 
-from analysis.frames.along import FLOOR
 from analysis.frames.frame import Frame
+from analysis.frames.shared import FLOOR, SHAPE
 
 MOST_POINTS = 120
 BINS_PER_DECADE = 8
 
-_SERIES = "architecture, limit_prediction, depth"
-_LIMITS = """WITH limits AS (
-  SELECT run_id, architecture, depth, alpha, r.beta AS reached, l.prediction AS limit_prediction,
+_SERIES = "architecture, limit_prediction, shape, depth"
+_LIMITS = f"""WITH limits AS (
+  SELECT run_id, architecture, {SHAPE}, depth, alpha, r.beta AS reached, l.prediction AS limit_prediction,
     l.kind AS limit_kind, l.beta AS limit_beta, e.prediction AS exact_prediction, e.beta AS exact_beta,
     sqrt(list_inner_product(l.beta, l.beta)) AS size
   FROM runs r JOIN predictions l USING (run_id)
@@ -33,12 +33,13 @@ _KEYS: Mapping[str, str] = {
     "architecture": "the network",
     "limit_prediction": "the limit measured against, e.g. weighted_l1",
     "limit_kind": "where it holds: limit alpha->0 or limit alpha->inf",
+    "shape": "dimension and number of samples of the data",
     "depth": "number of weight layers L",
 }
 
 LIMIT_POINTS = Frame(
     f"""{_LIMITS}
-SELECT architecture, limit_prediction, limit_kind, depth, alpha, greatest(reached, {FLOOR}) AS distance, run_id,
+SELECT architecture, limit_prediction, limit_kind, shape, depth, alpha, greatest(reached, {FLOOR}) AS distance, run_id,
   count(*) OVER (PARTITION BY {_SERIES}) AS runs_of_series
 FROM distances WHERE isfinite(reached)
 QUALIFY row_number() OVER (PARTITION BY {_SERIES} ORDER BY run_id) <= {MOST_POINTS}
@@ -52,15 +53,15 @@ ORDER BY ALL""",
     },
 )
 
-_LINES = f"""SELECT architecture, limit_prediction, limit_kind, depth, exp(avg(ln(alpha))) AS alpha,
+_LINES = f"""SELECT architecture, limit_prediction, limit_kind, shape, depth, exp(avg(ln(alpha))) AS alpha,
   coalesce(any_value(exact_prediction), 'median of the runs') AS line,
   greatest(median(coalesce(predicted, reached)), {FLOOR}) AS distance,
   greatest(median(reached), {FLOOR}) AS reached, count(*) AS runs
 FROM distances WHERE isfinite(reached)
-GROUP BY architecture, limit_prediction, limit_kind, depth, round(log10(alpha) * {BINS_PER_DECADE})"""
+GROUP BY architecture, limit_prediction, limit_kind, shape, depth, round(log10(alpha) * {BINS_PER_DECADE})"""
 
 LIMIT_LINES = Frame(
-    f"{_LIMITS}\n{_LINES}\nORDER BY architecture, limit_prediction, limit_kind, depth, alpha",
+    f"{_LIMITS}\n{_LINES}\nORDER BY architecture, limit_prediction, limit_kind, shape, depth, alpha",
     {
         **_KEYS,
         "alpha": f"initialisation scale; scales within 1/{BINS_PER_DECADE} of a decade are one point",
@@ -80,7 +81,7 @@ LIMIT_SLOPES = Frame(
   SELECT *, ln(distance) AS log_distance, ln(alpha) AS log_alpha FROM lines
   WHERE distance BETWEEN {SLOPE_RANGE[0]} AND {SLOPE_RANGE[1]}
 )
-SELECT architecture, limit_prediction, limit_kind, depth, regr_slope(log_distance, log_alpha) AS slope,
+SELECT architecture, limit_prediction, limit_kind, shape, depth, regr_slope(log_distance, log_alpha) AS slope,
   regr_slope(ln(reached), log_alpha) AS slope_reached, regr_r2(log_distance, log_alpha) AS r_squared,
   min(alpha) AS alpha_from, max(alpha) AS alpha_to, count(*) AS points, sum(runs)::BIGINT AS runs
 FROM asymptotic GROUP BY ALL HAVING count(*) >= 3 ORDER BY ALL""",

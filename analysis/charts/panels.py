@@ -1,0 +1,147 @@
+"""A panel for each network, a curve for each depth: medians with 10-90 % bands, labelled where they end."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import altair as alt
+import polars as pl
+
+from analysis.charts.theme import (
+    GUIDE,
+    LinearAxis,
+    LogAxis,
+    Panel,
+    depth_colour,
+    layered,
+    most,
+    spread,
+    total,
+)
+from analysis.frames.along import MOST_RUNS
+
+WIDTH, HEIGHT = 290, 220
+MOST_LABELS = 8
+MOST_PANELS = 12
+SERIES = ("panel", "depth")
+
+Labels = Mapping[tuple[str, int], str]
+"""Text for the curve of a panel and depth, where it is not "L = depth"."""
+
+
+@dataclass(frozen=True)
+class Axes:
+    """The two axes that every panel of a chart shares, and the depths that its colours tell apart."""
+
+    x: LogAxis
+    x_title: str
+    y: LogAxis | LinearAxis
+    y_title: str
+    depths: tuple[int, ...]
+
+    def encodings(self) -> tuple[alt.X, alt.Y]:
+        return self.x.x("clock", self.x_title), self.y.y("middle", self.y_title)
+
+
+Extra = Callable[[pl.DataFrame, Axes], alt.Chart]
+"""More marks for a panel, from its curves."""
+
+
+def named(curves: pl.DataFrame, *parts: str) -> pl.DataFrame:
+    """The curves with a column `panel`: the network, other columns, and the data's shape if there are several.
+
+    At most MOST_PANELS panels stay, those that stand for most runs.
+    """
+    shape = ["shape"] if curves["shape"].n_unique() > 1 else []
+    title = pl.concat_str(pl.col("architecture", *parts, *shape), separator=", ")
+    frame = curves.with_columns(panel=title.str.replace("alpha->", "α→").str.replace("->", "→").str.replace("inf", "∞"))
+    sizes = frame.unique(SERIES).group_by("panel").agg(pl.col("runs_of_series").sum()).sort("runs_of_series", "panel")
+    return frame.join(sizes.tail(MOST_PANELS).select("panel"), on="panel", how="semi").sort(
+        "panel", maintain_order=True
+    )
+
+
+def curve_panels(
+    curves: pl.DataFrame, axes: Axes, labels: Labels | None = None, extra: Extra | None = None
+) -> list[Panel]:
+    """The panels of curves that `named` has named, in the order of their names."""
+    return [_panel(here, axes, labels or {}, extra) for here in curves.partition_by("panel", maintain_order=True)]
+
+
+def _panel(here: pl.DataFrame, axes: Axes, labels: Labels, extra: Extra | None) -> Panel:
+    x, y = axes.encodings()
+    base = alt.Chart(here.drop("panel")).encode(x, depth_colour(axes.depths, legend=False), tooltip=_tooltip(axes))
+    return layered(
+        base.mark_area(opacity=0.18, clip=True).encode(axes.y.y("low", axes.y_title), alt.Y2("high:Q")),
+        base.mark_line(strokeWidth=2, clip=True).encode(y),
+        *([] if extra is None else [extra(here, axes)]),
+        end_labels(here, axes, labels),
+    ).properties(width=WIDTH, height=HEIGHT, title=panel_title(here["panel"][0]))
+
+
+def panel_title(text: str) -> alt.TitleParams:
+    return alt.TitleParams(text, fontSize=12, fontWeight="normal", anchor="start")
+
+
+def _tooltip(axes: Axes) -> list[alt.Tooltip]:
+    quantity = {"clock": axes.x_title, "middle": "median", "low": "10 %", "high": "90 %"}
+    shown = [alt.Tooltip(f"{name}:Q", title=title, format=".3~g") for name, title in quantity.items()]
+    return [alt.Tooltip("depth:O", title="L"), *shown, alt.Tooltip("runs:Q")]
+
+
+def end_labels(here: pl.DataFrame, axes: Axes, labels: Labels, follow: bool = False) -> alt.Chart:
+    """Text at the height where every curve ends, moved apart where they end together.
+
+    It stands at the panel's edge, or with `follow` at the last point.
+    """
+    ends = here.group_by("depth", maintain_order=True).last().sort("depth")
+    if ends.height > MOST_LABELS:
+        ends = ends.filter(pl.int_range(pl.len()) % math.ceil(ends.height / MOST_LABELS) == 0)
+    gap = 13 / HEIGHT * (axes.y.high - axes.y.low)
+    placed = spread([axes.y.place(value) for value in ends["middle"]], gap, axes.y.low + gap / 2, axes.y.high - gap / 2)
+    text = [labels.get((panel, depth), f"L = {depth}") for panel, depth in ends.select(SERIES).rows()]
+    if not follow:
+        ends = ends.with_columns(clock=pl.lit(axes.x.value(axes.x.low if axes.x.reverse else axes.x.high)))
+    at = ends.select("depth", "clock").with_columns(
+        middle=pl.Series([axes.y.value(p) for p in placed], dtype=pl.Float64), label=pl.Series(text, dtype=pl.String)
+    )
+    x, y = axes.encodings()
+    marks = alt.Chart(at).mark_text(align="left", dx=6, fontSize=11, clip=False)
+    return marks.encode(x, y, depth_colour(axes.depths, legend=False), text="label:N")
+
+
+def guides(here: pl.DataFrame, axes: Axes) -> alt.Chart:
+    """A dashed line of slope -1/L through the last point of every curve."""
+    rows: list[tuple[int, float, float]] = []
+    for curve in here.partition_by("depth", maintain_order=True):
+        depth, last, middle = int(curve["depth"][0]), float(curve["clock"][-1]), float(curve["middle"][-1])
+        enters = last * (axes.y.value(axes.y.high) / middle) ** -depth
+        first = max(float(curve["clock"][0]), enters)
+        rows += [(depth, at, middle * (at / last) ** (-1 / depth)) for at in (first, last)]
+    frame = pl.DataFrame(rows, schema={"depth": pl.Int64, "clock": pl.Float64, "middle": pl.Float64}, orient="row")
+    line = alt.Chart(frame).mark_line(stroke=GUIDE, strokeDash=[4, 4], strokeWidth=1, clip=True)
+    return line.encode(*axes.encodings(), detail="depth:O")
+
+
+def runs_behind(curves: pl.DataFrame) -> pl.Series:
+    """How many runs of the store each curve stands for."""
+    return curves.unique(SERIES, maintain_order=True)["runs_of_series"]
+
+
+def note(*frames: pl.DataFrame) -> str:
+    """How many runs the curves stand for."""
+    runs = pl.concat([runs_behind(frame) for frame in frames if frame.height])
+    chosen = f", at most {MOST_RUNS} a curve (a fixed random choice)" if most(runs) > MOST_RUNS else ""
+    pooled = "pooled over scales, seeds and draws of the data"
+    return f"Medians (lines) and 10–90 % bands, {pooled}: {total(runs):,} runs{chosen}."
+
+
+def depths(*frames: pl.DataFrame) -> tuple[int, ...]:
+    """Every depth that the frames hold, in order."""
+    return tuple(sorted({depth for frame in frames for depth in frame["depth"]}))
+
+
+def log_axes(curves: pl.DataFrame, x_title: str, y_title: str, reverse: bool = False) -> Axes:
+    """Log-log axes over all curves and bands."""
+    x = LogAxis.over(curves["clock"], reverse=reverse)
+    return Axes(x, x_title, LogAxis.over(curves["low"], curves["high"]), y_title, depths(curves))

@@ -1,0 +1,33 @@
+"""Pieces of SQL that several frames share."""
+
+MOST_ALPHAS = 4
+
+FLOOR = 1e-16
+"""Distances below are drawn here: a zero has no place on a log axis, and doubles cannot tell."""
+
+SHAPE = "('d = ' || dim || ', n = ' || samples) AS shape"
+"""Data of different dimensions or numbers of samples are not pooled; different draws of one shape are."""
+
+PREFERRED = """list_position(['exact', 'limit t->inf', 'limit alpha->0', 'limit alpha->inf'], kind),
+    coalesce(list_position(['minimum_q_norm', 'minimum_l2_norm'], prediction), 9), prediction"""
+"""Order of statements about one run: the strongest first, the paper's before others that agree with it."""
+
+ROUNDED = "round(alpha, (4 - floor(log10(alpha)))::INT)"
+"""Alpha to five digits: grids write the same scale in several ways (0.1 and 10^-1)."""
+
+
+def spread_alphas(table: str) -> str:
+    """Common table expressions that end in `alphas`: at most MOST_ALPHAS scales of a table's column alpha.
+
+    Scales that most architectures share come first; among them an even selection, both ends included.
+    """
+    return f"""shared AS (
+  SELECT alpha, count(DISTINCT architecture) AS shared_by FROM {table} GROUP BY alpha
+), ranked AS (
+  SELECT alpha, row_number() OVER (ORDER BY alpha) - 1 AS place, count(*) OVER () AS alphas
+  FROM shared WHERE shared_by = (SELECT max(shared_by) FROM shared)
+), alphas AS (
+  SELECT alpha FROM ranked
+  WHERE place = 0 OR alphas <= {MOST_ALPHAS}
+     OR place * {MOST_ALPHAS - 1} // (alphas - 1) > (place - 1) * {MOST_ALPHAS - 1} // (alphas - 1)
+)"""
