@@ -8,7 +8,7 @@ false, except == and != (and is, is not).
 import ast
 import itertools
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,6 +95,13 @@ def parse(text: Any) -> Expression:
         raise InputError(f"{text!r} is not an expression: {reason}{hint}") from error
     names = frozenset(_canonical(node.id) for node in ast.walk(tree) if isinstance(node, ast.Name))
     return Expression(text, names, _compile(tree, text))
+
+
+def any_of(expressions: Sequence[Expression]) -> Expression:
+    """True where any of the expressions is."""
+    text = " or ".join(f"({expression.text})" for expression in expressions)
+    names = frozenset[str]().union(*(expression.names for expression in expressions))
+    return Expression(text, names, lambda values: any(expression.holds(values) for expression in expressions))
 
 
 def _canonical(name: str) -> str:

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from types import FrameType
 from typing import Any
 
@@ -158,7 +159,7 @@ class Driver:
             {row["values"]: row["counts"] for row in pc.value_counts(tables["runs"]["status"]).to_pylist()}
         )
         self.outcome.statuses += statuses
-        self.progress.done(len(batch), statuses, worst_gap(tables["predictions"]))
+        self.progress.done(len(batch), statuses, worst_gaps(tables["predictions"]))
 
     def _raised(self, batch: Batch, outcome: Raised) -> None:
         if len(batch) > 1:
@@ -210,7 +211,7 @@ class Driver:
         self._in_a_row += 1
         if self._in_a_row >= self.max_failures:
             self.outcome.traceback = self.outcome.first_failure
-        self.progress.done(1, Counter(failed=1), None)
+        self.progress.done(1, Counter(failed=1), {})
         self.progress.say(f"run {spec.run_id} failed: {outcome.error}")
 
     def _attempt(
@@ -234,7 +235,7 @@ class Driver:
             "error": outcome.error if outcome else None,
             "traceback": outcome.traceback if isinstance(outcome, Raised) else None,
             "worker": outcome.worker if isinstance(outcome, Raised) else worker,
-            "started_at": now(),
+            "started_at": now() - timedelta(seconds=seconds or 0),
             "seconds": seconds,
             "runs": len(batch),
             **more,
@@ -242,9 +243,8 @@ class Driver:
         return table("attempts", {name: [value] for name, value in row.items()})
 
 
-def worst_gap(predictions: pa.Table) -> float | None:
-    """Largest distance from a prediction that holds exactly; None if there is none."""
-    exact = predictions.filter(pc.equal(predictions["kind"], "exact"))["distance"]
-    finite = exact.filter(pc.fill_null(pc.is_finite(exact), False))
-    worst: float | None = pc.max(finite).as_py() if len(finite) else None
-    return worst
+def worst_gaps(predictions: pa.Table) -> dict[str, float]:
+    """Largest finite distance from predictions, by kind."""
+    found = predictions.select(["kind", "distance"]).filter(pc.fill_null(pc.is_finite(predictions["distance"]), False))
+    worst = found.group_by("kind").aggregate([("distance", "max")])
+    return dict(zip(worst["kind"].to_pylist(), worst["distance_max"].to_pylist(), strict=True))

@@ -3,6 +3,7 @@
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self, TextIO
 
@@ -14,8 +15,12 @@ LINE_SECONDS = 5.0
 """Between two plain lines."""
 
 
+GAPS = {"exact": "exact predictions", "limit t->inf": "limits in time"}
+"""Kinds of predictions whose worst gap is shown, the first that there is; gaps to limits in alpha are no error."""
+
+
 class Progress(ABC):
-    """Runs done of all, rate, remaining time, failures, and the worst gap to an exact prediction so far.
+    """Runs done of all, rate, remaining time, failures, and the worst gap to a prediction so far.
 
     Args:
         total: runs of the grid.
@@ -25,16 +30,16 @@ class Progress(ABC):
     def __init__(self, total: int, cached: int):
         self.total, self.finished, self.computed = total, cached, 0
         self.statuses: Counter[str] = Counter()
-        self.worst: float | None = None
+        self.worst: dict[str, float] = {}
         self.begin = time.monotonic()
 
-    def done(self, runs: int, statuses: Counter[str], worst: float | None) -> None:
+    def done(self, runs: int, statuses: Counter[str], worst: Mapping[str, float]) -> None:
         """Note runs that ended."""
         self.finished += runs
         self.computed += runs
         self.statuses += statuses
-        if worst is not None:
-            self.worst = worst if self.worst is None else max(self.worst, worst)
+        for kind, gap in worst.items():
+            self.worst[kind] = max(gap, self.worst.get(kind, gap))
         self.show()
 
     @property
@@ -46,8 +51,10 @@ class Progress(ABC):
         """Rate, failures and gap, in words."""
         parts = [f"{self.rate:.3g} runs/s"]
         parts += [f"{self.statuses[name]} {name}" for name in ("failed", "diverged") if self.statuses[name]]
-        if self.worst is not None:
-            parts.append(f"worst gap to exact predictions {self.worst:.1e}")
+        for kind, words in GAPS.items():
+            if kind in self.worst:
+                parts.append(f"worst gap to {words} {self.worst[kind]:.1e}")
+                break
         return ", ".join(parts)
 
     @abstractmethod

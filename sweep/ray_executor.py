@@ -53,7 +53,7 @@ class RayExecutor(Executor):
     ):
         self.sweep_id, self.folder, self.address = sweep_id, folder, address
         self._own = not _running()
-        self._ray = _import() if not self._own else _start(workers) if address is None else _join(address)
+        self._ray = _import() if not self._own else start_here(workers) if address is None else _join(address)
         self._in_flight: dict[Any, Batch] = {}
         self._tasks = {"cpu": self._task(), "gpu": self._gpu_task()}
         self._asked = 0.0
@@ -147,7 +147,7 @@ def _import() -> Any:
     return ray
 
 
-def _start(workers: int | None) -> Any:
+def start_here(workers: int | None) -> Any:
     """Ray on this machine, listening on loopback only."""
     for name, value in (ALWAYS | OWN | {"RAY_AUTH_TOKEN": secrets.token_hex(32)}).items():
         os.environ.setdefault(name, value)

@@ -8,7 +8,7 @@ import numpy as np
 
 from kernels.spec import AXES, InputError
 from sweep.blocks import MISSING, Block, Factor, Filter
-from sweep.expressions import parse
+from sweep.expressions import any_of, parse
 from sweep.mistakes import Mistakes
 from sweep.overrides import EXPRESSIONS, NETWORK
 from sweep.source import Place, Source
@@ -156,16 +156,21 @@ class Reader:
             )
 
     def filters(self, tree: dict[str, Any], place: Place) -> tuple[Filter, ...]:
+        """Every expression of when and exclude by itself; those of include as one, of which any may hold."""
         found = []
         for kind in EXPRESSIONS:
             raw = tree.get(kind)
-            several = isinstance(raw, list)
-            for n, text in enumerate(raw if isinstance(raw, list) else [] if raw is None else [raw]):
-                here = (*place, kind, n) if several else (*place, kind)
+            texts = raw if isinstance(raw, list) else [] if raw is None else [raw]
+            places = [(*place, kind, n) if isinstance(raw, list) else (*place, kind) for n in range(len(texts))]
+            parsed = []
+            for text, here in zip(texts, places, strict=True):
                 try:
-                    found.append(Filter(kind, parse(text), here))
+                    parsed.append((parse(text), here))
                 except InputError as error:
                     self.mistakes.add(self.source.where(here), f"{kind}: {error}")
+            if kind == "include" and len(parsed) > 1:
+                parsed = [(any_of([expression for expression, _ in parsed]), (*place, kind))]
+            found += [Filter(kind, expression, here) for expression, here in parsed]
         return tuple(found)
 
     def _check_alias(self, tree: dict[str, Any], place: Place) -> None:

@@ -40,12 +40,11 @@ class Source:
 
     def where(self, place: Place) -> str:
         """ "grid.yaml:7" of a place, or of the nearest one around it; "--set ..." where an option wrote it."""
-        for length in range(len(place), -1, -1):
-            around = place[:length]
-            if around in self.overrides:
-                return self.overrides[around]
-            if around in self.lines:
-                return f"{self.path}:{self.lines[around]}"
+        around = [place[:length] for length in range(len(place), -1, -1)]
+        for option in (self.overrides[each] for each in around if each in self.overrides):
+            return option
+        for line in (self.lines[each] for each in around if each in self.lines):
+            return f"{self.path}:{line}"
         return str(self.path)
 
 

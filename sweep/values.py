@@ -106,27 +106,27 @@ def draw(axis: str, distribution: Any, n: int, rng: np.random.Generator) -> list
     return uniform
 
 
-def data_sets(raw: Any) -> Iterator[Any]:
-    """Every data set of one description: the product over parameters that are lists or ranges.
+def data_sets(raw: Any, lists: bool = True) -> Iterator[Any]:
+    """Every data set of one description: the product over parameters that are lists (if `lists`) or ranges.
 
-    {gaussian: {samples: [3, 4], seed: {range: [0, 2]}}} are four. Raises InputError.
+    {gaussian: {samples: [3, 4], seed: {range: [0, 2]}}} are four. A user's own data function keeps its lists.
+    Raises InputError.
     """
     if not isinstance(raw, Mapping):
         yield raw
         return
-    keys = list(raw)
-    own = not any(":" in key for key in keys)
-    columns = [_parameter(key, raw[key], own) for key in keys]
+    lists = lists and not any(":" in key for key in raw)
+    columns = [_parameter(key, value, lists) for key, value in raw.items()]
     for row in itertools.product(*columns):
-        yield dict(zip(keys, row, strict=True))
+        yield dict(zip(raw, row, strict=True))
 
 
-def _parameter(key: str, raw: Any, own: bool) -> Sequence[Any]:
-    """Values of one parameter; lists in a user's own data function are left to it."""
+def _parameter(key: str, raw: Any, lists: bool) -> Sequence[Any]:
+    """Values of one parameter."""
     if isinstance(raw, Mapping) and not (len(raw) == 1 and next(iter(raw)) in FORMS):
-        return list(data_sets(raw)) if own or ":" in key else [raw]
+        return list(data_sets(raw, lists))
     try:
-        several = isinstance(raw, Mapping) or (isinstance(raw, list) and own and key not in LISTS)
+        several = isinstance(raw, Mapping) or (isinstance(raw, list) and lists and key not in LISTS)
         return values(key, raw) if several else [raw]
     except InputError as error:
         raise InputError(f"{key}: {error}") from error

@@ -1,0 +1,28 @@
+"""Networks of a user's own: diagonal ones that break, as programs break, at chosen seeds."""
+
+import os
+import time
+
+from kernels.architectures import Diagonal
+
+RAISES, OUT_OF_MEMORY, DIES = 7, 8, 9
+
+
+class Fragile(Diagonal):
+    """Seed 7 raises, seed 8 runs out of memory, seed 9 kills its process."""
+
+    def check(self) -> None:
+        if self.seed == RAISES:
+            raise RuntimeError(f"seed {self.seed} is broken")
+        if self.seed == OUT_OF_MEMORY:
+            raise MemoryError(f"seed {self.seed} is too large")
+        if self.seed == DIES:
+            os._exit(1)
+
+
+class Slow(Diagonal):
+    """Takes a moment to build, so that a test can interrupt it."""
+
+    def check(self) -> None:
+        if self.seed > 1:
+            time.sleep(0.05)
