@@ -35,7 +35,7 @@ def structured(architecture: Architecture, parameters: Parameters, rng: np.rando
     """
     decomposition = _decomposition(architecture, "structured")
     m = decomposition.s.shape[0]
-    eta = rng.uniform(0.5, 1.5, m) if parameters["eta"] == "uniform" else np.ones(m)
+    eta = np.asarray(rng.uniform(0.5, 1.5, m) if parameters["eta"] == "uniform" else np.ones(m))
     hidden = tuple(decomposition.layer(index, eta) for index in range(architecture.depth - 1))
     return (*hidden, np.zeros(architecture.shapes[-1]))
 

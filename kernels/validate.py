@@ -7,7 +7,7 @@ from typing import Any
 from kernels.architectures import Architecture, architecture_class
 from kernels.datasets import Dataset
 from kernels.initialisations import INITIALISATIONS, canonical_init, initial_layers
-from kernels.spec import DEFAULT_STOP, DEFAULTS, TASKS, InputError, RunSpec
+from kernels.spec import DEFAULT_STOP, DEFAULTS, SOLVER_NAMES, TASKS, InputError, RunSpec
 
 
 def canonicalise(axes: Mapping[str, Any], dim: int) -> RunSpec:
@@ -40,7 +40,7 @@ def canonicalise(axes: Mapping[str, Any], dim: int) -> RunSpec:
         seed=_integer("seed", values["seed"], least=0) if drawn else 0,
         rtol=_rtol(values["rtol"]),
         stop=_stop(values.get("stop") or {}, values["task"]),
-        solver=values["solver"],
+        solver=_choice("solver", values["solver"], SOLVER_NAMES),
         record=bool(values["record"]),
     )
 

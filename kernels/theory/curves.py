@@ -5,13 +5,15 @@ the layer x of least modulus (times the signs of the others); with the gaps d_k 
 
     rho = x prod_k sqrt(x^2 + d_k),   dnu/dx = prod_k (x^2 + d_k)^{-1/2},   drho/dnu = sum_l prod_{k != l} w_k^2.
 
-Chart: x = g sinh z with g^2 the least gap, where dnu/dz = prod_{k >= 2} (x^2 + d_k)^{-1/2} is analytic in |Im z| < pi/2
-whatever the other gaps are. x, rho and drho/dnu grow like powers of e^z: thirty orders of magnitude are |z| < 10.
+Chart: x = g sinh(z_0 + z) with g^2 the least gap, where dnu/dz = prod_{k >= 2} (x^2 + d_k)^{-1/2} is analytic in
+|Im z| < pi/2 whatever the other gaps are. x, rho and drho/dnu grow like powers of e^z: thirty orders of magnitude are
+|z| < 10. z = 0 at the initialisation, where nu = 0, so that small changes keep all their digits.
 If the least gap is zero, x keeps its sign and x = x_0 e^{+-z}.
 """
 
 import itertools
-from typing import NamedTuple, Protocol
+from abc import ABC, abstractmethod
+from typing import NamedTuple, final
 
 import numpy as np
 from jaxtyping import Float
@@ -29,35 +31,36 @@ class Point(NamedTuple):
     """dnu/dz > 0."""
 
 
-class Curve(Protocol):
-    """The curves of all m coordinates, of L factors each."""
+class Curve(ABC):
+    """The curves of all m coordinates, of L factors each.
 
-    @property
-    def depth(self) -> int: ...
+    Attributes:
+        depth: L.
+        start: z_0, where the initialisation lies from the point x = 0.
+    """
 
-    @property
-    def start(self) -> Coordinates:
-        """z at nu = 0, the initialisation."""
-        ...
+    depth: int
+    start: Coordinates
 
+    @abstractmethod
     def at(self, z: Coordinates) -> Point:
         """rho, drho/dz and dnu/dz."""
-        ...
 
+    @abstractmethod
     def nu(self, z: Coordinates) -> Coordinates:
         """nu(z), without the help of a nearby value."""
-        ...
 
+    @abstractmethod
     def advance(self, nu: Coordinates, old: Coordinates, new: Coordinates) -> Coordinates:
         """nu(new) from nu = nu(old), for |new - old| <= 2."""
-        ...
 
+    @abstractmethod
     def potential(self, z: Coordinates) -> float:
         """D(rho) = sum_j integral of nu_j drho_j from the initialisation."""
-        ...
 
 
-class StructuredCurve:
+@final
+class StructuredCurve(Curve):
     """w_l(0) = c for l < L, w_L(0) = 0: rho = c^L sinh z cosh^{L-1} z, nu = c^{2-L} integral_0^z cosh^{2-L}."""
 
     def __init__(self, c: Coordinates, depth: int):
@@ -106,7 +109,8 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 """Integrates a function analytic in |Im z| < pi/2 over length 2 to 1e-16: the ellipse of 1.57 + sqrt(1.57^2 + 1)."""
 
 
-class GeneralCurve:
+@final
+class GeneralCurve(Curve):
     """Any start with at most one zero in a coordinate; L >= 2."""
 
     def __init__(self, w: Float[np.ndarray, "L m"]):
@@ -124,7 +128,8 @@ class GeneralCurve:
         self._gaps[0, self._tied] = 0.0
         self._side = np.where(self._x < 0, -1.0, 1.0)
         chart = np.arcsinh(self._x / np.where(self._tied, 1.0, self._gap))
-        self.start = np.where(self._tied, 0.0, chart)
+        # a tied coordinate counts as far out: it tends to zero without reaching it
+        self.start = np.where(self._tied, self._side * 20.0, chart)
 
     def at(self, z: Coordinates) -> Point:
         x = self._least(z)
@@ -137,22 +142,22 @@ class GeneralCurve:
 
     def nu(self, z: Coordinates) -> Coordinates:
         if self.depth == 2:
-            return z - self.start
-        panels = max(1, int(np.ceil(np.abs(z - self.start).max() / 2)))
-        edges = self.start + np.linspace(0, 1, panels + 1)[:, None] * (z - self.start)
+            return z
+        panels = max(1, int(np.ceil(np.abs(z).max() / 2)))
+        edges = np.linspace(0, 1, panels + 1)[:, None] * z
         return np.sum([self._integral(a, b) for a, b in itertools.pairwise(edges)], axis=0)
 
     def advance(self, nu: Coordinates, old: Coordinates, new: Coordinates) -> Coordinates:
-        return new - self.start if self.depth == 2 else nu + self._integral(old, new)
+        return new if self.depth == 2 else nu + self._integral(old, new)
 
     def potential(self, z: Coordinates) -> float:
         x = self._least(z)
         return float((self.nu(z) * self.at(z).rho - (x - self._x) * (x + self._x) / 2).sum())
 
-    def _least(self, z: Coordinates) -> Coordinates:
+    def _least(self, z: Float[np.ndarray, "*p m"]) -> Float[np.ndarray, "*p m"]:
         if not self._tied.any():
-            return self._gap * np.sinh(z)
-        return np.where(self._tied, self._x * np.exp(self._side * z), self._gap * np.sinh(z))
+            return self._gap * np.sinh(self.start + z)
+        return np.where(self._tied, self._x * np.exp(self._side * z), self._gap * np.sinh(self.start + z))
 
     def _integral(self, a: Coordinates, b: Coordinates) -> Coordinates:
         """integral_a^b dnu/dz, by 16 Gauss points."""

@@ -74,14 +74,14 @@ class _Solver:
     def __init__(self, curve: Curve, rows: Float[np.ndarray, "r m"], target: Float[np.ndarray, " r"], steps: int):
         self.curve, self.rows, self.left = curve, rows, steps
         self.columns = np.ascontiguousarray(rows.T)
-        self.origin = rows @ curve.at(curve.start).rho
+        self.origin = rows @ curve.at(np.zeros(rows.shape[1])).rho
         self.change = target - self.origin
         self.distance = float(np.linalg.norm(self.change))
         self.size = float(np.linalg.norm(target))
 
     def solve(self) -> Coordinates:
-        state = _State(self.curve.start, np.zeros(self.rows.shape[1]), np.zeros(self.rows.shape[0]))
-        if self.distance == 0:
+        state = _State(np.zeros(self.rows.shape[1]), np.zeros(self.rows.shape[1]), np.zeros(self.rows.shape[0]))
+        if self.distance <= 1e-15 * (float(np.linalg.norm(self.curve.at(state.z).rho)) + self.size):
             return state.z
         state, log_g = self._first(state)
         factor = np.log(1e3)
@@ -133,11 +133,13 @@ class _Solver:
             # at its rounding the constraint has no more to say and would only stir undetermined multipliers
             gap = gap / units.rho if feasible > self._rounding(point, units) else np.zeros_like(gap)
             step, move = self._direction(state, point, gap, units)
+            if tolerance != LOOSE and not gap.any() and float(np.abs(step).max()) <= 1e-15:
+                return state, count  # no double is nearer
             state = self._moved(state, step, move, uniform)
         return None, limit
 
     def _rounding(self, point: Point, units: _Units) -> float:
-        return max(2e-14 * units.rho, 1e-15 * float(np.linalg.norm(point.rho)))
+        return max(4e-14 * units.rho, 2e-15 * float(np.linalg.norm(point.rho)))
 
     def _units(self, state: _State, point: Point, g: float) -> _Units:
         rho = g * self.distance
@@ -179,14 +181,17 @@ class _Solver:
             factor = min(1.0, 1 / float(np.abs(step).max()))
             step, move = factor * step, factor * move
         else:
-            step = self._tempered(state.z, step)
+            step = self._tempered(self.curve.start + state.z, step)
         z = state.z + step
         return _State(z, self.curve.advance(state.nu, state.z, z), state.multipliers + move)
 
-    def _tempered(self, z: Coordinates, step: Coordinates) -> Coordinates:
-        """Outwards, a step linear in rho ~ e^{L|z|}; inwards, linear in nu_max - nu ~ e^{-(L-2)|z|}; at most 2."""
+    def _tempered(self, place: Coordinates, step: Coordinates) -> Coordinates:
+        """Outwards, a step linear in rho ~ e^{L|z|}; inwards, linear in nu_max - nu ~ e^{-(L-2)|z|}; at most 2.
+
+        place: chart values counted from where the least layer is zero.
+        """
         length = np.abs(step)
         depth = self.curve.depth
         outwards = np.log1p(depth * length) / depth
         inwards = np.log1p((depth - 2) * length) / (depth - 2) if depth > 2 else length
-        return np.copysign(np.minimum(np.where(step * z >= 0, outwards, inwards), 2.0), step)
+        return np.copysign(np.minimum(np.where(step * place >= 0, outwards, inwards), 2.0), step)

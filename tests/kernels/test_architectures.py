@@ -6,10 +6,10 @@ import operator
 
 import numpy as np
 import pytest
-from tests.kernels.conftest import NETWORKS
 
 from kernels.architectures import ARCHITECTURES, Architecture, Convolutional, FullyConnected, architecture_class
 from kernels.spec import InputError
+from tests.kernels.conftest import NETWORKS
 
 
 def draw(architecture: Architecture, seed: int = 0) -> list[np.ndarray]:

@@ -11,6 +11,8 @@ from kernels.ensemble import End, Program, run_ensemble
 from kernels.flow import FLOWS, LaneData
 from kernels.lane import CONVERGED
 from kernels.simulate import _problem, _start
+from kernels.solvers import SOLVERS
+from kernels.spec import SOLVER_NAMES
 from kernels.validate import build
 from kernels.x64 import jax
 from tests.kernels.conftest import classification_data, key_of, regression_data, spec_of
@@ -65,6 +67,10 @@ def test_physical_time_is_that_of_plain_gradient_flow(depth: int) -> None:
     plain = scipy.integrate.solve_ivp(velocity, (0, time), start, method="LSODA", rtol=1e-12, atol=1e-14)
     beta = plain.y[:, -1].reshape(depth, -1).prod(0)
     np.testing.assert_allclose(end.final[7:] * np.exp(depth * end.log_norm), beta, rtol=1e-7)
+
+
+def test_solver_names_are_the_solvers() -> None:
+    assert tuple(SOLVERS) == SOLVER_NAMES
 
 
 @pytest.mark.parametrize("task", ["regression", "classification"])
