@@ -1,0 +1,80 @@
+"""A store made by the real pipeline: a tiny grid, integrated, written as a sweep writes it."""
+
+from collections import defaultdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from db.store import Store
+from kernels.datasets import Dataset, canonical, load
+from kernels.spec import RunSpec, compile_key
+from kernels.validate import canonicalise
+from sweep import records
+
+LINE = {"points": {"x": [[1, 2]], "y": [1]}}
+PAIR = {"points": {"x": [[1, 2], [0, -3]], "y": [1, -1]}}
+GRID = "name: tiny\ntask: regression # </script><b>not markup</b>\n"
+SCALES = (0.01, 0.03, 0.1, 1.0, 10.0)
+
+
+def grid() -> list[tuple[RunSpec, Dataset]]:
+    """Regression and classification in the plane, networks of depth 2."""
+    regression: list[dict[str, Any]] = [
+        *({"architecture": "diagonal", "alpha": alpha} for alpha in SCALES),
+        *({"architecture": "fully_connected", "width": 2, "init": "orthogonal", "alpha": alpha} for alpha in SCALES),
+        *(
+            {"architecture": "fully_connected", "width": 2, "init": "gaussian", "alpha": alpha, "seed": seed}
+            for alpha in (0.01, 0.1, 1.0)
+            for seed in range(2)
+        ),
+    ]
+    classification: list[dict[str, Any]] = [
+        {"architecture": "fully_connected", "width": 2, "init": "gaussian", "alpha": 0.1, "seed": seed}
+        for seed in range(4)
+    ]
+    return [
+        *(_run("regression", LINE, axes) for axes in regression),
+        *(_run("classification", PAIR, axes) for axes in classification),
+    ]
+
+
+def _run(task: str, data: dict[str, Any], axes: dict[str, Any]) -> tuple[RunSpec, Dataset]:
+    known = canonical(data, task, Path())
+    dataset = load(known, task)
+    return canonicalise({"task": task, "data": known, "depth": 2, **axes}, dataset.x.shape[1]), dataset
+
+
+@pytest.fixture(scope="session")
+def store_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every run of `grid`, with its predictions and orbit."""
+    from kernels.simulate import simulate
+
+    batches: dict[Any, list[tuple[RunSpec, Dataset]]] = defaultdict(list)
+    for spec, dataset in grid():
+        batches[compile_key(spec, dataset.x.shape[1], dataset.x.shape[0])].append((spec, dataset))
+    path = tmp_path_factory.mktemp("analysis") / "results.duckdb"
+    store = Store(path)
+    store.create()
+    sweep = {"sweep_id": ["tiny-1"], "name": ["tiny"], "grid": [GRID], "git_sha": ["0123abc"], "python": ["3.11.7"],
+             "packages": ['{"jax":"0.10.2"}'], "created_at": [datetime(2026, 1, 2, 3, 4)]}  # fmt: skip
+    store.commit({"sweeps": records.table("sweeps", sweep)})
+    for runs in batches.values():
+        tables = records.tables(simulate(runs), "tiny-1")
+        asked = {"sweep_id": ["tiny-1"] * len(runs), "run_id": [spec.run_id for spec, _ in runs]}
+        store.commit({**tables, "sweep_runs": records.table("sweep_runs", asked)})
+    return path
+
+
+@pytest.fixture(scope="session")
+def store(store_path: Path) -> Store:
+    return Store(store_path)
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Path:
+    """A store without a run."""
+    path = tmp_path / "empty.duckdb"
+    Store(path).create()
+    return path

@@ -1,0 +1,146 @@
+"""Frames against the trajectories and predictions that they summarise."""
+
+import importlib
+import pkgutil
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+import analysis.frames
+from analysis.errors import BadFilter
+from analysis.frames import along, counts, plane, provenance, scale
+from analysis.frames.frame import Frame, restricted
+from db.store import Store
+
+FRAMES = {
+    f"{module.name}.{name}": value
+    for module in pkgutil.iter_modules(analysis.frames.__path__)
+    for name, value in vars(importlib.import_module(f"analysis.frames.{module.name}")).items()
+    if isinstance(value, Frame)
+}
+CURVES = [name for name, frame in FRAMES.items() if "middle" in frame.columns and "clock" in frame.columns]
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_columns_are_the_documented_ones(store: Store, name: str) -> None:
+    frame = FRAMES[name].read(store)
+    assert frame.columns == list(FRAMES[name].columns)
+    assert frame.height > 0
+    assert all(FRAMES[name].columns.values())
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_same_columns_without_a_run(store: Store, name: str) -> None:
+    frame = FRAMES[name].read(store, "run_id = 'none'")
+    assert frame.columns == list(FRAMES[name].columns)
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_curves_are_positive_finite_and_ordered(store: Store, name: str) -> None:
+    frame = FRAMES[name].read(store)
+    numbers = frame.select("clock", "low", "middle", "high").to_numpy()
+    assert np.isfinite(numbers).all()
+    assert (numbers > 0).all()
+    assert (frame["low"] <= frame["middle"]).all()
+    assert (frame["middle"] <= frame["high"]).all()
+
+
+def _orbit(store: Store, where: str) -> dict[str, np.ndarray]:
+    found = store.query(
+        f"SELECT t.*, p.beta AS star FROM runs r JOIN trajectories t USING (run_id) JOIN predictions p USING (run_id) "
+        f"WHERE p.beta IS NOT NULL AND {where} LIMIT 1"
+    ).to_pylist()[0]
+    return {key: np.array(value) for key, value in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("frame", "task", "architecture", "prediction"),
+    [
+        (along.REGRESSION_DISTANCE, "regression", "diagonal", "minimum_q_norm"),
+        (along.CLASSIFICATION_DISTANCE, "classification", "fully_connected", "max_margin_l2"),
+    ],
+)
+def test_distance_of_one_run_is_its_orbit_interpolated(
+    store: Store, frame: Frame, task: str, architecture: str, prediction: str
+) -> None:
+    chosen = f"task = '{task}' AND architecture = '{architecture}'"
+    orbit = _orbit(store, f"{chosen} AND prediction = '{prediction}'")
+    curve = frame.read(store, f"run_id = '{orbit['run_id']}'")
+    assert curve["prediction"].unique().to_list() == [prediction]
+    beta, star = orbit["beta"], orbit["star"]
+    if task == "regression":
+        clock, axis = -np.log10(orbit["residual"]), -np.log10(curve["clock"].to_numpy())
+        distance = np.linalg.norm(beta - star, axis=1) / np.linalg.norm(star)
+    else:
+        seen = orbit["log_loss"] < -1
+        clock, axis = np.log10(-orbit["log_loss"][seen]), np.log10(curve["clock"].to_numpy())
+        directions = beta[seen] / np.linalg.norm(beta[seen], axis=1, keepdims=True)
+        distance = np.linalg.norm(directions - star / np.linalg.norm(star), axis=1)
+    order = np.argsort(clock, kind="stable")
+    expected = np.exp(np.interp(axis, clock[order], np.log(distance[order])))
+    assert curve["middle"].to_numpy() == pytest.approx(expected, rel=1e-6)
+    assert curve["low"].to_list() == curve["high"].to_list()
+
+
+def test_two_layers_approach_the_max_margin_direction_like_one_over_root(store: Store) -> None:
+    slopes = along.CLASSIFICATION_SLOPES.read(store, "architecture = 'fully_connected'")
+    assert slopes["guide"].to_list() == [-0.5]
+    assert slopes["slope"][0] == pytest.approx(-0.5, abs=0.05)
+
+
+def test_runs_end_where_the_exact_prediction_lies_between_the_limits(store: Store) -> None:
+    points = scale.LIMIT_POINTS.read(store, "architecture = 'diagonal'")
+    lines = scale.LIMIT_LINES.read(store, "architecture = 'diagonal'")
+    near = pl.col("alpha").round_sig_figs(5)
+    both = points.with_columns(near).join(lines.with_columns(near), on=["limit_prediction", "alpha"], suffix="_line")
+    assert both.height == points.height == 10
+    assert both["distance"].to_numpy() == pytest.approx(both["distance_line"].to_numpy(), abs=1e-6)
+
+
+def test_two_layer_distance_to_the_l1_limit_is_proportional_to_alpha(store: Store) -> None:
+    """One sample x = (1, 2): rho_1 / rho_2 = sinh(2 nu) / sinh(4 nu) and rho_2 -> 1/2, hence 1 / (2 cosh 2 nu) ~ alpha."""
+    slopes = scale.LIMIT_SLOPES.read(store, "architecture = 'diagonal'").filter(pl.col("limit_kind") == "limit alpha->0")
+    assert slopes["slope"].to_list() == [pytest.approx(1.0, abs=0.03)]
+    assert slopes["slope_reached"].to_list() == [pytest.approx(slopes["slope"][0], abs=1e-4)]
+
+
+def test_exact_predictions_come_before_limits(store: Store) -> None:
+    limits = plane.REGRESSION_LIMITS.read(store, "architecture = 'fully_connected' AND init = 'orthogonal'")
+    assert limits["kind"].unique().to_list() == ["exact"]
+    assert limits.select("beta_1", "beta_2").unique().rows() == [pytest.approx((0.2, 0.4))]
+
+
+def test_limits_at_both_ends_of_alpha(store: Store) -> None:
+    frame = counts.LIMITS.read(store, "architecture = 'diagonal'").filter(pl.col("prediction") == "weighted_l1")
+    row = frame.row(0, named=True)
+    assert (row["smallest"], row["largest"]) == (0.01, 10.0)
+    assert row["at_smallest"] < 0.01 < row["at_largest"]
+
+
+def test_head_counts_every_status(store: Store) -> None:
+    head = counts.HEAD.read(store).row(0, named=True)
+    assert head["runs"] == 20
+    assert head["converged"] + head["stopped"] + head["diverged"] + head["failed"] == head["runs"]
+
+
+def test_provenance_counts_what_was_computed(store: Store) -> None:
+    row = provenance.SWEEPS.read(store).row(0, named=True)
+    assert (row["name"], row["asked"], row["done"], row["computed"]) == ("tiny", 20, 20, 20)
+
+
+def test_points_of_the_data_come_back_from_the_spec(store: Store) -> None:
+    assert plane.REGRESSION_SAMPLES.read(store).rows() == [(1.0, 2.0, 1.0)]
+    assert plane.CLASSIFICATION_SAMPLES.read(store).rows() == [(1.0, 2.0, 1.0), (0.0, -3.0, -1.0)]
+
+
+@pytest.mark.parametrize("sql", ["SELECT count(*) AS n FROM runs", "WITH a AS (SELECT * FROM runs) SELECT count(*) AS n FROM a"])
+def test_a_condition_hides_the_other_runs(store: Store, sql: str) -> None:
+    answer: Any = store.query(restricted(sql, "task = 'classification'")).to_pylist()
+    assert answer == [{"n": 4}]
+
+
+def test_a_wrong_condition_is_named(store: Store) -> None:
+    with pytest.raises(BadFilter, match="where: 'colour = 3' is no condition on the columns"):
+        counts.HEAD.read(store, "colour = 3")
