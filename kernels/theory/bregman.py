@@ -1,5 +1,6 @@
 """Exact limits of regression on orthogonally decomposable networks: the Bregman divergence that the flow minimises."""
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import final
 
@@ -11,7 +12,7 @@ from kernels.theory.certificates import optimality
 from kernels.theory.compare import coefficients_record
 from kernels.theory.curves import GeneralCurve, StructuredCurve
 from kernels.theory.separable import Minimum, minimise
-from kernels.theory.systems import System, system
+from kernels.theory.systems import System, fold, system
 
 CONVERGED = 1e-8
 """With a larger residual no coefficients are predicted."""
@@ -94,8 +95,12 @@ def _minimum(problem: Problem, constraint: System) -> Minimum:
     assert w is not None
     if problem.depth == 1:
         return _nearest(constraint, w[0])
-    curve = GeneralCurve(w) if problem.scale is None else StructuredCurve(problem.scale, problem.depth)
-    return minimise(curve, constraint.rows, constraint.target)
+    if problem.scale is None:
+        return minimise(GeneralCurve(w), constraint.rows, constraint.target)
+    folded = fold(constraint, problem.scale)
+    curve = StructuredCurve(folded.c, problem.depth, folded.copies)
+    minimum = minimise(curve, folded.rows, constraint.target)
+    return replace(minimum, rho=folded.unfold(minimum.rho))
 
 
 def _nearest(constraint: System, start: np.ndarray) -> Minimum:

@@ -61,14 +61,18 @@ class Curve(ABC):
 
 @final
 class StructuredCurve(Curve):
-    """w_l(0) = c for l < L, w_L(0) = 0: rho = c^L sinh z cosh^{L-1} z, nu = c^{2-L} integral_0^z cosh^{2-L}."""
+    """w_l(0) = c for l < L, w_L(0) = 0: rho = c^L sinh z cosh^{L-1} z, nu = c^{2-L} integral_0^z cosh^{2-L}.
 
-    def __init__(self, c: Coordinates, depth: int):
+    With k copies of a coordinate taken together, rho and nu are sqrt(k) times one copy's.
+    """
+
+    def __init__(self, c: Coordinates, depth: int, copies: Coordinates | None = None):
+        root = np.ones_like(c) if copies is None else np.sqrt(copies)
         self.depth = depth
         self.start = np.zeros_like(c)
-        self._square = c * c
-        self._rho = c**depth
-        self._nu = c ** (2 - depth)
+        self._square = (root * c) ** 2
+        self._rho = root * c**depth
+        self._nu = root * c ** (2 - depth)
 
     def at(self, z: Coordinates) -> Point:
         sinh, cosh = np.sinh(z), np.cosh(z)

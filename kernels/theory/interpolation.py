@@ -11,7 +11,7 @@ from kernels.datasets import Dataset
 from kernels.theory import certificates
 from kernels.theory.base import Problem
 from kernels.theory.networks import Key, decomposition_by_key, key
-from kernels.theory.systems import System
+from kernels.theory.systems import System, fold
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ def weighted_l1(system: System, weights: Float[np.ndarray, " m"]) -> Solution:
 
 @lru_cache(maxsize=256)
 def _weighted_l1(system: System, buffer: bytes) -> Solution:
-    weights = np.frombuffer(buffer)
-    rows, target = system.rows, system.target
+    folded = fold(system, np.frombuffer(buffer))
+    rows, target, weights = folded.rows, system.target, folded.c * np.sqrt(folded.copies)
     scale = float(np.abs(target).max()) or 1.0
     answer = linprog(
         np.concatenate([weights, weights]),
@@ -41,11 +41,11 @@ def _weighted_l1(system: System, buffer: bytes) -> Solution:
         options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
     )
     if answer.x is None:
-        return Solution(np.full(len(weights), np.nan), np.nan, np.inf)
+        return Solution(np.full(len(folded.index), np.nan), np.nan, np.inf)
     positive, negative = np.split(scale * answer.x, 2)
     rho, multipliers = _polish(rows, target, weights, positive - negative, answer.eqlin.marginals)
     certificate = certificates.weighted_l1(rows, target, weights, rho, multipliers)
-    return Solution(rho, float(weights @ np.abs(rho)), certificate)
+    return Solution(folded.unfold(rho), float(weights @ np.abs(rho)), certificate)
 
 
 def _polish(

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 import scipy.linalg
-from jaxtyping import Complex, Float, Inexact
+from jaxtyping import Complex, Float, Inexact, Int
 
 from kernels.datasets import Dataset
 from kernels.theory.base import Problem
@@ -25,14 +25,54 @@ class System:
         rows: Q, orthonormal rows spanning those of A (or |A|), shape (r, m).
         target: t, shape (r,).
         lift: S^T, times the phases where complex: beta = Re(lift rho), shape (d, m).
+        twins: the same label for columns of A that are equal up to sign, shape (m,), or None if there are none.
+        signs: +-1, of each column against its twins.
     """
 
     rows: Float[np.ndarray, "r m"]
     target: Float[np.ndarray, " r"]
     lift: Inexact[np.ndarray, "d m"]
+    twins: Int[np.ndarray, " m"] | None
+    signs: Float[np.ndarray, " m"]
 
     def coefficients(self, rho: Float[np.ndarray, " m"]) -> Float[np.ndarray, " d"]:
         return np.real(self.lift @ rho)
+
+
+@dataclass(frozen=True)
+class Folded:
+    """One coordinate for each set of twins from the same start: by symmetry they stay equal, up to sign.
+
+    Small scales and large depths tell coordinates apart whose columns differ in the last bit, so what is equal must be
+    made so exactly. In the variables sqrt(k) rho, k the number of copies, the rows remain orthonormal.
+
+    Attributes:
+        rows: shape (r, g).
+        c: scales of the start, shape (g,).
+        copies: k, shape (g,).
+        index: coordinate -> set, shape (m,).
+        signs: shape (m,).
+    """
+
+    rows: Float[np.ndarray, "r g"]
+    c: Float[np.ndarray, " g"]
+    copies: Float[np.ndarray, " g"]
+    index: Int[np.ndarray, " m"]
+    signs: Float[np.ndarray, " m"]
+
+    def unfold(self, rho: Float[np.ndarray, " g"]) -> Float[np.ndarray, " m"]:
+        return self.signs * (rho / np.sqrt(self.copies))[self.index]
+
+
+def fold(constraint: System, c: Float[np.ndarray, " m"]) -> Folded:
+    """Coordinates merged that have equal columns, up to sign, and equal scales c."""
+    if constraint.twins is None:
+        return Folded(constraint.rows, c, np.ones(len(c)), np.arange(len(c)), np.ones(len(c)))
+    marks = np.column_stack([constraint.twins, np.round(c / c.max(), 12)])
+    _, first, index, copies = np.unique(marks, axis=0, return_index=True, return_inverse=True, return_counts=True)
+    lead = constraint.signs[first]
+    rows = np.ascontiguousarray(constraint.rows[:, first] * lead * np.sqrt(copies))
+    return Folded(rows, c[first], copies.astype(float), np.ravel(index), constraint.signs)
 
 
 def system(problem: Problem) -> System | None:
@@ -57,7 +97,16 @@ def _system(dataset: Dataset, network: Key) -> System | None:
     rank = int((size > max(matrix.shape) * np.finfo(float).eps * size[0]).sum())
     # A^T P = Q R, so the leading pivoted samples read R_r^T (Q^T rho) = y; the others follow or are fitted
     target = np.linalg.lstsq(r[:rank].T, dataset.y[order], rcond=None)[0]
-    return System(np.ascontiguousarray(q[:, :rank].T), target, lift)
+    return System(np.ascontiguousarray(q[:, :rank].T), target, lift, *_twins(matrix))
+
+
+def _twins(matrix: Float[np.ndarray, "n m"]) -> tuple[Int[np.ndarray, " m"] | None, Float[np.ndarray, " m"]]:
+    """Labels of columns that agree, up to sign, to 13 digits of the largest entry."""
+    scaled = np.round(matrix / (np.abs(matrix).max() or 1.0), 13)
+    leads = np.take_along_axis(scaled, (scaled != 0).argmax(axis=0)[None], axis=0)[0]
+    signs = np.where(leads < 0, -1.0, 1.0)
+    kinds, labels = np.unique(scaled * signs, axis=1, return_inverse=True)
+    return (np.ravel(labels) if kinds.shape[1] < matrix.shape[1] else None), signs
 
 
 def _common_phases(matrix: Complex[np.ndarray, "n m"]) -> Complex[np.ndarray, " m"] | None:

@@ -1,0 +1,122 @@
+"""The solver of separable problems: closed forms, extreme scales, optimality recomputed by other means."""
+
+import numpy as np
+import pytest
+from scipy.optimize import brentq
+
+from kernels.theory.curves import GeneralCurve, StructuredCurve
+from kernels.theory.separable import minimise
+
+
+def rows_and_target(a: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    q, r = np.linalg.qr(a.T)
+    return np.ascontiguousarray(q.T), np.linalg.solve(r.T, y)
+
+
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(100)
+
+
+def nu_of(rho: np.ndarray, c: np.ndarray, depth: int) -> np.ndarray:
+    """c^{L-2} nu from rho = c^L sinh z cosh^{L-1} z, by root finding in log z and Gauss's rule."""
+    values = []
+    for value, scale in zip(rho, c, strict=True):
+        size = abs(value)
+
+        def excess(log_z: float, size: float = size, scale: float = scale) -> float:
+            z = np.exp(log_z)
+            return float(np.log(scale) * depth + np.log(np.sinh(z)) + (depth - 1) * np.log(np.cosh(z)) - np.log(size))
+
+        z = np.exp(brentq(excess, -300, 4, xtol=1e-15, rtol=1e-15))
+        values.append(np.sign(value) * z / 2 * (WEIGHTS @ np.cosh(z / 2 * (NODES + 1)) ** (2 - depth)))
+    return np.array(values)
+
+
+@pytest.mark.parametrize("depth", range(2, 11))
+@pytest.mark.parametrize("alpha", [1e-4, 1e-2, 1.0, 10.0, 1e3])
+@pytest.mark.parametrize("samples", [1, 4])
+def test_holds_over_seven_decades_of_scale(depth: int, alpha: float, samples: int) -> None:
+    rng = np.random.default_rng([depth, samples])
+    a, y = rng.standard_normal((samples, 10)), rng.standard_normal(samples)
+    rows, target = rows_and_target(a, y)
+    c = alpha * rng.uniform(0.5, 1.5, 10)
+    minimum = minimise(StructuredCurve(c, depth), rows, target)
+    assert minimum.residual < 1e-12
+    np.testing.assert_allclose(a @ minimum.rho, y, rtol=1e-11, atol=1e-12)
+    nu = c ** (2 - depth) * nu_of(minimum.rho, c, depth)
+    np.testing.assert_allclose(rows.T @ (rows @ nu), nu, rtol=0, atol=1e-11 * np.abs(nu).max())
+
+
+@pytest.mark.parametrize("depth", [2, 3, 5])
+@pytest.mark.parametrize("alpha", [1e-4, 0.1, 3.0])
+def test_arbitrary_starts(depth: int, alpha: float) -> None:
+    rng = np.random.default_rng(depth)
+    rows, target = rows_and_target(rng.standard_normal((5, 30)), rng.standard_normal(5))
+    assert minimise(GeneralCurve(alpha * rng.standard_normal((depth, 30))), rows, target).residual < 1e-12
+
+
+@pytest.mark.parametrize("depth", [2, 3, 6])
+@pytest.mark.parametrize("alpha", [1e-4, 1e-2])
+def test_fewer_coordinates_than_samples(depth: int, alpha: float) -> None:
+    """A sparse teacher leaves multipliers undetermined in double precision; rho is not."""
+    rng = np.random.default_rng(depth)
+    a = rng.standard_normal((20, 50))
+    teacher = np.concatenate([[2.0, -1.0, 0.5], np.zeros(47)])
+    rows, target = rows_and_target(a, a @ teacher)
+    minimum = minimise(StructuredCurve(np.full(50, alpha), depth), rows, target)
+    assert minimum.residual < 1e-12
+    assert np.abs(minimum.rho - teacher).max() < 10 * alpha
+
+
+def test_large_problems() -> None:
+    """m = 2000, n = 200: past the size where coordinates are eliminated."""
+    rng = np.random.default_rng(0)
+    rows, target = rows_and_target(rng.standard_normal((200, 2000)), rng.standard_normal(200))
+    for depth, alpha in ((2, 1e-2), (3, 1e-3)):
+        assert minimise(StructuredCurve(np.full(2000, alpha), depth), rows, target).residual < 1e-12
+    assert minimise(GeneralCurve(0.5 * rng.standard_normal((3, 2000))), rows, target).residual < 1e-12
+
+
+def test_one_program_for_both_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eliminating coordinates changes nothing but rounding."""
+    rng = np.random.default_rng(3)
+    rows, target = rows_and_target(rng.standard_normal((4, 20)), rng.standard_normal(4))
+    curve = StructuredCurve(np.full(20, 0.01), 4)
+    dense = minimise(curve, rows, target)
+    monkeypatch.setattr("kernels.theory.separable.DENSE", 0)
+    eliminated = minimise(curve, rows, target)
+    assert eliminated.residual < 1e-12
+    np.testing.assert_allclose(eliminated.rho, dense.rho, rtol=1e-10, atol=1e-14)
+
+
+def test_woodworths_potential() -> None:
+    """beta = u^2 - v^2 from u = v = alpha: S = [I; -I] with equal layers; min sum_j q(beta_j / alpha^2).
+
+    q(z) = 2 - sqrt(4 + z^2) + z asinh(z / 2), q' = asinh(z / 2), of Woodworth et al., arXiv:2002.09277.
+    """
+    rng = np.random.default_rng(5)
+    x, y = rng.standard_normal((3, 8)), rng.standard_normal(3)
+    rows, target = rows_and_target(np.hstack([x, -x]), y)
+    for alpha in (1e-3, 0.1, 2.0):
+        minimum = minimise(GeneralCurve(np.full((2, 16), alpha)), rows, target)
+        assert minimum.residual < 1e-12
+        plus, minus = np.split(minimum.rho, 2)
+        np.testing.assert_allclose(plus * minus, alpha**4, rtol=1e-10)
+        slope = np.arcsinh((plus - minus) / (2 * alpha**2))
+        dual = np.linalg.lstsq(x.T, slope, rcond=None)[0]
+        np.testing.assert_allclose(x.T @ dual, slope, rtol=1e-10, atol=1e-11)
+
+
+def test_says_when_it_did_not_converge() -> None:
+    """Tied coordinates cannot change sign: no point of the curves fits, and no exception tells so."""
+    rows, target = rows_and_target(np.ones((1, 3)), np.array([-1.0]))
+    assert not minimise(GeneralCurve(np.ones((2, 3))), rows, target).residual < 1e-8
+    rows, target = rows_and_target(np.random.default_rng(0).standard_normal((3, 9)), np.ones(3))
+    assert minimise(StructuredCurve(np.full(9, 1e-3), 4), rows, target, steps=2).residual > 1e-8
+
+
+def test_the_start_may_be_the_answer() -> None:
+    w = np.random.default_rng(0).standard_normal((3, 6))
+    rows = np.eye(6)[:2]
+    minimum = minimise(GeneralCurve(w), rows, rows @ w.prod(axis=0))
+    assert abs(minimum.objective) < 1e-15
+    np.testing.assert_allclose(minimum.rho, w.prod(axis=0), rtol=1e-12)
