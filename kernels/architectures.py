@@ -56,6 +56,22 @@ def transform(bases: Sequence[Any], layers: Layers) -> list[Any]:
     return [basis.T @ layer.astype(basis.dtype) for basis, layer in zip(bases, layers, strict=True)]
 
 
+@functools.cache
+def fourier_parts(dim: int) -> tuple[Float[np.ndarray, "f d"], ...]:
+    """Real and imaginary part of the DFT's non-redundant half, then of its inverse (transposed)."""
+    frequencies = np.arange(dim // 2 + 1)
+    weights = np.where((frequencies == 0) | (2 * frequencies == dim), 1, 2) / dim
+    angles = 2 * np.pi / dim * (np.outer(frequencies, np.arange(dim)) % dim)
+    forward = (np.cos(angles), -np.sin(angles))
+    return (*forward, *((part * weights[:, None]).T for part in forward))
+
+
+def check_filter(length: int | None, dim: int) -> None:
+    """Raise InputError for a filter longer than the inputs."""
+    if length is not None and not 1 <= length <= dim:
+        raise InputError(f"filter: {length} does not fit inputs of dimension {dim}; write 1 to {dim}")
+
+
 class Architecture(ABC):
     """A linear tensor network with L layers; a subclass per network, all in ARCHITECTURES.
 
@@ -159,6 +175,29 @@ class Diagonal(Architecture):
         return [a**2 - b**2 for a, b in itertools.pairwise(layers)]
 
 
+class SignedDiagonal(Architecture):
+    """beta = u_1 * ... * u_L - v_1 * ... * v_L with layers (u_l, v_l) in R^{2d}: S = [I; -I], U_l = I.
+
+    With equal layers it is u^L - v^L, the parametrisation of Woodworth et al., arXiv:2002.09277, sections 4 and 5.
+    """
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        return ((2 * self.dim,),) * self.depth
+
+    def coefficients(self, layers: Layers) -> Any:
+        product = functools.reduce(operator.mul, layers)
+        return product[: self.dim] - product[self.dim :]
+
+    def decomposition(self) -> Decomposition | None:
+        signs = np.concatenate([np.eye(self.dim), -np.eye(self.dim)])
+        return Decomposition(signs, (np.eye(2 * self.dim),) * self.depth)
+
+    def invariants(self, layers: Layers) -> list[Any]:
+        """Differences of squares of adjacent layers, shape (2d,)."""
+        return [a**2 - b**2 for a, b in itertools.pairwise(layers)]
+
+
 class Convolutional(Architecture):
     """Circular convolution: beta_i = sum over j_1 + ... + j_L = i (mod d) of prod_l v_l[j_l].
 
@@ -169,10 +208,7 @@ class Convolutional(Architecture):
     uses = frozenset({"filter"})
 
     def check(self) -> None:
-        if self.filter is not None and not 1 <= self.filter <= self.dim:
-            raise InputError(
-                f"filter: {self.filter} does not fit inputs of dimension {self.dim}; write 1 to {self.dim}"
-            )
+        check_filter(self.filter, self.dim)
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -180,22 +216,10 @@ class Convolutional(Architecture):
 
     def coefficients(self, layers: Layers) -> Any:
         """Through the real and imaginary parts of the DFT's non-redundant half: matrix products, equal for all runs."""
-        cosine, sine, inverse_cosine, inverse_sine = self._fourier
+        cosine, sine, inverse_cosine, inverse_sine = fourier_parts(self.dim)
         spectra = [(cosine[:, : layer.shape[0]] @ layer, sine[:, : layer.shape[0]] @ layer) for layer in layers]
         real, imaginary = functools.reduce(lambda a, b: (a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]), spectra)
         return inverse_cosine @ real + inverse_sine @ imaginary
-
-    @functools.cached_property
-    def _fourier(self) -> tuple[np.ndarray, ...]:
-        frequencies = np.arange(self.dim // 2 + 1)
-        weights = np.where((frequencies == 0) | (2 * frequencies == self.dim), 1, 2) / self.dim
-        angles = 2 * np.pi / self.dim * (np.outer(frequencies, np.arange(self.dim)) % self.dim)
-        return (
-            np.cos(angles),
-            -np.sin(angles),
-            (np.cos(angles) * weights[:, None]).T,
-            (-np.sin(angles) * weights[:, None]).T,
-        )
 
     def decomposition(self) -> Decomposition | None:
         if self.depth > 1 and self.filter not in (None, self.dim):
@@ -208,6 +232,54 @@ class Convolutional(Architecture):
         """Per Fourier coordinate for full-length filters, else ||v_l||^2 - ||v_{l+1}||^2."""
         decomposition = self.decomposition()
         return norm_invariants(layers) if decomposition is None else coordinate_invariants(decomposition.bases, layers)
+
+
+class MultichannelConvolutional(Architecture):
+    """Circular convolution with `width` hidden channels: beta = V_1 (*) ... (*) V_L summed over channels.
+
+    V_1 has shape (k, 1, c), hidden V_l (k, c, c), the last V_L (d, c, 1). In frequency the layers multiply as
+    matrices, so with c > 1 it is not orthogonally decomposable.
+    """
+
+    uses = frozenset({"width", "filter"})
+
+    def check(self) -> None:
+        check_filter(self.filter, self.dim)
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        if self.depth == 1:
+            return ((self.dim, 1, 1),)
+        k, c = self.filter or self.dim, self.width or self.dim
+        return ((k, 1, c), *((k, c, c),) * (self.depth - 2), (self.dim, c, 1))
+
+    def coefficients(self, layers: Layers) -> Any:
+        cosine, sine, inverse_cosine, inverse_sine = fourier_parts(self.dim)
+        spectra = [tuple(_transform_taps(part, layer) for part in (cosine, sine)) for layer in layers]
+        real, imaginary = functools.reduce(lambda a, b: (a[0] @ b[0] - a[1] @ b[1], a[0] @ b[1] + a[1] @ b[0]), spectra)
+        return inverse_cosine @ real[:, 0, 0] + inverse_sine @ imaginary[:, 0, 0]
+
+    def decomposition(self) -> Decomposition | None:
+        return None
+
+    def invariants(self, layers: Layers) -> list[Any]:
+        """V_l^T V_l - V_{l+1} V_{l+1}^T over the channels between two layers, summed over taps: shape (c, c)."""
+        grams = [(_channels(layer, 2), _channels(layer, 1)) for layer in layers]
+        return [
+            outgoing.T @ outgoing - incoming.T @ incoming for (outgoing, _), (_, incoming) in itertools.pairwise(grams)
+        ]
+
+
+def _channels(layer: Any, axis: int) -> Any:
+    """The layer as a matrix with the channels of one axis as columns."""
+    moved = layer if axis == 2 else layer.transpose(0, 2, 1)
+    return moved.reshape(-1, moved.shape[2])
+
+
+def _transform_taps(part: Any, layer: Any) -> Any:
+    """A part of the DFT over the taps of every pair of channels, shape (frequencies, c, c')."""
+    taps, rows, columns = layer.shape
+    return (part[:, :taps] @ layer.reshape(taps, rows * columns)).reshape(-1, rows, columns)
 
 
 class Walsh(Architecture):
@@ -277,7 +349,9 @@ class Odeco(Architecture):
 ARCHITECTURES: dict[str, type[Architecture]] = {
     "fully_connected": FullyConnected,
     "diagonal": Diagonal,
+    "signed_diagonal": SignedDiagonal,
     "convolutional": Convolutional,
+    "multichannel_convolutional": MultichannelConvolutional,
     "walsh": Walsh,
     "odeco": Odeco,
 }

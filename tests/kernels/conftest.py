@@ -17,6 +17,8 @@ NETWORKS: list[tuple[str, dict[str, Any]]] = [
     ("diagonal", {}),
     ("convolutional", {}),
     ("convolutional", {"filter": 2}),
+    ("signed_diagonal", {}),
+    ("multichannel_convolutional", {"width": 3, "filter": 2}),
     ("walsh", {}),
     ("odeco", {"width": 6}),
 ]

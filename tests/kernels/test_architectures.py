@@ -7,7 +7,14 @@ import operator
 import numpy as np
 import pytest
 
-from kernels.architectures import ARCHITECTURES, Architecture, Convolutional, FullyConnected, architecture_class
+from kernels.architectures import (
+    ARCHITECTURES,
+    Architecture,
+    Convolutional,
+    FullyConnected,
+    MultichannelConvolutional,
+    architecture_class,
+)
 from kernels.spec import InputError
 from tests.kernels.conftest import NETWORKS
 
@@ -45,7 +52,7 @@ def test_homogeneous_of_degree_depth(architecture: Architecture) -> None:
 def test_decomposition_rebuilds_the_coefficients(architecture: Architecture) -> None:
     decomposition = architecture.decomposition()
     if decomposition is None:
-        assert isinstance(architecture, FullyConnected | Convolutional)
+        assert isinstance(architecture, FullyConnected | Convolutional | MultichannelConvolutional)
         return
     layers = draw(architecture)
     for basis in decomposition.bases:
