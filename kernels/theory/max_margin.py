@@ -134,5 +134,5 @@ def _least_bridge(dataset: Dataset, network: Key) -> margins.Margin:
         return margins.least_euclidean(signed)
     if depth == 2:
         return margins.least_sum(signed)
-    # at most 8 x 8 programs, fewer where each is large
-    return margins.best_known(signed, 2 / depth, max(1, min(8, 1000 // signed.shape[1])))
+    # about 3 programs a start, fewer starts where each is large
+    return margins.best_known(signed, 2 / depth, max(2, min(32, 2000 // signed.shape[1])))

@@ -1,0 +1,183 @@
+"""Statements of the endpoint, at points where they are known to hold and where they are known to fail."""
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kernels.datasets import Dataset
+from kernels.results import PredictionRecord
+from kernels.theory import margins
+from kernels.theory.base import Endpoint, Problem
+from kernels.theory.predictions import PREDICTIONS
+from tests.theory.problems import classification_data, problem
+
+LOG_MARGIN = 1e6
+
+
+def diagonal(depth: int, init: Any = "ordered", **axes: Any) -> Problem:
+    axes = {"architecture": "diagonal", "depth": depth, "init": init, **axes}
+    return problem(classification_data(), task="classification", **axes)
+
+
+def at_rho(drawn: Problem, rho: np.ndarray) -> Endpoint:
+    """The balanced layers of a diagonal network with w_1 * ... * w_L = rho, at -log Loss = 1e6."""
+    depth = drawn.depth
+    root = np.abs(rho) ** (1 / depth)
+    layers = np.array([np.sign(rho) * root, *[root] * (depth - 1)])
+    layers /= np.linalg.norm(layers)
+    beta = layers.prod(axis=0)
+    columns = [drawn.dataset.x * np.delete(layers, layer, axis=0).prod(axis=0) for layer in range(depth)]
+    least = (drawn.dataset.y * (drawn.dataset.x @ beta)).min()
+    log_norm = np.log(LOG_MARGIN / least) / depth
+    return Endpoint(tuple(layers), beta, np.hstack(columns), float(log_norm), -LOG_MARGIN, LOG_MARGIN)
+
+
+def compare(name: str, drawn: Problem, end: Endpoint) -> PredictionRecord:
+    prediction = PREDICTIONS[name]
+    assert prediction.applies(drawn)
+    return prediction.compare(drawn, prediction.forecast(drawn), end)
+
+
+def signed(data: Dataset) -> np.ndarray:
+    return data.y[:, None] * data.x
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+def test_kkt_points_are_recognised(depth: int) -> None:
+    """The least ||rho||_{2/L} is a KKT point in Theta, an aligned one, and stationary on its support."""
+    drawn = diagonal(depth)
+    z = signed(drawn.dataset)
+    best = margins.least_norm(z) if depth == 1 else margins.least_sum(z) if depth == 2 else None
+    rho = margins.best_known(z, 2 / depth, 32).solution if best is None else best.solution
+    end = at_rho(drawn, rho)
+    kkt = compare("parameter_kkt", drawn, end)
+    assert kkt.distance is not None
+    assert kkt.distance < 1e-8
+    assert kkt.detail["complementarity"] < 1e-10
+    bridge = compare("max_margin_bridge", drawn, end)
+    assert bridge.distance is not None
+    assert bridge.distance < 1e-8
+    assert bridge.detail["objective_reached"] == pytest.approx(bridge.objective, rel=1e-8)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_other_points_are_not(depth: int) -> None:
+    drawn = diagonal(depth)
+    rng = np.random.default_rng(0)
+    z = signed(drawn.dataset)
+    other = margins.least_norm(z * rng.uniform(0.5, 2, z.shape[1])).solution
+    while (z @ other).min() <= 0:
+        other = margins.least_norm(z).solution * rng.uniform(0.7, 1.4, z.shape[1])
+    end = at_rho(drawn, other)
+    for name in ("parameter_kkt", "singular_vectors", "max_margin_bridge"):
+        found = compare(name, drawn, end).distance
+        assert found is not None
+        assert found > 1e-2
+
+
+def test_inactive_samples_carry_no_multiplier() -> None:
+    """(1, 2) -> +1, (0, -3) -> -1: one support vector for the SVM; at the other point both would be needed."""
+    data = Dataset("plane", np.array([[1.0, 2.0], [0.0, -3.0]]), np.array([1.0, -1.0]))
+    drawn = problem(data, task="classification", architecture="diagonal", depth=1, init="ordered")
+    right = compare("parameter_kkt", drawn, at_rho(drawn, np.array([1.0, 2.0])))
+    assert right.detail["active_samples"] == 1
+    assert right.distance == pytest.approx(0, abs=1e-12)
+    wrong = compare("parameter_kkt", drawn, at_rho(drawn, np.array([1.0, 6.0])))
+    assert wrong.distance is not None
+    assert wrong.distance > 0.1
+
+
+@pytest.mark.parametrize("depth", [2, 3])
+def test_fully_connected_rank_one(depth: int) -> None:
+    """W_l = u_l u_{l+1}^T along the SVM direction: aligned, of singular ratio 0, and of the largest margin."""
+    data = classification_data()
+    axes: dict[str, Any] = {"architecture": "fully_connected", "depth": depth, "width": 5, "init": "gaussian"}
+    drawn = problem(data, task="classification", **axes)
+    rng = np.random.default_rng(0)
+    svm = margins.least_norm(signed(data)).solution
+    chain = [svm / np.linalg.norm(svm), *(v / np.linalg.norm(v) for v in rng.standard_normal((depth - 1, 5)))]
+
+    def end_of(parts: list[np.ndarray]) -> Endpoint:
+        scale = np.sqrt(sum((part**2).sum() for part in parts))
+        layers = tuple(part / scale for part in parts)
+        blocks = []
+        for index, layer in enumerate(layers):
+            left = np.linalg.multi_dot([data.x, *layers[:index], np.eye(layer.shape[0])])
+            rest = layers[index + 1 :]
+            right = np.linalg.multi_dot(rest) if len(rest) > 1 else rest[0] if rest else np.ones(1)
+            block = left[:, :, None] * right if layer.ndim == 2 else left
+            blocks.append(block.reshape(len(data.y), -1))
+        beta = np.linalg.multi_dot(layers)
+        least = (data.y * (data.x @ beta)).min()
+        log_norm = np.log(LOG_MARGIN / least) / depth
+        return Endpoint(layers, beta, np.hstack(blocks), float(log_norm), -LOG_MARGIN, LOG_MARGIN)
+
+    parts = [np.outer(a, b) for a, b in pairwise(chain)] + [chain[-1]]
+    end = end_of(parts)
+    np.testing.assert_allclose(
+        end.jacobian @ np.concatenate([p.ravel() for p in end.layers]), depth * data.x @ end.beta
+    )
+    for name in ("max_margin_l2", "parameter_kkt"):
+        assert compare(name, drawn, end).distance == pytest.approx(0, abs=1e-8)
+    vectors = compare("singular_vectors", drawn, end)
+    # the softmax of margins equal to rounding is not the multipliers', so the gradient need not be along the SVM
+    assert vectors.detail["singular_ratio"] < 1e-14
+    assert vectors.detail["adjacent_alignment"] == pytest.approx(1)
+    crooked = end_of([parts[0] + 0.3 * rng.standard_normal(parts[0].shape), *parts[1:]])
+    assert compare("singular_vectors", drawn, crooked).detail["singular_ratio"] > 0.1
+
+
+def test_loss_rate_of_one_sample() -> None:
+    """L = 1 from zero: e^{|x|^2 s} grows as 1 + |x|^2 t, so Loss t -> 1 / |x|^2 like 1 - 1 / (|x|^2 t)."""
+    x = np.array([[1.0, 2.0]])
+    drawn = problem(
+        Dataset("one", x, np.ones(1)), task="classification", architecture="diagonal", depth=1, init="ordered"
+    )
+    for log_time in (10.0, 30.0):
+        end = at_rho(drawn, x[0])
+        log_loss = -np.log1p(5 * np.exp(log_time))
+        end = Endpoint(end.layers, end.beta, end.jacobian, end.log_norm, float(log_loss), log_time)
+        found = compare("loss_rate", drawn, end).distance
+        assert found == pytest.approx(np.exp(-log_time) / 5, rel=1e-3, abs=1e-13)
+
+
+def test_loss_rate_needs_time() -> None:
+    drawn = diagonal(2)
+    early = at_rho(drawn, margins.least_sum(signed(drawn.dataset)).solution)
+    early = Endpoint(early.layers, early.beta, early.jacobian, 0.0, -1.0, 0.5)
+    assert compare("loss_rate", drawn, early).distance is None
+
+
+@pytest.mark.parametrize("name", ["diagonal", "convolutional", "walsh", "fully_connected", "odeco"])
+def test_one_layer_is_the_svm(name: str) -> None:
+    """Isometric networks of one layer have both predictions, and they agree; odeco of one layer only its own."""
+    drawn = problem(classification_data(), task="classification", architecture=name, depth=1, init="gaussian")
+    applying = {key for key in ("max_margin_l2", "max_margin_bridge") if PREDICTIONS[key].applies(drawn)}
+    expected = {"fully_connected": {"max_margin_l2"}, "odeco": {"max_margin_bridge"}}
+    assert applying == expected.get(name, {"max_margin_l2", "max_margin_bridge"})
+    betas = [PREDICTIONS[key].forecast(drawn).beta for key in applying]  # type: ignore[union-attr]
+    np.testing.assert_allclose(betas[0], betas[-1], atol=1e-8)
+
+
+def test_bridge_needs_one_least_layer() -> None:
+    """Layers of equal modulus cannot cross zero: the statement is not made."""
+    ones, less = [1.0] * 8, [0.5] * 8
+    assert PREDICTIONS["max_margin_bridge"].applies(diagonal(2, {"layers": [less, ones]}))
+    assert PREDICTIONS["max_margin_bridge"].applies(diagonal(2, "structured"))
+    assert PREDICTIONS["max_margin_bridge"].applies(diagonal(3, "gaussian"))
+    assert not PREDICTIONS["max_margin_bridge"].applies(diagonal(2, {"layers": [ones, ones]}))
+    assert not PREDICTIONS["max_margin_bridge"].applies(diagonal(2, {"layers": [ones, [-1.0] * 8]}))
+
+
+def test_complex_bridge_is_symmetric() -> None:
+    """Convolution, L = 2: the least sum of moduli of spectra, its value that of the real coefficients predicted."""
+    drawn = problem(classification_data(), task="classification", architecture="convolutional", depth=2, init="ordered")
+    made = PREDICTIONS["max_margin_bridge"].forecast(drawn)
+    assert made is not None
+    assert made.certificate is not None
+    assert made.certificate < 1e-8
+    rho = np.linalg.solve(drawn.decomposition.s.T, np.asarray(made.beta).astype(complex))  # type: ignore[union-attr]
+    reached = margins.quasi_norm(signed(drawn.dataset) @ drawn.decomposition.s.T, rho, 1.0)  # type: ignore[union-attr]
+    assert reached == pytest.approx(made.objective, rel=1e-7)
