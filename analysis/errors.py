@@ -49,4 +49,4 @@ class CannotWrite(AnalysisError):
 
 def _nearest(name: str, known: list[str]) -> str:
     matches = difflib.get_close_matches(name.replace("-", "_"), known, n=1, cutoff=0.5)
-    return f", did you mean {matches[0]}?" if matches else ""
+    return f" (did you mean {matches[0]}?)" if matches else ""

@@ -72,9 +72,8 @@ def write_report(store_path: str | Path, output: str | Path) -> Path:
     Raises AnalysisError (an empty store, an output that cannot be written) and StoreError.
     """
     store, target = Store(store_path), Path(output)
-    text = render(store, Path(store_path).name)
     with writing(target) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(render(store, Path(store_path).name), encoding="utf-8")
     return target
 
 

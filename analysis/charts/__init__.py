@@ -77,7 +77,8 @@ CHARTS: dict[str, Chart] = {
         title="Between the l1 and the l2 solution: the initialisation scale",
         shows="Distance of the limit to the l1 solution (theory: to zero as α falls) and to the l2 solution (to zero "
         "as α grows). Dots are runs, solid lines are where the exact prediction lies at that α: dots must sit on "
-        "lines, down to the integrator's tolerance. Labels give the fitted power of α where the distance is between 1e-8 and 0.1.",
+        "lines, down to the integrator's tolerance. Labels give the power of α, fitted where the distance is between "
+        "1e-8 and 0.1.",
         frames={"points": limits.LIMIT_POINTS, "lines": limits.LIMIT_LINES, "slopes": limits.LIMIT_SLOPES},
         draw=scale.draw,
         needs="converged regression runs with a prediction in the limit of small or large alpha",

@@ -88,9 +88,9 @@ def plateaus(curves: pl.DataFrame) -> alt.VConcatChart:
     axes = Axes(time, "time t of gradient flow", LogAxis.over(swapped["middle"]), RESIDUAL, depths(swapped))
     rows = [
         [_over_time(panel, axes) for panel in network.sort("alpha").partition_by("panel", maintain_order=True)]
-        for network in swapped.sort(
-            "architecture", "depth", "middle", descending=[False, False, True]
-        ).partition_by("architecture", maintain_order=True)
+        for network in swapped.sort("architecture", "depth", "middle", descending=[False, False, True]).partition_by(
+            "architecture", maintain_order=True
+        )
     ]
     shown = (
         f"Median time at which {total(runs_behind(here)):,} runs reach each residual; data of {curves['shape'][0]}, "

@@ -15,10 +15,14 @@ ARCHITECTURE_COLOURS = {
     "convolutional": "#009E73",
     "walsh": "#CC79A7",
     "odeco": "#B08900",
+    "signed_diagonal": "#56B4E9",
+    "multichannel_convolutional": "#332288",
 }
-"""Okabe and Ito's palette (the yellow darkened, to be read on white)."""
+"""Okabe and Ito's palette (the yellow darkened, to be read on white), and an indigo."""
 
-OTHER_COLOURS = ("#56B4E9", "#000000", "#7A5195", "#8C6D31")
+OTHER_COLOURS = ("#000000", "#882255", "#7F7F7F", "#8C6D31")
+"""For networks that a user adds, in the order of their names."""
+
 STATUS_COLOURS = {"converged": "#009E73", "stopped": "#E69F00", "diverged": "#D55E00", "failed": "#000000"}
 KIND_COLOURS = {
     "exact": "#0072B2",

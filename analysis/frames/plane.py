@@ -80,9 +80,9 @@ def _limits(task: str) -> str:
   WHERE p.beta IS NOT NULL AND isfinite(p.beta[1]) AND isfinite(p.beta[2])
   QUALIFY p.kind <> 'exact' OR row_number() OVER (PARTITION BY run_id ORDER BY {PREFERRED}) = 1
 )
-SELECT depth, alpha, prediction, any_value(kind) AS kind, count(*) AS runs,
+SELECT depth, alpha, prediction, min(kind) AS kind, count(*) AS runs,
   string_agg(DISTINCT architecture, ', ' ORDER BY architecture) AS architectures,
-  avg(beta[1]) AS beta_1, avg(beta[2]) AS beta_2
+  arg_min(beta[1], run_id) AS beta_1, arg_min(beta[2], run_id) AS beta_2
 FROM stated GROUP BY depth, alpha, prediction, round(beta[1], 4), round(beta[2], 4)
 ORDER BY depth, alpha, prediction, beta_1"""
 

@@ -53,8 +53,8 @@ ORDER BY ALL""",
     },
 )
 
-_LINES = f"""SELECT architecture, limit_prediction, limit_kind, shape, depth, exp(avg(ln(alpha))) AS alpha,
-  coalesce(any_value(exact_prediction), 'median of the runs') AS line,
+_LINES = f"""SELECT architecture, limit_prediction, limit_kind, shape, depth, median(alpha) AS alpha,
+  coalesce(min(exact_prediction), 'median of the runs') AS line,
   greatest(median(coalesce(predicted, reached)), {FLOOR}) AS distance,
   greatest(median(reached), {FLOOR}) AS reached, count(*) AS runs
 FROM distances WHERE isfinite(reached)

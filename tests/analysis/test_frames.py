@@ -100,8 +100,10 @@ def test_runs_end_where_the_exact_prediction_lies_between_the_limits(store: Stor
 
 
 def test_two_layer_distance_to_the_l1_limit_is_proportional_to_alpha(store: Store) -> None:
-    """One sample x = (1, 2): rho_1 / rho_2 = sinh(2 nu) / sinh(4 nu) and rho_2 -> 1/2, hence 1 / (2 cosh 2 nu) ~ alpha."""
-    slopes = scale.LIMIT_SLOPES.read(store, "architecture = 'diagonal'").filter(pl.col("limit_kind") == "limit alpha->0")
+    """One sample x = (1, 2): rho_1 / rho_2 = sinh(2 nu) / sinh(4 nu) = 1 / (2 cosh 2 nu) ~ alpha, as rho_2 -> 1/2."""
+    slopes = scale.LIMIT_SLOPES.read(store, "architecture = 'diagonal'").filter(
+        pl.col("limit_kind") == "limit alpha->0"
+    )
     assert slopes["slope"].to_list() == [pytest.approx(1.0, abs=0.03)]
     assert slopes["slope_reached"].to_list() == [pytest.approx(slopes["slope"][0], abs=1e-4)]
 
@@ -135,7 +137,9 @@ def test_points_of_the_data_come_back_from_the_spec(store: Store) -> None:
     assert plane.CLASSIFICATION_SAMPLES.read(store).rows() == [(1.0, 2.0, 1.0), (0.0, -3.0, -1.0)]
 
 
-@pytest.mark.parametrize("sql", ["SELECT count(*) AS n FROM runs", "WITH a AS (SELECT * FROM runs) SELECT count(*) AS n FROM a"])
+@pytest.mark.parametrize(
+    "sql", ["SELECT count(*) AS n FROM runs", "WITH a AS (SELECT * FROM runs) SELECT count(*) AS n FROM a"]
+)
 def test_a_condition_hides_the_other_runs(store: Store, sql: str) -> None:
     answer: Any = store.query(restricted(sql, "task = 'classification'")).to_pylist()
     assert answer == [{"n": 4}]

@@ -1,0 +1,160 @@
+"""The report: numbers that are the store's, charts that a browser draws, nothing fetched from elsewhere."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from analysis.charts import CHARTS
+from analysis.errors import CannotWrite, NoData
+from analysis.frames import along, plane, scale
+from analysis.report import write_report
+from db.store import Store
+from tests.analysis.conftest import GRID
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--disable-features=NetworkTimeServiceQuerying",
+    "--proxy-server=127.0.0.1:9", "--virtual-time-budget=30000",
+)  # fmt: skip
+
+OF_THE_BROWSER = re.compile(
+    r"(?:clients\d*|update|accounts|optimizationguide-pa|safebrowsing)[.\w-]*\.(?:google|googleapis)\.com"
+)
+"""Hosts that the browser asks for itself on an empty page; a closed port stands in for them."""
+
+
+@pytest.fixture(scope="module")
+def report(store_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_report(store_path, tmp_path_factory.mktemp("report") / "report.html")
+
+
+@pytest.fixture(scope="module")
+def text(report: Path) -> str:
+    return report.read_text(encoding="utf-8")
+
+
+def test_head_says_how_many_runs_converged(text: str, store: Store) -> None:
+    count = store.query("SELECT count(*) AS n FROM runs WHERE status = 'converged'")["n"][0].as_py()
+    assert f"<li>{count} of 20 runs converged" in text
+
+
+def test_head_says_how_far_from_exact_predictions(text: str, store: Store) -> None:
+    worst = store.query("SELECT max(distance) AS d FROM predictions WHERE prediction = 'minimum_q_norm'")["d"][
+        0
+    ].as_py()
+    sentence = re.search(r"minimum_q_norm [^<]*exact at every α: 5 runs ended within (\S+) of it", text)
+    assert sentence
+    assert float(sentence[1]) == pytest.approx(worst, rel=0.06)
+    assert worst < 1e-5
+
+
+def test_every_chart_is_there_with_its_caption_and_its_sql(text: str) -> None:
+    for name, chart in CHARTS.items():
+        assert f'<figure id="{name}">' in text
+        assert html.escape(chart.shows, quote=False)[:60] in text.replace("&#39;", "'")
+        for frame in chart.frames.values():
+            assert frame.sql.strip() in html.unescape(text)
+
+
+def test_shown_sql_runs(store: Store) -> None:
+    for chart in CHARTS.values():
+        for frame in chart.frames.values():
+            assert store.query(frame.sql).num_columns > 0
+
+
+def test_provenance_is_there_and_escaped(text: str) -> None:
+    assert html.escape(GRID, quote=False).strip() in text
+    assert "<b>not markup</b>" not in text
+    assert "0123abc" in text
+    assert "jax 0.10.2" in text
+
+
+def test_specifications_are_json_and_small(text: str) -> None:
+    found = re.findall(r'<script type="application/json" id="spec-(\w+)">(.*?)</script>', text, flags=re.S)
+    assert [name for name, _ in found] == list(CHARTS)
+    assert all(json.loads(spec)["$schema"] for _, spec in found)
+
+
+def test_nothing_is_loaded_from_elsewhere(text: str) -> None:
+    page = re.sub(r"<script\b.*?</script>", "", text, flags=re.S)
+    assert not re.search(r"(?:src|href)\s*=\s*[\"']?(?:https?:)?//|@import|url\(", page)
+    assert not re.search(r"<script[^>]*\ssrc", text)
+
+
+def test_an_empty_store_has_no_report(empty: Path, tmp_path: Path) -> None:
+    with pytest.raises(NoData, match="the store holds no runs; run `sweep launch"):
+        write_report(empty, tmp_path / "report.html")
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_an_output_that_cannot_be_written_is_named(store_path: Path, tmp_path: Path) -> None:
+    with pytest.raises(CannotWrite, match=r"none/report.html cannot be written"):
+        write_report(store_path, tmp_path / "none" / "report.html")
+
+
+def copies(store: Store, where: str, count: int) -> dict[str, pa.Table]:
+    """Tables of runs that are the same but for their ids."""
+    return {
+        name: store.query(
+            f"SELECT * EXCLUDE (i) REPLACE (md5(run_id || i) AS run_id) FROM {name}, range({count}) g(i) "
+            f"WHERE run_id IN (SELECT run_id FROM runs WHERE {where})"
+        )
+        for name in ("runs", "predictions", "trajectories")
+    }
+
+
+def test_charts_without_data_are_left_out_with_the_reason(store: Store, tmp_path: Path) -> None:
+    part = Store(tmp_path / "part.duckdb")
+    part.create()
+    part.commit(copies(store, "task = 'classification'", 1))
+    text = write_report(part.path, tmp_path / "part.html").read_text()
+    assert "Charts left out" in text
+    assert '<figure id="regression_paths">' not in text
+    assert "the store holds no regression runs on data of dimension 2" in text
+    assert '<figure id="classification_paths">' in text
+
+
+def test_many_runs_make_no_larger_report(store: Store, tmp_path: Path, report: Path) -> None:
+    many = Store(tmp_path / "many.duckdb")
+    many.create()
+    many.commit(copies(store, "true", 60))
+    frames: dict[str, Any] = {name: getattr(along, name).read(many) for name in ("REGRESSION_DISTANCE", "MARGINS")}
+    assert all((frame["runs"] <= along.MOST_RUNS).all() for frame in frames.values())
+    assert frames["MARGINS"]["runs_of_series"].max() == 240
+    points = scale.LIMIT_POINTS.read(many)
+    assert points.group_by("architecture", "limit_prediction", "depth").len()["len"].max() == scale.MOST_POINTS
+    drawn = plane.REGRESSION_ORBITS.read(many)
+    assert drawn.group_by("architecture", "alpha", "depth").agg(n=drawn["run_id"].n_unique())["n"].len() > 0
+    assert drawn["run_id"].n_unique() <= plane.MOST_RUNS * drawn.select("architecture", "alpha", "depth").n_unique()
+    written = write_report(many.path, tmp_path / "many.html")
+    assert written.stat().st_size < report.stat().st_size + 1_500_000 < 5_000_000
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH to render the report with")
+def test_chromium_draws_every_chart_and_asks_the_network_for_nothing(report: Path, tmp_path: Path) -> None:
+    log = tmp_path / "net.json"
+    done = subprocess.run(
+        [
+            str(CHROMIUM), *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", f"--log-net-log={log}", "--dump-dom",
+            report.as_uri(),
+        ],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    for name in CHARTS:
+        figure = re.search(rf'<figure id="{name}">.*?</figure>', done.stdout, flags=re.S)
+        assert figure, name
+        assert "could not be drawn" not in figure[0]
+        drawn = re.findall(r'class="mark-(?:line|area|symbol|rect|rule) role-mark', figure[0])
+        assert drawn, name
+        assert 'd="M' in figure[0]
+        assert "NaN" not in figure[0], name
+    requested = set(re.findall(r'"url":\s*"(?:https?|wss?)://([^"/]+)', log.read_text()))
+    assert {host for host in requested if not OF_THE_BROWSER.fullmatch(host)} == set()

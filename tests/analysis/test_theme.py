@@ -1,0 +1,73 @@
+"""Axes, colours and labels that every chart shares."""
+
+import itertools
+import math
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis.charts.theme import LogAxis, architecture_colour, arrow, number, ramp, spread
+from kernels.architectures import ARCHITECTURES
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1e-3, "1e-3"),
+        (0.01, "0.01"),
+        (1.0, "1"),
+        (123.4, "123"),
+        (1e6, "1e6"),
+        (2.5e-8, "2.5e-8"),
+        (-0.5, "−0.5"),
+        (0.0, "0"),
+    ],
+)
+def test_numbers_are_short(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+def test_kinds_have_arrows() -> None:
+    assert [arrow(kind) for kind in ("exact", "limit alpha->0", "limit t->inf")] == ["exact", "limit α→0", "limit t→∞"]
+
+
+@given(st.lists(st.floats(1e-300, 1e300), min_size=1, max_size=20))
+def test_log_axis_holds_every_value(values: list[float]) -> None:
+    axis = LogAxis.over(pl.Series(values))
+    assert axis.low < axis.high
+    assert all(axis.low - 1e-9 <= math.log10(value) <= axis.high + 1e-9 for value in values)
+    assert len(axis.ticks) <= 8
+    assert all(10.0**axis.low <= tick <= 10.0**axis.high for tick in axis.ticks)
+
+
+def test_log_axis_ignores_what_has_no_logarithm() -> None:
+    axis = LogAxis.over(pl.Series([0.0, -1.0, math.nan, math.inf, None, 0.02, 30.0]))
+    assert (axis.low, axis.high) == (-2, 2)
+
+
+@given(st.lists(st.floats(-5, 5), min_size=1, max_size=12))
+def test_labels_keep_their_order_and_their_distance(places: list[float]) -> None:
+    gap, low, high = 0.5, -4.0, 4.0
+    moved = spread(places, gap, low, high)
+    order = sorted(range(len(places)), key=lambda index: places[index])
+    assert all(moved[b] - moved[a] >= gap - 1e-9 for a, b in itertools.pairwise(order))
+    assert all(low - 1e-9 <= place <= high + 1e-9 for place in moved)
+
+
+def test_labels_stay_where_there_is_room() -> None:
+    assert spread([3.0, 1.0, 2.0], 0.5, 0.0, 4.0) == [3.0, 1.0, 2.0]
+
+
+def test_every_architecture_has_a_colour_of_its_own() -> None:
+    scale = architecture_colour([*ARCHITECTURES, "mine:One", "mine:Two"]).to_dict()["scale"]
+    assert len(set(scale["range"])) == len(scale["domain"]) == len(ARCHITECTURES) + 2
+
+
+@pytest.mark.parametrize("count", [1, 2, 6, 11])
+def test_depth_colours_get_lighter(count: int) -> None:
+    colours = ramp(count)
+    lightness = [sum(w * int(c[k : k + 2], 16) for w, k in ((0.2126, 1), (0.7152, 3), (0.0722, 5))) for c in colours]
+    assert len(set(colours)) == count
+    assert lightness == sorted(lightness)
