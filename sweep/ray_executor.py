@@ -167,7 +167,7 @@ def _join(address: str) -> Any:
     """A cluster that runs already. Raises ExecutorError, in bounded time, if there is none."""
     for name, value in ALWAYS.items():
         os.environ.setdefault(name, value)
-    _probe(address)
+    probe(address)
     ray = _import()
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
@@ -176,7 +176,7 @@ def _join(address: str) -> Any:
     return ray
 
 
-def _probe(address: str) -> None:
+def probe(address: str) -> None:
     """Raise ExecutorError unless a Ray cluster answers: ray.init itself would try for two minutes, then exit."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if address not in ("auto", "local"):

@@ -1,5 +1,6 @@
 """One `sweep launch` from the grid file to the last line."""
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 from rich.console import Console
 
-from db.store import Store
+from db.store import NoStore, Store, StoreDenied
 from sweep import summary
 from sweep.batches import Sizer
 from sweep.executors import Executor, LocalExecutor
@@ -101,6 +102,7 @@ def run(grid_path: Path, options: Options) -> Ended:
     grid = load(grid_path, options.overrides)
     store = Store(options.store, timeout=options.wait)
     plan = make_plan(grid, store, options.retry_failed)
+    _check_writable(store)
     sweep_id = new_sweep_id()
     folder = str(grid.source.base)
     stream = sys.stderr if options.quiet else sys.stdout
@@ -132,6 +134,16 @@ def run(grid_path: Path, options: Options) -> Ended:
         report=report,
         table=summary.table(store, sweep_id),
     )
+
+
+def _check_writable(store: Store) -> None:
+    """Raise StoreError where results could not be written, before Ray is started for them."""
+    folder = store.path.parent
+    if not folder.is_dir():
+        raise NoStore(f"{folder} is not a folder; make it, or name another file with --store")
+    target = store.path if store.path.exists() else folder
+    if not os.access(target, os.W_OK):
+        raise StoreDenied(f"{target} is not writable; name another file with --store")
 
 
 def _executor(sweep_id: str, folder: str, options: Options) -> Executor:

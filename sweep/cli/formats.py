@@ -9,9 +9,10 @@ from collections.abc import Callable
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 WIDEST = 60
 """Characters of a cell of a text table."""
@@ -26,7 +27,7 @@ class Format(StrEnum):
     parquet = "parquet"
 
 
-def write(table: pa.Table, kind: Format, output: Path | None) -> None:
+def write(table: "pa.Table", kind: Format, output: Path | None) -> None:
     """Print a table, or write it into a file. Raises StoreError where that is not possible."""
     from db.errors import StoreError
 
@@ -44,7 +45,7 @@ def write(table: pa.Table, kind: Format, output: Path | None) -> None:
         raise StoreError(f"{output} cannot be written: {error.strerror}") from error
 
 
-def render(table: pa.Table, kind: Format) -> str | bytes:
+def render(table: "pa.Table", kind: Format) -> str | bytes:
     """The table in one of the formats."""
     kinds: dict[Format, Callable[[pa.Table], str | bytes]] = {
         Format.table: text,
@@ -55,7 +56,7 @@ def render(table: pa.Table, kind: Format) -> str | bytes:
     return kinds[kind](table)
 
 
-def text(table: pa.Table) -> str:
+def text(table: "pa.Table") -> str:
     """Aligned columns under their names, numbers to the right."""
     numeric = [_is_number(field.type) for field in table.schema]
     rows = [table.column_names, *([_cell(value) for value in row.values()] for row in table.to_pylist())]
@@ -79,11 +80,13 @@ def _cell(value: Any) -> str:
     return shown if len(shown) <= WIDEST else shown[: WIDEST - 3] + "..."
 
 
-def _is_number(kind: pa.DataType) -> bool:
+def _is_number(kind: "pa.DataType") -> bool:
+    import pyarrow as pa
+
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
-def _csv(table: pa.Table) -> str:
+def _csv(table: "pa.Table") -> str:
     """RFC 4180 with line feeds; lists as JSON."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
@@ -96,12 +99,12 @@ def _csv(table: pa.Table) -> str:
     return stream.getvalue()
 
 
-def _json(table: pa.Table) -> str:
+def _json(table: "pa.Table") -> str:
     """A list of objects; NaN and infinities are null, for JSON has none."""
     return json.dumps(jsonable(table.to_pylist()), allow_nan=False) + "\n"
 
 
-def _parquet(table: pa.Table) -> bytes:
+def _parquet(table: "pa.Table") -> bytes:
     import pyarrow.parquet as pq
 
     sink = io.BytesIO()

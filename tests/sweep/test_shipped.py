@@ -1,0 +1,66 @@
+"""Files that ship with the project: example grids, their data, the cluster file, the starter."""
+
+import copy
+import csv
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+from sklearn.datasets import load_iris
+
+from kernels.datasets import canonical, load
+from sweep.cli.outputs import STARTER
+from sweep.expansion import Expansion
+from sweep.grid import load as load_grid
+from tests.sweep.conftest import EXAMPLES
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_data_are_those_of_their_source() -> None:
+    with (EXAMPLES / "data" / "iris.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    iris = load_iris()
+    kept = iris.target < 2
+    columns = ["sepal_length", "sepal_width", "petal_length", "petal_width"]
+    np.testing.assert_array_equal([[float(row[name]) for name in columns] for row in rows], iris.data[kept])
+    assert [row["species"] for row in rows] == [str(iris.target_names[label]) for label in iris.target[kept]]
+    assert {row["bias"] for row in rows} == {"1"}
+
+
+def test_the_data_are_separable_and_their_source_is_named() -> None:
+    data = canonical({"file": "iris.csv", "target": "species"}, "classification", EXAMPLES / "data")
+    dataset = load(data, "classification")
+    assert dataset.x.shape == (100, 5)
+    assert set(dataset.y) == {-1.0, 1.0}
+    text = (EXAMPLES / "data" / "README.md").read_text()
+    assert all(word in text for word in ("Fisher", "scikit-learn", "CC BY 4.0"))
+
+
+def test_the_quickstart_is_the_contracts() -> None:
+    runs = [candidate.spec for candidate in Expansion(load_grid(EXAMPLES / "quickstart.yaml")).candidates()]
+    assert len(runs) == 2 * 3 * 13 + 2 * 2 * 3 * (1 + 5)
+    assert {spec.architecture for spec in runs} == {"diagonal", "convolutional", "fully_connected"}
+
+
+def test_the_starter_shows_every_section() -> None:
+    grid = load_grid(STARTER)
+    text = STARTER.read_text()
+    assert all(f"{word}:" in text for word in ("grid", "zip", "random", "exclude", "data", "stop"))
+    assert len(grid.blocks) == 3
+
+
+def test_rays_own_validator_accepts_the_cluster_file() -> None:
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    config = YAML(typ="safe").load((ROOT / "cluster.yaml").read_text())
+    prepared = prepare_config(copy.deepcopy(config))
+    validate_config(prepared)
+    head = prepared["available_node_types"][prepared["head_node_type"]]
+    assert head["resources"]["CPU"] == 0
+    broken = copy.deepcopy(config)
+    broken["available_node_types"]["head"]["bogus"] = 1
+    with pytest.raises(jsonschema.ValidationError):
+        validate_config(prepare_config(broken))
