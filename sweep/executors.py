@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from sweep.batches import FIRST, Batch, Device
+from sweep.user_code import UserCode
 from sweep.worker import Finished, Payload, Raised, run_batch
 
 
@@ -83,8 +84,8 @@ class LocalExecutor(Executor):
     capacity = 1
     concurrent = False
 
-    def __init__(self, sweep_id: str, folder: str, first: int = FIRST):
-        self.sweep_id, self.folder, self._first = sweep_id, folder, first
+    def __init__(self, sweep_id: str, code: UserCode, first: int = FIRST):
+        self.sweep_id, self.code, self._first = sweep_id, code, first
         self._queue: deque[Batch] = deque()
 
     def submit(self, batch: Batch) -> None:
@@ -94,7 +95,7 @@ class LocalExecutor(Executor):
         if not self._queue:
             return []
         batch = self._queue.popleft()
-        return [(batch, run_batch(Payload(batch.runs, self.sweep_id, self.folder)))]
+        return [(batch, run_batch(Payload(batch.runs, self.sweep_id, self.code)))]
 
     @property
     def in_flight(self) -> int:

@@ -97,13 +97,14 @@ class Live(Progress):
     def __init__(self, total: int, cached: int, console: Console):
         super().__init__(total, cached)
         self._bar = Bar(
-            BarColumn(bar_width=None),
+            BarColumn(bar_width=30),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[facts]}"),
             console=console,
+            refresh_per_second=4,
         )
         self._task = self._bar.add_task("runs", total=total, completed=cached, facts="starting")
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from sweep.batches import FIRST, Batch, Device
 from sweep.executors import Executor, ExecutorError, Lost, Outcome
+from sweep.user_code import UserCode
 from sweep.worker import Finished, Payload, Raised, run_batch
 
 ALWAYS = {
@@ -46,12 +47,12 @@ class RayExecutor(Executor):
     def __init__(
         self,
         sweep_id: str,
-        folder: str,
+        code: UserCode,
         first: int = FIRST,
         address: str | None = None,
         workers: int | None = None,
     ):
-        self.sweep_id, self.folder, self.address = sweep_id, folder, address
+        self.sweep_id, self.code, self.address = sweep_id, code, address
         self._own = not _running()
         self._ray = _import() if not self._own else start_here(workers) if address is None else _join(address)
         self._in_flight: dict[Any, Batch] = {}
@@ -70,7 +71,7 @@ class RayExecutor(Executor):
         return GPU_FIRST if device == "gpu" else self._first
 
     def submit(self, batch: Batch) -> None:
-        payload = Payload(batch.runs, self.sweep_id, self.folder, batch.device == "gpu", one_core=True)
+        payload = Payload(batch.runs, self.sweep_id, self.code, batch.device == "gpu", one_core=True)
         self._in_flight[self._tasks[batch.device].remote(payload)] = batch
 
     def poll(self, timeout: float) -> list[tuple[Batch, Outcome]]:

@@ -21,6 +21,7 @@ from sweep.plan import Plan, make_plan
 from sweep.progress import Live, Plain, Progress, duration
 from sweep.provenance import command, new_sweep_id, sweep_row
 from sweep.records import table
+from sweep.user_code import UserCode, user_code
 
 READER_SECONDS = 2.0
 """How long a commit waits for readers before the driver does something else."""
@@ -104,7 +105,6 @@ def run(grid_path: Path, options: Options) -> Ended:
     plan = make_plan(grid, store, options.retry_failed)
     _check_writable(store)
     sweep_id = new_sweep_id()
-    folder = str(grid.source.base)
     stream = sys.stderr if options.quiet else sys.stdout
     sizer = Sizer(store.batch_seconds())
     counts = plan.counts(sizer)
@@ -113,7 +113,7 @@ def run(grid_path: Path, options: Options) -> Ended:
     begin = time.monotonic()
     outcome = Outcome()
     if plan.pending:
-        with _executor(sweep_id, folder, options) as executor:
+        with _executor(sweep_id, user_code(grid), options) as executor:
             sizer.slots = executor.slots
             counts = plan.counts(sizer)
             _open(store, sweep_id, plan, counts)
@@ -146,12 +146,12 @@ def _check_writable(store: Store) -> None:
         raise StoreDenied(f"{target} is not writable; name another file with --store")
 
 
-def _executor(sweep_id: str, folder: str, options: Options) -> Executor:
+def _executor(sweep_id: str, code: UserCode, options: Options) -> Executor:
     if options.local:
-        return LocalExecutor(sweep_id, folder)
+        return LocalExecutor(sweep_id, code)
     from sweep.ray_executor import RayExecutor
 
-    return RayExecutor(sweep_id, folder, address=options.address, workers=options.workers)
+    return RayExecutor(sweep_id, code, address=options.address, workers=options.workers)
 
 
 def _open(store: Store, sweep_id: str, plan: Plan, counts: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from kernels.datasets import Dataset
 from kernels.spec import RunSpec
+from sweep.user_code import UserCode
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,14 @@ class Payload:
     Attributes:
         runs: of one compile key.
         sweep_id: written into the rows.
-        folder: where the user's own networks lie.
+        code: the user's own networks and data.
         gpu: whether the task holds a GPU.
         one_core: whether other tasks use the other cores.
     """
 
     runs: Sequence[tuple[RunSpec, Dataset]]
     sweep_id: str
-    folder: str
+    code: UserCode
     gpu: bool = False
     one_core: bool = False
 
@@ -78,8 +79,7 @@ def run_batch(payload: Payload) -> Finished | Raised:
 
 def prepare(payload: Payload) -> None:
     """Environment that JAX reads when it is imported; what the user has set stays."""
-    if payload.folder not in sys.path:
-        sys.path.append(payload.folder)
+    payload.code.install()
     if "jax" in sys.modules:
         return
     cuda = payload.gpu and importlib.util.find_spec("jax_plugins") is not None

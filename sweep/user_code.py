@@ -1,0 +1,53 @@
+"""Networks and data functions of the user's own (module:Class in a grid), on whatever machine a batch runs."""
+
+import importlib.util
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sweep.grid import Grid
+
+
+@dataclass(frozen=True)
+class UserCode:
+    """Where the user's modules lie, and their text for machines that do not see that folder.
+
+    Attributes:
+        folder: the grid file's folder.
+        sources: text of the modules in it that the grid names.
+    """
+
+    folder: str
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def install(self) -> None:
+        """Make the modules importable in this process."""
+        if Path(self.folder).is_dir() and self.folder not in sys.path:
+            sys.path.append(self.folder)
+        absent = {name: text for name, text in self.sources.items() if importlib.util.find_spec(name) is None}
+        if absent:
+            folder = Path(tempfile.mkdtemp(prefix="sweep-modules-"))
+            for name, text in absent.items():
+                (folder / f"{name}.py").write_text(text, encoding="utf-8")
+            sys.path.append(str(folder))
+            importlib.invalidate_caches()
+
+
+def user_code(grid: Grid) -> UserCode:
+    """What the workers of a grid need: single-file modules beside it (packages have to be installed)."""
+    folder = grid.source.base
+    files = {name: folder / f"{name}.py" for name in sorted(set(_modules(grid)))}
+    sources = {name: file.read_text(encoding="utf-8") for name, file in files.items() if file.is_file()}
+    return UserCode(str(folder), sources)
+
+
+def _modules(grid: Grid) -> Iterable[str]:
+    """Module names of every module:attribute in a grid."""
+    for block in grid.blocks:
+        for name in block.column("architecture"):
+            if ":" in str(name):
+                yield str(name).partition(":")[0]
+        for data in block.column("data"):
+            yield from (key.partition(":")[0] for key in data if ":" in key)
