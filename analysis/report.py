@@ -4,6 +4,7 @@ Every number in it is the answer to a query; the Vega libraries stand in the fil
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from typing import Any
 
 import altair as alt
 import jinja2
+import markupsafe
 import polars as pl
 import vl_convert
 
@@ -86,6 +88,7 @@ def render(store: Source, name: str) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("analysis"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["unbroken"] = unbroken
     return environment.get_template("report.html.j2").render(
         title=_title(store, name),
         store=name,
@@ -98,6 +101,12 @@ def render(store: Source, name: str) -> str:
         versions={package: version(package) for package in ("altair", "duckdb", "polars", "vl-convert-python")},
         library=_library(),
     )
+
+
+def unbroken(text: str) -> markupsafe.Markup:
+    """The sentence with its numbers kept on one line (a browser would break 1e-3 after the hyphen)."""
+    escaped = str(markupsafe.escape(text))
+    return markupsafe.Markup(re.sub(r"\d[\d.]*e-\d+", r'<span class="unbroken">\g<0></span>', escaped))
 
 
 def figure(name: str, chart: Chart, store: Source) -> Figure:

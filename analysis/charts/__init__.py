@@ -76,13 +76,23 @@ CHARTS: dict[str, Chart] = {
     "initialisation_scale": Chart(
         title="Between the l1 and the l2 solution: the initialisation scale",
         shows="Distance of the limit to the l1 solution (theory: to zero as α falls) and to the l2 solution (to zero "
-        "as α grows). Dots are runs, solid lines are where the exact prediction lies at that α: dots must sit on "
-        "lines, down to the integrator's tolerance. Labels give the power of α, fitted where the distance is between "
-        "1e-8 and 0.1.",
+        "as α grows). Dots are runs, rings are where the exact prediction of the same run lies: every dot must sit "
+        "in its ring, down to the integrator's tolerance. Labels give the power of α, fitted where the distance "
+        "is between 1e-8 and 0.1.",
         frames={"points": limits.LIMIT_POINTS, "lines": limits.LIMIT_LINES, "slopes": limits.LIMIT_SLOPES},
-        draw=scale.draw,
+        draw=scale.distances,
         needs="converged regression runs with a prediction in the limit of small or large alpha",
         run="sweep launch examples/gaussian.yaml",
+    ),
+    "sparsity": Chart(
+        title="Sparsity of the limit: the initialisation scale",
+        shows="The effective number ||β||_1² / ||β||_2² of coefficients where the flow ended: k for k equal ones, "
+        "between 1 and d. Diagonal networks must go from dense to sparse as α falls, deeper ones sooner; fully "
+        "connected ones stay dense. (A convolutional network is sparse in frequencies, not in these coordinates.)",
+        frames={"points": limits.SPARSITY_POINTS, "lines": limits.SPARSITY_LINES},
+        draw=scale.sparsity,
+        needs="converged regression runs on data of more than one dimension",
+        run="sweep launch examples/compressed.yaml",
     ),
     "exactness": Chart(
         title="Agreement with exact predictions",

@@ -1,10 +1,11 @@
-"""How the limit depends on the initialisation scale: distances to the l1 and l2 limits against alpha."""
+"""How the limit depends on the initialisation scale: distances to the l1 and l2 limits, and sparsity, against alpha."""
+
+from collections.abc import Callable, Mapping, Sequence
 
 import altair as alt
 import polars as pl
 
 from analysis.charts.theme import (
-    INK,
     LogAxis,
     Panel,
     arrow,
@@ -19,88 +20,110 @@ from analysis.charts.theme import (
 from analysis.frames.scale import MOST_POINTS
 
 WIDTH, HEIGHT = 290, 230
-LIMIT = ("limit_kind", "limit_prediction", "architecture", "shape")
 MOST_PANELS = 12
+LIMIT = ("limit_kind", "limit_prediction", "architecture", "shape")
+NETWORK = ("architecture", "shape")
+
+Key = tuple[str, ...]
+Texts = Mapping[tuple[Key, int], str]
+"""What the label of a panel's depth says after "L = depth"."""
 
 
-def draw(points: pl.DataFrame, lines: pl.DataFrame, slopes: pl.DataFrame) -> alt.VConcatChart:
+def distances(points: pl.DataFrame, lines: pl.DataFrame, slopes: pl.DataFrame) -> alt.VConcatChart:
     """Panels limit by network; a dot is where a run ended, a line is where the exact prediction lies."""
-    x = LogAxis.over(points["alpha"], lines["alpha"])
-    y = LogAxis.over(points["distance"], lines["distance"])
-    depths = points["depth"].unique().sort().to_list()
-    sizes = points.unique([*LIMIT, "depth"]).group_by(*LIMIT).agg(pl.col("runs_of_series").sum())
-    kept = sizes.sort("runs_of_series", *LIMIT).tail(MOST_PANELS)
     several = points["shape"].n_unique() > 1
-    drawn = [
-        _panel(here, _same(lines, key), _same(slopes, key), x, y, depths, several)
-        for key, here in points.join(kept, on=LIMIT, how="semi")
-        .sort(*LIMIT)
-        .partition_by(*LIMIT, as_dict=True, maintain_order=True)
-        .items()
-    ]
-    return panels(chunks(drawn, 3), "Between the l1 and the l2 solution: the initialisation scale", note(points))
+    powers = {
+        (tuple(row[name] for name in LIMIT), row["depth"]): f": α^{number(round(row['slope'], 2))}"
+        for row in slopes.iter_rows(named=True)
+    }
+
+    def title(key: Key) -> str:
+        return f"{key[2]} to {key[1]} ({arrow(key[0])}){f', {key[3]}' if several else ''}"
+
+    marked = lines.with_columns(exact=pl.col("line") != "median of the runs", value="distance")
+    drawn = _panels(points.with_columns(value="distance"), marked, LIMIT, "distance to the limit", title, powers)
+    return panels(chunks(drawn, 3), "Between the l1 and the l2 solution: the initialisation scale", note(points, LIMIT))
 
 
-def note(points: pl.DataFrame) -> str:
+def sparsity(points: pl.DataFrame, lines: pl.DataFrame) -> alt.VConcatChart:
+    """Panels network by shape of the data: the effective number of coefficients."""
+    drawn = _panels(
+        points.with_columns(value="effective"), lines.with_columns(value="effective"), NETWORK,
+        "effective number of coefficients", ", ".join, {},
+    )  # fmt: skip
+    return panels(chunks(drawn, 3), "Sparsity of the limit: the initialisation scale", note(points, NETWORK))
+
+
+def note(points: pl.DataFrame, by: Sequence[str]) -> str:
     """What dots, lines and dashes are, and how many runs there are."""
-    series = points.group_by(*LIMIT, "depth").agg(pl.col("runs_of_series").first())["runs_of_series"]
+    series = points.group_by(*by, "depth").agg(pl.col("runs_of_series").first())["runs_of_series"]
     chosen = f"; at most {MOST_POINTS} dots a depth, a fixed random choice" if most(series) > MOST_POINTS else ""
     return (
-        f"Dots: where {points['run_id'].n_unique():,} runs ended{chosen}. Solid lines: where the exact prediction lies "
-        "(median over data sets and seeds); dashed: median of the runs, where no exact prediction applies."
+        f"Dots: where {points['run_id'].n_unique():,} runs ended{chosen}. Rings: where the exact prediction of the run "
+        "lies; solid lines: its median over data sets and seeds; dashed: median of the runs, where none applies."
     )
+
+
+def _panels(
+    points: pl.DataFrame,
+    lines: pl.DataFrame,
+    by: Sequence[str],
+    quantity: str,
+    title: Callable[[Key], str],
+    texts: Texts,
+) -> list[Panel]:
+    """A panel for each value of `by`, at most MOST_PANELS: those that stand for most runs."""
+    sizes = points.unique([*by, "depth"]).group_by(by).agg(pl.col("runs_of_series").sum())
+    kept = points.join(sizes.sort("runs_of_series", *by).tail(MOST_PANELS), on=by, how="semi").sort(by)
+    axes = LogAxis.over(kept["alpha"], lines["alpha"]), LogAxis.over(kept["value"], kept["predicted"], lines["value"])
+    depths = kept["depth"].unique().sort().to_list()
+    drawn: list[Panel] = []
+    for key, here in kept.partition_by(by, as_dict=True, maintain_order=True).items():
+        name = tuple(str(part) for part in key)
+        same = lines.filter(*(pl.col(column) == value for column, value in zip(by, key, strict=True)))
+        labels = {depth: f"L = {depth}{texts.get((name, depth), '')}" for depth in depths}
+        heading = alt.TitleParams(title(name), fontSize=12, fontWeight="normal", anchor="start")
+        panel = _panel(here, same, axes, quantity, depths, labels)
+        drawn.append(panel.properties(width=WIDTH, height=HEIGHT, title=heading))
+    return drawn
 
 
 def _panel(
     points: pl.DataFrame,
     lines: pl.DataFrame,
-    slopes: pl.DataFrame,
-    x: LogAxis,
-    y: LogAxis,
+    axes: tuple[LogAxis, LogAxis],
+    quantity: str,
     depths: list[int],
-    several: bool,
-) -> Panel:
-    horizontal, vertical = x.x("alpha", "initialisation scale α"), y.y("distance", "distance to the limit")
+    labels: Mapping[int, str],
+) -> alt.LayerChart:
+    x, y = axes[0].x("alpha", "initialisation scale α"), axes[1].y("value", quantity)
     colour = depth_colour(depths, legend=False)
-    dash = alt.StrokeDash("line:N", legend=None, scale=alt.Scale(domain=[True, False], range=[[1, 0], [5, 3]]))
-    exact = lines.with_columns(line=pl.col("line") != "median of the runs")
-    shown = [
-        alt.Tooltip("depth:O", title="L"),
-        alt.Tooltip("alpha:Q", format=".3~g"),
-        alt.Tooltip("distance:Q", format=".3~g"),
-    ]
-    kind, prediction, architecture, shape = (str(points[name][0]) for name in LIMIT)
-    title = f"{architecture} to {prediction} ({arrow(kind)}){f', {shape}' if several else ''}"
+    dash = alt.StrokeDash("exact:N", legend=None, scale=alt.Scale(domain=[True, False], range=[[1, 0], [5, 3]]))
+    shown = ["run_id:N", "depth:O", alt.Tooltip("alpha:Q", format=".3~g"), alt.Tooltip("value:Q", format=".3~g")]
+    exact = axes[1].y("predicted", quantity)
+    rings = alt.Chart(points.filter(pl.col("predicted").is_not_null()).select("alpha", "predicted", "depth"))
+    dots = alt.Chart(points.select("alpha", "value", "depth", "run_id"))
+    curves = alt.Chart(lines.select("alpha", "value", "depth", "exact"))
     return layered(
-        alt.Chart(exact).mark_line(strokeWidth=1.6, clip=True).encode(horizontal, vertical, colour, dash),
-        alt.Chart(points)
-        .mark_circle(size=26, opacity=0.75, clip=True)
-        .encode(horizontal, vertical, colour, tooltip=shown),
-        _labels(lines, slopes, x, y, kind).encode(horizontal, vertical, colour, text="label:N"),
-    ).properties(
-        width=WIDTH,
-        height=HEIGHT,
-        title=alt.TitleParams(title, fontSize=12, fontWeight="normal", anchor="start", color=INK),
+        curves.mark_line(strokeWidth=1.6, clip=True).encode(x, y, colour, dash),
+        rings.mark_point(size=70, strokeWidth=0.8, opacity=0.8).encode(x, exact, colour),
+        dots.mark_circle(size=20, opacity=0.9).encode(x, y, colour, tooltip=shown),
+        _labels(lines, axes, labels).encode(x, y, colour, text="label:N"),
     )
 
 
-def _labels(lines: pl.DataFrame, slopes: pl.DataFrame, x: LogAxis, y: LogAxis, kind: str) -> alt.Chart:
-    """Depth and fitted slope, right of the panel, as near as possible to the end of the line."""
-    fitted = {row["depth"]: row["slope"] for row in slopes.iter_rows(named=True)}
+def _labels(lines: pl.DataFrame, axes: tuple[LogAxis, LogAxis], labels: Mapping[int, str]) -> alt.Chart:
+    """The label of every depth, right of the panel, as near as possible to the end of its line."""
+    x, y = axes
     ends = lines.sort("alpha").group_by("depth", maintain_order=True).last().sort("depth")
     gap = 13 / HEIGHT * (y.high - y.low)
-    placed = spread([y.place(value) for value in ends["distance"]], gap, y.low + gap / 2, y.high - gap / 2)
-    text = [f"L = {d}: α^{number(round(fitted[d], 2))}" if d in fitted else f"L = {d}" for d in ends["depth"]]
+    placed = spread([y.place(value) for value in ends["value"]], gap, y.low + gap / 2, y.high - gap / 2)
     at = pl.DataFrame(
         {
             "depth": ends["depth"],
             "alpha": [x.value(x.high)] * ends.height,
-            "distance": [y.value(p) for p in placed],
-            "label": text,
+            "value": [y.value(place) for place in placed],
+            "label": [labels[depth] for depth in ends["depth"]],
         }
     )
     return alt.Chart(at).mark_text(align="left", dx=6, fontSize=11, clip=False)
-
-
-def _same(frame: pl.DataFrame, key: tuple[object, ...]) -> pl.DataFrame:
-    return frame.filter(*(pl.col(name) == value for name, value in zip(LIMIT, key, strict=True)))

@@ -6,7 +6,7 @@ Each run ends at some distance from the l1 and l2 limits; where an exact predict
 from collections.abc import Mapping
 
 from analysis.frames.frame import Frame
-from analysis.frames.shared import FLOOR, SHAPE
+from analysis.frames.shared import FLOOR, PREFERRED, SHAPE
 
 MOST_POINTS = 120
 BINS_PER_DECADE = 8
@@ -39,7 +39,8 @@ _KEYS: Mapping[str, str] = {
 
 LIMIT_POINTS = Frame(
     f"""{_LIMITS}
-SELECT architecture, limit_prediction, limit_kind, shape, depth, alpha, greatest(reached, {FLOOR}) AS distance, run_id,
+SELECT architecture, limit_prediction, limit_kind, shape, depth, alpha, greatest(reached, {FLOOR}) AS distance,
+  CASE WHEN isfinite(predicted) THEN greatest(predicted, {FLOOR}) END AS predicted, run_id,
   count(*) OVER (PARTITION BY {_SERIES}) AS runs_of_series
 FROM distances WHERE isfinite(reached)
 QUALIFY row_number() OVER (PARTITION BY {_SERIES} ORDER BY run_id) <= {MOST_POINTS}
@@ -48,6 +49,7 @@ ORDER BY ALL""",
         **_KEYS,
         "alpha": "initialisation scale",
         "distance": "||beta - limit|| / ||limit|| where the flow ended",
+        "predicted": "||exact prediction - limit|| / ||limit||, null where none applies",
         "run_id": "the run",
         "runs_of_series": f"runs in the store, of which at most {MOST_POINTS} are drawn",
     },
@@ -94,5 +96,54 @@ FROM asymptotic GROUP BY ALL HAVING count(*) >= 3 ORDER BY ALL""",
         "alpha_to": "largest alpha fitted",
         "points": f"alphas with a median distance between {SLOPE_RANGE[0]:g} and {SLOPE_RANGE[1]:g}",
         "runs": "runs behind these points",
+    },
+)
+
+_COUNT = "pow(list_sum(list_transform({0}, lambda b: abs(b))), 2) / list_inner_product({0}, {0})"
+_SPARSE = f"""WITH effective AS (
+  SELECT run_id, architecture, {SHAPE}, depth, dim, alpha, {_COUNT.format("r.beta")} AS reached,
+    {_COUNT.format("e.beta")} AS predicted
+  FROM runs r LEFT JOIN (
+    SELECT run_id, beta FROM predictions WHERE kind = 'exact' AND beta IS NOT NULL
+    QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY {PREFERRED}) = 1
+  ) e USING (run_id)
+  WHERE task = 'regression' AND status = 'converged' AND dim > 1 AND list_inner_product(r.beta, r.beta) > 0
+)"""
+_EFFECTIVE: Mapping[str, str] = {
+    "architecture": "the network",
+    "shape": "dimension and number of samples of the data",
+    "depth": "number of weight layers L",
+    "dim": "dimension d of the data",
+    "alpha": "initialisation scale",
+}
+
+SPARSITY_POINTS = Frame(
+    f"""{_SPARSE}
+SELECT architecture, shape, depth, dim, alpha, reached AS effective, predicted, run_id,
+  count(*) OVER (PARTITION BY architecture, shape, depth) AS runs_of_series
+FROM effective WHERE isfinite(reached)
+QUALIFY row_number() OVER (PARTITION BY architecture, shape, depth ORDER BY run_id) <= {MOST_POINTS}
+ORDER BY ALL""",
+    {
+        **_EFFECTIVE,
+        "effective": "||beta||_1^2 / ||beta||_2^2 where the flow ended: k for k equal coefficients, at most d",
+        "predicted": "the same of the exact prediction, null where none applies",
+        "run_id": "the run",
+        "runs_of_series": f"runs in the store, of which at most {MOST_POINTS} are drawn",
+    },
+)
+
+SPARSITY_LINES = Frame(
+    f"""{_SPARSE}
+SELECT architecture, shape, depth, dim, median(alpha) AS alpha, median(coalesce(predicted, reached)) AS effective,
+  count(predicted) > 0 AS exact, count(*) AS runs
+FROM effective WHERE isfinite(reached)
+GROUP BY architecture, shape, depth, dim, round(log10(alpha) * {BINS_PER_DECADE})
+ORDER BY architecture, shape, depth, alpha""",
+    {
+        **_EFFECTIVE,
+        "effective": "median over runs of the exact prediction's effective number (of the runs' where none applies)",
+        "exact": "whether an exact prediction applies",
+        "runs": "how many runs",
     },
 )
