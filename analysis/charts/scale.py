@@ -126,4 +126,4 @@ def _labels(lines: pl.DataFrame, axes: tuple[LogAxis, LogAxis], labels: Mapping[
             "label": [labels[depth] for depth in ends["depth"]],
         }
     )
-    return alt.Chart(at).mark_text(align="left", dx=6, fontSize=11, clip=False)
+    return alt.Chart(at).mark_text(align="left", dx=10, fontSize=11, clip=False)

@@ -108,6 +108,13 @@ def test_two_layer_distance_to_the_l1_limit_is_proportional_to_alpha(store: Stor
     assert slopes["slope_reached"].to_list() == [pytest.approx(slopes["slope"][0], abs=1e-4)]
 
 
+def test_effective_number_of_the_least_l2_solution(store: Store) -> None:
+    """beta = (1, 2) / 5: (3/5)^2 / (1/5) = 9/5, at every alpha."""
+    points = scale.SPARSITY_POINTS.read(store, "init = 'orthogonal'")
+    assert points["effective"].to_list() == [pytest.approx(1.8, rel=1e-6)] * 5
+    assert points["predicted"].to_list() == [pytest.approx(1.8, rel=1e-9)] * 5
+
+
 def test_exact_predictions_come_before_limits(store: Store) -> None:
     limits = plane.REGRESSION_LIMITS.read(store, "architecture = 'fully_connected' AND init = 'orthogonal'")
     assert limits["kind"].unique().to_list() == ["exact"]

@@ -1,0 +1,1 @@
+"""Queries against the store, one frame each; every Frame says what its columns mean."""
