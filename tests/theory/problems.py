@@ -13,13 +13,13 @@ from kernels.validate import build, canonicalise
 
 
 def regression_data(samples: int = 3, dim: int = 8, seed: int = 0) -> Dataset:
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([seed, 9])
     return Dataset(f"drawn-{seed}", rng.standard_normal((samples, dim)), rng.standard_normal(samples))
 
 
 def classification_data(samples: int = 4, dim: int = 8, seed: int = 0) -> Dataset:
     """Separable, since dim >= samples."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([seed, 9])
     x = rng.standard_normal((samples, dim))
     return Dataset(f"labels-{seed}", x, np.where(np.arange(samples) % 2, 1.0, -1.0))
 
