@@ -97,10 +97,8 @@ class MaxMarginBridge(Prediction):
     def compare(self, problem: Problem, forecast: Forecast | None, endpoint: Endpoint) -> PredictionRecord:
         assert forecast is not None
         assert forecast.objective is not None
-        decomposition = problem.decomposition
-        assert decomposition is not None
         rho = products(problem, endpoint)
-        signed = problem.dataset.y[:, None] * (problem.dataset.x @ decomposition.s.T)
+        signed = _signed(problem.dataset, key(problem.architecture))
         reached = margins.quasi_norm(signed, rho, 2 / problem.depth)
         if problem.depth <= 2:
             return direction_record(self, problem, forecast, endpoint, {"objective_reached": reached})
@@ -124,15 +122,20 @@ def _largest_margin(dataset: Dataset) -> margins.Margin:
     return margins.least_norm(dataset.y[:, None] * dataset.x)
 
 
-@lru_cache(maxsize=256)
-def _least_bridge(dataset: Dataset, network: Key) -> margins.Margin:
+@lru_cache(maxsize=64)
+def _signed(dataset: Dataset, network: Key) -> Inexact[np.ndarray, "n m"]:
+    """y_i x_i^T S^T, one row a sample."""
     decomposition = decomposition_by_key(network)
     assert decomposition is not None
-    signed = dataset.y[:, None] * (dataset.x @ decomposition.s.T)
-    depth = network[2]
+    return dataset.y[:, None] * (dataset.x @ decomposition.s.T)
+
+
+@lru_cache(maxsize=256)
+def _least_bridge(dataset: Dataset, network: Key) -> margins.Margin:
+    signed, depth = _signed(dataset, network), network[2]
     if depth == 1:
         return margins.least_euclidean(signed)
     if depth == 2:
         return margins.least_sum(signed)
-    # about 3 programs a start, fewer starts where each is large
-    return margins.best_known(signed, 2 / depth, max(2, min(32, 2000 // signed.shape[1])))
+    # about 3 programs a start, 1 ms each where small; fewer starts where they are large
+    return margins.best_known(signed, 2 / depth, max(2, min(12, 2000 // signed.shape[1])))

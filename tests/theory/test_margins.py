@@ -88,12 +88,12 @@ def least_of_all_vertices(z: np.ndarray, power: float) -> float:
 def test_best_known_reaches_the_best_vertex(depth: int) -> None:
     """On small problems, where every vertex can be tried; never below it."""
     ratios = []
-    for seed in range(12):
+    for seed in range(8):
         z = separable(3, 6, seed)
         best = least_of_all_vertices(z, 2 / depth)
         ratios.append(margins.best_known(z, 2 / depth, starts=32).objective / best)
     assert min(ratios) > 1 - 1e-8
-    assert np.sum(np.array(ratios) < 1 + 1e-8) >= 11
+    assert np.sum(np.array(ratios) < 1 + 1e-8) == 8
 
 
 def test_quasi_norm() -> None:

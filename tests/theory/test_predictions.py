@@ -7,18 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kernels.architectures import ARCHITECTURES, FullyConnected
 from kernels.theory.base import Endpoint, Kind, Problem
 from kernels.theory.predictions import PREDICTIONS, applicable
 from tests.theory.problems import classification_data, problem, regression_data
 
 KINDS = Kind.__args__  # type: ignore[attr-defined]
+SIZES = {"fully_connected": {"width": 9}, "odeco": {"width": 9}, "multichannel_convolutional": {"width": 2}}
 NETWORKS: list[dict[str, Any]] = [
-    {"architecture": "fully_connected", "width": 9},
-    {"architecture": "diagonal"},
-    {"architecture": "convolutional"},
-    {"architecture": "convolutional", "filter": 3},
-    {"architecture": "walsh"},
-    {"architecture": "odeco", "width": 9},
+    {"architecture": name, **SIZES.get(name, {}), **extra}
+    for name, network in ARCHITECTURES.items()
+    for extra in ([{}, {"filter": 3}] if "filter" in network.uses else [{}])
 ]
 INITS = ("structured", "gaussian", "ordered", "orthogonal")
 
@@ -124,11 +123,11 @@ def test_records_are_storable(name: str) -> None:
 
 
 def test_every_network_has_a_prediction() -> None:
-    """Except where theory has none: regression with short filters, and with several layers and no structure."""
+    """Except regression on several layers, neither fully connected nor decomposed, or complex and unstructured."""
     for drawn in PROBLEMS:
         names = [found.name for found in applicable(drawn)]
         assert names == [key for key in PREDICTIONS if key in names]
-        decomposed = drawn.decomposition is not None
-        complex_start = decomposed and not drawn.decomposition.real and drawn.spec.init_name != "structured"  # type: ignore[union-attr]
-        exempt = drawn.regression and (drawn.spec.filter == 3 or (complex_start and drawn.depth > 1))
-        assert names or exempt
+        decomposition = drawn.decomposition
+        solved = isinstance(drawn.architecture, FullyConnected) or drawn.depth == 1 or not drawn.regression
+        structured = decomposition is not None and (decomposition.real or drawn.scale is not None)
+        assert bool(names) == (solved or structured)

@@ -67,13 +67,16 @@ def test_fewer_coordinates_than_samples(depth: int, alpha: float) -> None:
     assert np.abs(minimum.rho - teacher).max() < 10 * alpha
 
 
-def test_large_problems() -> None:
-    """m = 2000, n = 200: past the size where coordinates are eliminated."""
+@pytest.mark.parametrize(
+    ("samples", "size"), [(30, 300), pytest.param(200, 2000, marks=pytest.mark.slow)], ids=["300", "2000"]
+)
+def test_large_problems(samples: int, size: int) -> None:
+    """Past the size where coordinates are eliminated."""
     rng = np.random.default_rng(0)
-    rows, target = rows_and_target(rng.standard_normal((200, 2000)), rng.standard_normal(200))
-    for depth, alpha in ((2, 1e-2), (3, 1e-3)):
-        assert minimise(StructuredCurve(np.full(2000, alpha), depth), rows, target).residual < 1e-12
-    assert minimise(GeneralCurve(0.5 * rng.standard_normal((3, 2000))), rows, target).residual < 1e-12
+    rows, target = rows_and_target(rng.standard_normal((samples, size)), rng.standard_normal(samples))
+    for depth, alpha in ((2, 1e-4), (3, 1e-3), (10, 1e-2), (5, 1e3)):
+        assert minimise(StructuredCurve(np.full(size, alpha), depth), rows, target).residual < 1e-12
+    assert minimise(GeneralCurve(0.5 * rng.standard_normal((3, size))), rows, target).residual < 1e-12
 
 
 def test_one_program_for_both_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
