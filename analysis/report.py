@@ -3,6 +3,7 @@
 Every number in it is the answer to a query; the Vega libraries stand in the file once, so it works offline.
 """
 
+import functools
 import json
 import re
 from collections.abc import Mapping
@@ -132,6 +133,7 @@ def _rounded(value: Any) -> Any:
     return [_rounded(each) for each in value] if isinstance(value, list) else value
 
 
+@functools.cache
 def _library() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script, from vl-convert's own copy."""
     return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")

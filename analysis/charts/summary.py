@@ -83,8 +83,8 @@ def exactness(bins: pl.DataFrame) -> alt.VConcatChart:
         [_histogram(here, float(rtol[0]), depths, low, max(high, _decade(float(rtol[0])) + 1))]
         for rtol, here in bins.partition_by("rtol", as_dict=True, maintain_order=True).items()
     ]
-    pairs = total(bins["runs"])
-    note = f"{pairs:,} pairs of a converged run and an exact prediction; quarter-decade bins. Line: {TOLERANCE} rtol."
+    runs = total(bins["runs"])
+    note = f"{runs:,} converged runs to which an exact prediction applies; bins of a quarter of a decade."
     return panels(rows, "Agreement with exact predictions", note, wrap=90)
 
 
@@ -93,15 +93,15 @@ def _decade(rtol: float) -> int:
 
 
 def _histogram(bins: pl.DataFrame, rtol: float, depths: list[int], low: int, high: int) -> Panel:
-    beyond = total(bins["beyond"])
+    beyond, worst = total(bins["beyond"]), max(float(value) for value in bins["worst"])
     axis = LogAxis(low, high)
     edges = bins.with_columns(left=10.0 ** pl.col("bin"), right=10.0 ** (pl.col("bin") + 0.25))
     stacked = edges.sort("bin", "depth").with_columns(top=pl.col("runs").cum_sum().over("bin"))
     stacked = stacked.with_columns(bottom=pl.col("top") - pl.col("runs"))
     mark = alt.Chart(pl.DataFrame({"left": [TOLERANCE * rtol], "label": [f"{TOLERANCE} rtol"]}))
     x = axis.x("left", "relative distance to the exact prediction")
-    counts = alt.Axis(title="runs", tickMinStep=1, tickCount=5, format="~s")
-    title = f"rtol = {number(rtol)}: {total(bins['runs']):,} pairs, {beyond:,} beyond the line"
+    counts = alt.Axis(title="runs", tickMinStep=1, tickCount=5, format=",d")
+    title = f"rtol = {number(rtol)}: {total(bins['runs']):,} runs, {beyond:,} beyond the line, worst {number(worst)}"
     return layered(
         alt.Chart(stacked).mark_rect(stroke="white", strokeWidth=0.5).encode(
             x, alt.X2("right:Q"), alt.Y("bottom:Q", axis=counts), alt.Y2("top:Q"), depth_colour(depths),
@@ -141,11 +141,14 @@ def _statuses(statuses: pl.DataFrame) -> Panel:
         place=pl.col("status").replace_strict(list(STATUS_COLOURS), list(range(4))),
     ).sort("row", "place")
     text = frame.group_by("row", maintain_order=True).agg(
-        label=pl.format("{} {}", "runs", "status").str.join(", "), end=pl.col("runs").sum()
+        label=pl.format("{} {}", pl.col("runs").map_elements(_grouped, return_dtype=pl.String), "status").str.join(
+            ", "
+        ),
+        end=pl.col("runs").sum(),
     )
     y = alt.Y("row:N", axis=alt.Axis(title=None, labelLimit=0))
     bars = alt.Chart(frame).mark_bar().encode(
-        alt.X("runs:Q", axis=alt.Axis(title="runs", tickMinStep=1, format="~s")), y,
+        alt.X("runs:Q", axis=alt.Axis(title="runs", tickMinStep=1, tickCount=8, format=",d")), y,
         alt.Color("status:N", scale=scale, legend=None),
         order="place:Q", tooltip=["row:N", "status:N", "runs:Q"],
     )  # fmt: skip
@@ -153,6 +156,10 @@ def _statuses(statuses: pl.DataFrame) -> Panel:
         alt.Chart(text).mark_text(align="left", dx=5, fontSize=11, color=GUIDE).encode(x="end:Q", y=y, text="label:N")
     )
     return layered(bars, ends).properties(width=560, height=alt.Step(20))
+
+
+def _grouped(count: int) -> str:
+    return f"{count:,}"
 
 
 def _cost(frame: pl.DataFrame, architectures: list[str], title: str, legend: bool) -> Panel:

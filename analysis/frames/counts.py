@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from analysis.frames.frame import Frame
-from analysis.frames.shared import FLOOR
+from analysis.frames.shared import FLOOR, PREFERRED
 
 TOLERANCE = 100
 """A run agrees with an exact prediction if the distance is below this many times the integrator's tolerance."""
@@ -73,16 +73,19 @@ FROM limits GROUP BY task, prediction, kind, smallest, largest ORDER BY task, ki
 )
 
 EXACTNESS = Frame(
-    f"""SELECT rtol, depth, floor(log10(greatest(distance, {FLOOR})) * 4) / 4 AS bin, count(*) AS runs,
+    f"""WITH stated AS (
+  SELECT rtol, depth, distance FROM runs JOIN predictions USING (run_id)
+  WHERE status = 'converged' AND kind = 'exact' AND isfinite(distance)
+  QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY {PREFERRED}) = 1
+)
+SELECT rtol, depth, floor(log10(greatest(distance, {FLOOR})) * 4) / 4 AS bin, count(*) AS runs,
   count(*) FILTER (WHERE distance > {TOLERANCE} * rtol) AS beyond, max(distance) AS worst
-FROM runs JOIN predictions USING (run_id)
-WHERE status = 'converged' AND kind = 'exact' AND isfinite(distance)
-GROUP BY ALL ORDER BY ALL""",
+FROM stated GROUP BY ALL ORDER BY ALL""",
     {
         "rtol": "relative tolerance of the integrator",
         "depth": "number of weight layers L",
         "bin": "lower edge of log10(distance), a quarter of a decade wide",
-        "runs": "pairs of a run and an exact prediction",
+        "runs": "converged runs to which an exact prediction applies (of several, the first counts)",
         "beyond": f"of those, with a distance above {TOLERANCE} rtol",
         "worst": "largest distance in the bin",
     },

@@ -68,6 +68,12 @@ def store_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def grid_text() -> str:
+    """What the sweep of the store says its grid was."""
+    return GRID
+
+
+@pytest.fixture(scope="session")
 def store(store_path: Path) -> Store:
     return Store(store_path)
 

@@ -16,7 +16,6 @@ from analysis.errors import CannotWrite, NoData
 from analysis.frames import along, plane, scale
 from analysis.report import figure, write_report
 from db.store import Store
-from tests.analysis.conftest import GRID
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (
@@ -72,8 +71,8 @@ def test_shown_sql_runs(store: Store) -> None:
             assert store.query(frame.sql).num_columns > 0
 
 
-def test_provenance_is_there_and_escaped(text: str) -> None:
-    assert html.escape(GRID, quote=False).strip() in text
+def test_provenance_is_there_and_escaped(text: str, grid_text: str) -> None:
+    assert html.escape(grid_text, quote=False).strip() in text
     assert "<b>not markup</b>" not in text
     assert "0123abc" in text
     assert "jax 0.10.2" in text
