@@ -63,6 +63,8 @@ class MaxMarginBridge(Prediction):
     samples. distance is then the residual times |rho_j|^{2-2/L}, || |rho| sgn rho - |rho|^{2-2/L} A^H mu || / ||rho||,
     which no threshold on the support enters. objective and objective_best are the least objective known (reweighted
     least sums of a fixed seed, or the endpoint itself); the flow may rightly end above it.
+    For L = 2 a coordinate off the support dies only like (-log Loss)^{kappa - 1}, kappa = |[A^H mu]_j| < 1: where detail's
+    off_support_dual, the largest kappa, is near 1, no run gets near the direction though its objective is near.
 
     Applies: classification, orthogonal decomposition, and in every coordinate one layer of strictly least |w_l(0)|.
     The theorem's condition is that this be the last layer everywhere; the flow of w is symmetric in the layers,
@@ -92,7 +94,8 @@ class MaxMarginBridge(Prediction):
         if problem.depth > 2:
             return Forecast(None, None, found.objective, {"objective_best": found.objective})
         direction = unit(np.real(decomposition.s.T @ found.solution))
-        return Forecast(direction, found.certificate, found.objective)
+        detail = _off_support(problem, found) if problem.depth == 2 else {}
+        return Forecast(direction, found.certificate, found.objective, detail)
 
     def compare(self, problem: Problem, forecast: Forecast | None, endpoint: Endpoint) -> PredictionRecord:
         assert forecast is not None
@@ -106,6 +109,12 @@ class MaxMarginBridge(Prediction):
         known = Forecast(None, None, best, {"objective_best": best, "objective_reached": reached})
         share = weights(endpoint, (signed @ rho).real, problem.depth)
         return record(self, problem, known, _stationarity(signed[share >= ACTIVE], rho, problem.depth))
+
+
+def _off_support(problem: Problem, found: margins.Margin) -> dict[str, float]:
+    dual = np.abs(_signed(problem.dataset, key(problem.architecture)).T @ found.multipliers)
+    modulus = np.abs(found.solution)
+    return {"off_support_dual": float(dual[modulus <= 1e-6 * modulus.max()].max(initial=0.0))}
 
 
 def _stationarity(signed: Inexact[np.ndarray, "n m"], rho: Inexact[np.ndarray, " m"], depth: int) -> float:

@@ -171,6 +171,16 @@ def test_bridge_needs_one_least_layer() -> None:
     assert not PREDICTIONS["max_margin_bridge"].applies(diagonal(2, {"layers": [ones, [-1.0] * 8]}))
 
 
+def test_dual_off_the_support() -> None:
+    """(1, 0.9) -> +1: the l1 margin is on the first coordinate, the other dies like (-log Loss)^{-0.1}."""
+    data = Dataset("near", np.array([[1.0, 0.9]]), np.ones(1))
+    drawn = problem(data, task="classification", architecture="diagonal", depth=2, init="ordered")
+    made = PREDICTIONS["max_margin_bridge"].forecast(drawn)
+    assert made is not None
+    np.testing.assert_allclose(made.beta, [1, 0], atol=1e-12)
+    assert made.detail["off_support_dual"] == pytest.approx(0.9)
+
+
 def test_complex_bridge_is_symmetric() -> None:
     """Convolution, L = 2: the least sum of moduli of spectra, its value that of the real coefficients predicted."""
     drawn = problem(classification_data(), task="classification", architecture="convolutional", depth=2, init="ordered")
