@@ -63,8 +63,8 @@ class MaxMarginBridge(Prediction):
     samples. distance is then the residual times |rho_j|^{2-2/L}, || |rho| sgn rho - |rho|^{2-2/L} A^H mu || / ||rho||,
     which no threshold on the support enters. objective and objective_best are the least objective known (reweighted
     least sums of a fixed seed, or the endpoint itself); the flow may rightly end above it.
-    For L = 2 a coordinate off the support dies only like (-log Loss)^{kappa - 1}, kappa = |[A^H mu]_j| < 1: where detail's
-    off_support_dual, the largest kappa, is near 1, no run gets near the direction though its objective is near.
+    For L = 2 a coordinate off the support dies only like (-log Loss)^{kappa - 1}, kappa = |[A^H mu]_j| < 1: where the
+    largest kappa, detail's off_support_dual, is near 1, no run gets near the direction though its objective is near.
 
     Applies: classification, orthogonal decomposition, and in every coordinate one layer of strictly least |w_l(0)|.
     The theorem's condition is that this be the last layer everywhere; the flow of w is symmetric in the layers,
