@@ -1,6 +1,7 @@
 """Grids as files, launches in this process, one Ray cluster for the whole session."""
 
 import shutil
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,8 @@ def cluster() -> Iterator[Any]:
     """Ray on loopback with two CPUs, as a launch starts it; launches of this process then use it."""
     from sweep.ray_executor import start_here
 
-    ray = start_here(workers=2)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"os\.fork\(\) was called", category=RuntimeWarning)
+        ray = start_here(workers=2)  # its processes are forked and at once replaced; here JAX runs already
     yield ray
     ray.shutdown()

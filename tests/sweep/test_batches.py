@@ -36,7 +36,7 @@ def hand_out(candidates: list[Candidate], sizer: Sizer, rates: dict[str, float])
     return found
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.integers(0, 1000), st.integers(1, 8), st.lists(st.floats(1e-4, 30), min_size=8, max_size=8))
 def test_every_run_goes_out_once(seed: int, slots: int, rates: list[float]) -> None:
     candidates = list(CANDIDATES)

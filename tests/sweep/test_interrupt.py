@@ -11,8 +11,8 @@ from db.store import Store
 from tests.sweep.conftest import SMALL, Launch, Write
 from tests.sweep.test_ray import COMMAND
 
-SLOW = SMALL.replace("architecture: diagonal", "architecture: 'fragile:Slow'").replace("[0, 4]", "[0, 150]")
-"""300 runs, in batches of 64 that take a second each."""
+SLOW = SMALL.replace("architecture: diagonal", "architecture: 'fragile:Slow'").replace("[0, 4]", "[0, 600]")
+"""1200 runs; the first batches take about a second."""
 
 
 def start(path: Path, store: Path) -> "subprocess.Popen[str]":
@@ -40,14 +40,15 @@ def test_an_interrupt_stores_what_arrived_and_says_how_to_go_on(
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     done = stored(store)
-    assert 0 < done < 300
+    assert 0 < done < 1200
     lines = out.splitlines()
-    assert lines[-1] == f"300 runs: {done} converged, 0 stopped, 0 diverged, 0 failed, {300 - done} pending"
+    assert lines[-1] == f"1200 runs: {done} converged, 0 stopped, 0 diverged, 0 failed, {1200 - done} pending"
     assert lines[-2].startswith("to go on: ")
     assert str(store) in lines[-2]
-    ended = launch(SLOW, "grid.seed={range: [0, 120]}")
-    assert sum(ended.computed.values()) == ended.plan["pending"] == 240 - ended.plan["cached"]
-    assert ended.counts["converged"] == 240
+    ended = launch(SLOW, "grid.seed={range: [0, 170]}")
+    assert sum(ended.computed.values()) == ended.plan["pending"] == 340 - ended.plan["cached"]
+    assert ended.counts["converged"] == 340
+    assert stored(store) == done + ended.plan["pending"]
 
 
 @pytest.mark.slow
@@ -59,7 +60,7 @@ def test_a_second_interrupt_ends_what_is_running(write: Write, tmp_path: Path) -
         time.sleep(0.3)
     process.communicate(timeout=60)
     assert process.returncode == 130
-    assert 0 < stored(store) < 300
+    assert 0 < stored(store) < 1200
 
 
 @pytest.mark.slow
@@ -69,7 +70,7 @@ def test_a_kill_loses_nothing_that_was_stored_and_repeats_nothing(write: Write, 
     process.kill()
     process.communicate()
     done = stored(store)
-    assert 0 < done < 300
+    assert 0 < done < 1200
     ended = launch(SLOW)
-    assert sum(ended.computed.values()) == 300 - done
-    assert ended.counts["converged"] == stored(store) == 300
+    assert sum(ended.computed.values()) == 1200 - done
+    assert ended.counts["converged"] == stored(store) == 1200

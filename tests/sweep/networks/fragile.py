@@ -25,4 +25,4 @@ class Slow(Diagonal):
 
     def check(self) -> None:
         if self.seed > 1:
-            time.sleep(0.02)
+            time.sleep(0.004)
