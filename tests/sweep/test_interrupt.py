@@ -1,13 +1,17 @@
 """Signals: what has arrived is stored, the way to go on is printed, and going on computes only the rest."""
 
+import os
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from db.store import Store
+from sweep.cli import app
 from tests.sweep.conftest import SMALL, Launch, Write
 from tests.sweep.test_ray import COMMAND
 
@@ -30,25 +34,48 @@ def stored(store: Path) -> int:
     return count
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
-def test_an_interrupt_stores_what_arrived_and_says_how_to_go_on(
-    number: int, write: Write, launch: Launch, tmp_path: Path
-) -> None:
+def interrupt_when_stored(store: Path) -> None:
+    """Send this process SIGINT, as Ctrl-C does, once a batch is stored."""
+    deadline = time.monotonic() + 60
+    while not (store.exists() and stored(store)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_an_interrupt_stores_what_arrived_and_goes_on_later(write: Write, launch: Launch, tmp_path: Path) -> None:
+    store = tmp_path / "results.duckdb"
+    thread = threading.Thread(target=interrupt_when_stored, args=(store,))
+    thread.start()
+    arguments = ["launch", str(write(SLOW)), "--executor", "local", "--store", str(store)]
+    ended = CliRunner().invoke(app, arguments)
+    thread.join()
+    check_interrupted(ended.exit_code, ended.stdout, store)
+    done = stored(store)
+    more = launch(SLOW, "grid.seed={range: [0, 170]}")
+    assert sum(more.computed.values()) == more.plan["pending"] == 340 - more.plan["cached"]
+    assert more.counts["converged"] == 340
+    assert stored(store) == done + more.plan["pending"]
+
+
+def check_interrupted(code: int, out: str, store: Path) -> None:
+    """Exit code 130, part of the runs stored, the way to go on and the counts at the end."""
+    done = stored(store)
+    lines = out.splitlines()
+    assert code == 130
+    assert 0 < done < 1200
+    assert lines[-1] == f"1200 runs: {done} converged, 0 stopped, 0 diverged, 0 failed, {1200 - done} pending"
+    assert lines[-2].startswith("to go on: ")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_from_outside_does_the_same(number: int, write: Write, tmp_path: Path) -> None:
     store = tmp_path / "results.duckdb"
     process = start(write(SLOW), store)
     process.send_signal(number)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    done = stored(store)
-    assert 0 < done < 1200
-    lines = out.splitlines()
-    assert lines[-1] == f"1200 runs: {done} converged, 0 stopped, 0 diverged, 0 failed, {1200 - done} pending"
-    assert lines[-2].startswith("to go on: ")
-    assert str(store) in lines[-2]
-    ended = launch(SLOW, "grid.seed={range: [0, 170]}")
-    assert sum(ended.computed.values()) == ended.plan["pending"] == 340 - ended.plan["cached"]
-    assert ended.counts["converged"] == 340
-    assert stored(store) == done + ended.plan["pending"]
+    out, _ = process.communicate(timeout=60)
+    check_interrupted(process.returncode, out, store)
+    assert str(store) in out.splitlines()[-2]
 
 
 @pytest.mark.slow
