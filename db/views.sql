@@ -1,10 +1,12 @@
 -- Views of a store: for people, charts and any DuckDB client. Made anew whenever this file changes.
 
 -- One row a run and prediction, with every axis: how far the run ended from what theory says.
+-- architecture_detail and init_detail are the parameters of network and initialisation (NULL: the network has none).
 -- beta is where the flow ended, predicted where theory says it must (a unit direction for classification).
 CREATE OR REPLACE VIEW convergence AS
 SELECT
     r.run_id, r.status, r.task, r.dataset, r.architecture, r.depth, r.width, r.filter,
+    json_extract(r.spec, '$.architecture."' || r.architecture || '"') AS architecture_detail,
     r.init, r.init_detail, r.alpha, r.seed, r.dim, r.samples, r.parameters, r.rtol, r.stop, r.solver,
     p.prediction, p.kind, p.distance, p.certificate, p.objective, p.detail, r.beta, p.beta AS predicted,
     r.log_loss, r.log_time, r.residual, r.min_margin, r.invariant_drift, r.steps, r.rejected, r.wall_seconds,
@@ -55,7 +57,8 @@ WITH points AS (
     WHERE status = 'converged' AND kind <> 'exact' AND distance > 10 * rtol AND isfinite(distance)
 ), fits AS (
     SELECT
-        task, dataset, architecture, depth, width, filter, init, init_detail, rtol, prediction, kind,
+        task, dataset, architecture, architecture_detail, depth, width, filter, init, init_detail, rtol,
+        prediction, kind,
         count(*) AS runs, count(DISTINCT alpha) AS alphas, min(alpha) AS alpha_min, max(alpha) AS alpha_max,
         regr_slope(log_distance, log_alpha) AS slope,
         regr_intercept(log_distance, log_alpha) AS intercept,

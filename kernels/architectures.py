@@ -4,56 +4,36 @@ Everything a gradient flow needs is Theta -> beta(Theta). The maps use only oper
 so declaring a grid imports no JAX. Notation and theory: Yun, Krishnan and Mobahi, arXiv:2010.02501.
 """
 
-import copy
 import functools
 import importlib
 import itertools
 import operator
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import scipy.linalg
-from jaxtyping import Complex, Float, Inexact
+from jaxtyping import Complex, Float
 
-from kernels.spec import InputError
+from kernels.decomposition import Decomposition, Layers, coordinate_invariants
+from kernels.network import Architecture, Parameters
+from kernels.odeco import Odeco
+from kernels.spec import InputError, architecture_name
 
-Layers = Sequence[Any]
-"""One array a layer, numpy or JAX."""
-
-
-@dataclass(frozen=True)
-class Decomposition:
-    """Orthogonal decomposition of the data tensor, M(x) = sum_j [S x]_j (U_1)_{:,j} (x) ... (x) (U_L)_{:,j}.
-
-    With w_l = U_l^T v_l (plain transpose) and rho = w_1 * ... * w_L the linear coefficients are beta = S^T rho.
-
-    Attributes:
-        s: S, shape (m, d).
-        bases: U_l with orthonormal columns, shape (k_l, m), one a layer.
-    """
-
-    s: Inexact[np.ndarray, "m d"]
-    bases: tuple[Inexact[np.ndarray, "k m"], ...]
-
-    @property
-    def real(self) -> bool:
-        return not np.iscomplexobj(self.s)
-
-    def transform(self, layers: Layers) -> list[Any]:
-        """w_l = U_l^T v_l, each of shape (m,)."""
-        return transform(self.bases, layers)
-
-    def layer(self, index: int, coordinates: Inexact[np.ndarray, " m"]) -> Float[np.ndarray, " k"]:
-        """The real layer v with U^T v = w, for w in the image of real layers (else the nearest)."""
-        return np.real(np.conj(self.bases[index]) @ coordinates)
-
-
-def transform(bases: Sequence[Any], layers: Layers) -> list[Any]:
-    """w_l = U_l^T v_l, each of shape (m,)."""
-    return [basis.T @ layer.astype(basis.dtype) for basis, layer in zip(bases, layers, strict=True)]
+__all__ = [
+    "ARCHITECTURES",
+    "Architecture",
+    "Convolutional",
+    "Diagonal",
+    "FullyConnected",
+    "MultichannelConvolutional",
+    "Odeco",
+    "SignedDiagonal",
+    "Walsh",
+    "architecture_class",
+    "canonical_architecture",
+    "parameters_given",
+]
 
 
 @functools.cache
@@ -70,61 +50,6 @@ def check_filter(length: int | None, dim: int) -> None:
     """Raise InputError for a filter longer than the inputs."""
     if length is not None and not 1 <= length <= dim:
         raise InputError(f"filter: {length} does not fit inputs of dimension {dim}; write 1 to {dim}")
-
-
-class Architecture(ABC):
-    """A linear tensor network with L layers; a subclass per network, all in ARCHITECTURES.
-
-    Class attributes:
-        uses: which of the axes width and filter it has.
-        random: whether the seed of the run determines the network itself.
-    """
-
-    uses: ClassVar[frozenset[str]] = frozenset()
-    random: ClassVar[bool] = False
-
-    def __init__(self, dim: int, depth: int, width: int | None = None, filter: int | None = None, seed: int = 0):
-        self.dim, self.depth, self.width, self.filter, self.seed = dim, depth, width, filter, seed
-        self.constants: tuple[Any, ...] = ()
-        self.check()
-
-    def with_constants(self, constants: tuple[Any, ...]) -> "Architecture":
-        """The same network with other arrays in place of those drawn from its seed, so that one program serves all."""
-        other = copy.copy(self)
-        other.constants = constants
-        return other
-
-    def check(self) -> None:
-        """Raise InputError if no such network exists in `dim` dimensions."""
-        return
-
-    @property
-    @abstractmethod
-    def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Shape of each layer."""
-
-    @abstractmethod
-    def coefficients(self, layers: Layers) -> Any:
-        """beta(Theta), shape (d,): multilinear in the layers."""
-
-    @abstractmethod
-    def decomposition(self) -> Decomposition | None:
-        """The orthogonal decomposition of the data tensor, or None if it has none."""
-
-    @abstractmethod
-    def invariants(self, layers: Layers) -> list[Any]:
-        """Quadratic functions of the layers that the exact gradient flow conserves."""
-
-    @property
-    def parameters(self) -> int:
-        """Number of parameters P."""
-        return sum(int(np.prod(shape)) for shape in self.shapes)
-
-
-def coordinate_invariants(bases: Sequence[Any], layers: Layers) -> list[Any]:
-    """|[w_l]_j|^2 - |[w_{l+1}]_j|^2 for every coordinate j: conserved by every orthogonally decomposable network."""
-    squares = [(w.real**2 + w.imag**2) for w in transform(bases, layers)]
-    return [a - b for a, b in itertools.pairwise(squares)]
 
 
 def norm_invariants(layers: Layers) -> list[Any]:
@@ -316,36 +241,6 @@ class Walsh(Architecture):
         return [a - b for a, b in itertools.pairwise(squares)]
 
 
-class Odeco(Architecture):
-    """beta = S^T prod_l (U_l^T v_l) with S (k, d) Gaussian of variance 1/d and U_l (k, k) orthogonal, from the seed."""
-
-    uses = frozenset({"width"})
-    random = True
-
-    def __init__(self, dim: int, depth: int, width: int | None = None, filter: int | None = None, seed: int = 0):
-        super().__init__(dim, depth, width, filter, seed)
-        rng = np.random.default_rng([seed, 1])
-        m = width or dim
-        s = rng.standard_normal((m, dim)) / np.sqrt(dim)
-        self.constants = (s, *(np.linalg.qr(rng.standard_normal((m, m)))[0] for _ in range(depth)))
-
-    @property
-    def shapes(self) -> tuple[tuple[int, ...], ...]:
-        return ((self.width or self.dim,),) * self.depth
-
-    def coefficients(self, layers: Layers) -> Any:
-        s, *bases = self.constants
-        return s.T @ functools.reduce(operator.mul, transform(bases, layers))
-
-    def decomposition(self) -> Decomposition:
-        s, *bases = self.constants
-        return Decomposition(s, tuple(bases))
-
-    def invariants(self, layers: Layers) -> list[Any]:
-        """Per transformed coordinate, shape (k,)."""
-        return coordinate_invariants(self.constants[1:], layers)
-
-
 ARCHITECTURES: dict[str, type[Architecture]] = {
     "fully_connected": FullyConnected,
     "diagonal": Diagonal,
@@ -355,6 +250,25 @@ ARCHITECTURES: dict[str, type[Architecture]] = {
     "walsh": Walsh,
     "odeco": Odeco,
 }
+
+
+def canonical_architecture(architecture: Any) -> str | dict[str, Any]:
+    """A name, or {name: every parameter} where one differs from its default. Raises InputError."""
+    mapping = isinstance(architecture, Mapping) and len(architecture) == 1
+    name, given = next(iter(architecture.items())) if mapping else (architecture, {})
+    if not isinstance(name, str) or not isinstance(given, Mapping | None):
+        raise InputError(
+            f"architecture: {architecture!r} is not a name or {{name: parameters}}; write one of "
+            f"{', '.join(ARCHITECTURES)}, module:Class, or for example {{odeco: {{s: [[1, 0], [0, 1]]}}}}"
+        )
+    network = architecture_class(name)
+    merged = network.canonical(given or {})
+    return name if merged == dict(network.defaults) else {name: merged}
+
+
+def parameters_given(architecture: str | Parameters) -> Parameters:
+    """The parameters in a canonical name (none) or {name: parameters}."""
+    return {} if isinstance(architecture, str) else architecture[architecture_name(architecture)]
 
 
 def architecture_class(name: str) -> type[Architecture]:

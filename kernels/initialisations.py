@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from kernels.architectures import Architecture, Decomposition, FullyConnected
+from kernels.architectures import Architecture, FullyConnected
+from kernels.decomposition import Decomposition
 from kernels.spec import InputError, RunSpec
 
 Layers = tuple[np.ndarray, ...]

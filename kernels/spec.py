@@ -57,7 +57,7 @@ class RunSpec:
     Attributes:
         task: regression (squared loss) or classification (exponential loss).
         data: {kind: parameters}, as canonicalised by `kernels.datasets.canonical`.
-        architecture: a name in ARCHITECTURES, or "module:Class".
+        architecture: a name in ARCHITECTURES, or "module:Class"; {name: parameters} where parameters were given.
         depth: number of weight layers L >= 1.
         width: hidden width k, of architectures that have one, else None.
         filter: length of the hidden filters, of architectures that have one, else None.
@@ -72,7 +72,7 @@ class RunSpec:
 
     task: Task
     data: Mapping[str, Any]
-    architecture: str
+    architecture: str | Mapping[str, Any]
     depth: int
     width: int | None
     filter: int | None
@@ -80,7 +80,7 @@ class RunSpec:
     alpha: float
     seed: int
     rtol: float
-    stop: Mapping[str, float]
+    stop: Mapping[str, float | int]
     solver: str
     record: bool
 
@@ -100,12 +100,21 @@ class RunSpec:
         return run_id(parts)
 
     @property
+    def architecture_name(self) -> str:
+        return architecture_name(self.architecture)
+
+    @property
     def init_name(self) -> str:
         return next(iter(self.init))
 
     @property
     def data_kind(self) -> str:
         return next(iter(self.data))
+
+
+def architecture_name(architecture: str | Mapping[str, Any]) -> str:
+    """The name in a name or {name: parameters}."""
+    return architecture if isinstance(architecture, str) else next(iter(architecture))
 
 
 def fragment(axis: str, value: Any) -> str:
@@ -126,5 +135,5 @@ def run_id(fragments: Mapping[str, str]) -> str:
 def compile_key(spec: RunSpec, dim: int, samples: int) -> tuple[str | int | bool | None, ...]:
     """Runs with equal keys go through one compiled program: fields of `kernels.ensemble.Program`, in order."""
     return (
-        spec.task, spec.architecture, dim, spec.depth, spec.width, spec.filter, samples, spec.solver, spec.record,
+        spec.task, spec.architecture_name, dim, spec.depth, spec.width, spec.filter, samples, spec.solver, spec.record,
     )  # fmt: skip

@@ -4,10 +4,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from kernels.architectures import Architecture, architecture_class
+from kernels.architectures import Architecture, architecture_class, canonical_architecture, parameters_given
 from kernels.datasets import Dataset
 from kernels.initialisations import INITIALISATIONS, canonical_init, initial_layers
-from kernels.spec import DEFAULT_STOP, DEFAULTS, SOLVER_NAMES, TASKS, InputError, RunSpec
+from kernels.spec import DEFAULT_STOP, DEFAULTS, SOLVER_NAMES, TASKS, InputError, RunSpec, architecture_name
 
 
 def canonicalise(axes: Mapping[str, Any], dim: int) -> RunSpec:
@@ -17,21 +17,23 @@ def canonicalise(axes: Mapping[str, Any], dim: int) -> RunSpec:
     Raises InputError, whose message starts with the axis at fault.
     """
     values = {**DEFAULTS, **axes}
-    network = architecture_class(values["architecture"])
+    architecture = canonical_architecture(values["architecture"])
+    network = architecture_class(architecture_name(architecture))
+    given = parameters_given(architecture)
     init = canonical_init(values["init"])
     depth = _integer("depth", values["depth"], least=1)
     width = filter_length = None
     if "width" in network.uses and (depth > 1 or network.random):
-        width = dim if values["width"] is None else _integer("width", values["width"], least=1)
+        width = _width(values["width"], network.fixed_width(given), dim)
     if "filter" in network.uses and depth > 1:
         full = values["filter"] in (None, "full")
         filter_length = dim if full else _integer("filter", values["filter"], least=1)
     ((name, parameters),) = init.items()
-    drawn = network.random or INITIALISATIONS[name].random(parameters)
+    drawn = network.draws(given) or INITIALISATIONS[name].random(parameters)
     return RunSpec(
         task=_choice("task", values.get("task"), TASKS),
         data=values["data"],
-        architecture=values["architecture"],
+        architecture=architecture,
         depth=depth,
         width=width,
         filter=filter_length,
@@ -47,12 +49,21 @@ def canonicalise(axes: Mapping[str, Any], dim: int) -> RunSpec:
 
 def build(spec: RunSpec, dim: int) -> Architecture:
     """The network of a run. Raises InputError if there is none in `dim` dimensions."""
-    return architecture_class(spec.architecture)(dim, spec.depth, spec.width, spec.filter, spec.seed)
+    network, given = architecture_class(spec.architecture_name), parameters_given(spec.architecture)
+    return network(dim, spec.depth, spec.width, spec.filter, spec.seed, **given)
 
 
 def check_compatible(spec: RunSpec, dataset: Dataset) -> None:
     """Raise InputError where architecture, initialisation and data of a run do not go together."""
     initial_layers(spec, build(spec, dataset.x.shape[1]))
+
+
+def _width(width: Any, fixed: int | None, dim: int) -> int:
+    if width is None:
+        return dim if fixed is None else fixed
+    if fixed not in (None, _integer("width", width, least=1)):
+        raise InputError(f"width: {width} is not that of the matrices given, {fixed}; leave width out")
+    return int(width)
 
 
 def _choice(axis: str, value: Any, choices: tuple[str, ...]) -> Any:

@@ -48,8 +48,9 @@ def _canonicalise(axis: str, value: Any, task: str) -> None:
 
 
 def _architecture(value: Any) -> None:
-    if not (isinstance(value, str) and (value in ARCHITECTURES or ":" in value)):
-        raise InputError(f"architecture: {not_one_of(value, [*ARCHITECTURES, 'module:Class'])}")
+    name = next(iter(value), None) if isinstance(value, Mapping) and len(value) == 1 else value
+    if not (isinstance(name, str) and (name in ARCHITECTURES or ":" in name)):
+        raise InputError(f"architecture: {not_one_of(name, [*ARCHITECTURES, 'module:Class'])}")
     canonicalise({"task": TASKS[0], "data": {}, "architecture": value, "init": "gaussian"}, dim=1)
 
 

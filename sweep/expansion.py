@@ -52,7 +52,7 @@ class Structure:
 
     @property
     def seed_rule(self) -> str:
-        return f"seed: nothing is drawn by {self.spec.architecture} with init {self.spec.init_name}"
+        return f"seed: nothing is drawn by {self.spec.architecture_name} with init {self.spec.init_name}"
 
 
 class Candidate(NamedTuple):
@@ -178,7 +178,7 @@ class Expansion:
         if problem is not None:
             return problem
         names = {**spec.to_dict(), "init": spec.init_name, "data": entry.label}
-        names.update(dataset=entry.name, dim=entry.dim, samples=entry.samples)
+        names.update(architecture=spec.architecture_name, dataset=entry.name, dim=entry.dim, samples=entry.samples)
         fragments = {axis: entry.fragment if axis == "data" else fragment(axis, getattr(spec, axis)) for axis in AXES}
         ignored = {
             axis: _lacking(axis, spec)
@@ -190,8 +190,8 @@ class Expansion:
 
     def _check(self, spec: RunSpec, entry: Entry) -> str | None:
         """Why network, initialisation and data do not go together, if so; once per distinct combination."""
-        init = fragment("init", spec.init)
-        shape = (spec.architecture, spec.depth, spec.width, spec.filter, init, spec.task, entry.dim, entry.samples)
+        network, init = fragment("architecture", spec.architecture), fragment("init", spec.init)
+        shape = (network, spec.depth, spec.width, spec.filter, init, spec.task, entry.dim, entry.samples)
         if shape not in self._checked:
             try:
                 check_compatible(spec, self.catalogue.dataset(entry))
@@ -237,8 +237,8 @@ def _raw(factors: Sequence[Factor], rows: Sequence[int]) -> dict[str, Any]:
 def _keys(factor: Factor) -> Any:
     """From a row to what tells its structure from another row's."""
     columns = [column for axis, column in zip(factor.axes, factor.columns, strict=True) if axis not in INNER]
-    names = [axis for axis in factor.axes if axis not in INNER]
-    if any(axis in MAPPINGS for axis in names):
+    mapped = [column for axis, column in zip(factor.axes, factor.columns, strict=True) if axis in MAPPINGS]
+    if any(isinstance(value, Mapping) for column in mapped for value in column):
         return lambda row: row
     return lambda row: tuple(column[row] for column in columns)
 
@@ -276,9 +276,9 @@ def _fragment(axis: str, value: float) -> str:
 
 
 def _lacking(axis: str, spec: RunSpec) -> str:
-    if axis in architecture_class(spec.architecture).uses:
+    if axis in architecture_class(spec.architecture_name).uses:
         return f"{axis}: no hidden layer at depth {spec.depth}"
-    return f"{axis}: not an axis of {spec.architecture}"
+    return f"{axis}: not an axis of {spec.architecture_name}"
 
 
 def _place(block: Block, axis: str, value: Any) -> Place:

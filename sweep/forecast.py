@@ -9,7 +9,7 @@ from kernels.simulate import forecasts
 from sweep.expansion import Candidate, Expansion
 from sweep.grid import Grid
 
-AXES = ("architecture", "depth", "width", "filter", "init", "alpha", "seed")
+AXES = ("depth", "width", "filter", "alpha", "seed")
 
 
 def forecast_table(grid: Grid) -> pa.Table:
@@ -41,7 +41,9 @@ def _rows(expansion: Expansion, candidate: Candidate) -> Iterator[dict[str, Any]
         yield {
             "run_id": spec.run_id,
             "dataset": entry.name,
-            **{axis: spec.init_name if axis == "init" else getattr(spec, axis) for axis in AXES},
+            "architecture": spec.architecture_name,
+            "init": spec.init_name,
+            **{axis: getattr(spec, axis) for axis in AXES},
             "prediction": record.prediction,
             "kind": record.kind,
             "certificate": record.certificate,

@@ -18,7 +18,7 @@ POINTS = ("step", "log_time", "log_loss", "residual", "min_margin", "norm", "ali
 """List columns of a trajectory that have one number a point."""
 
 
-PLAIN = ("task", "architecture", "depth", "width", "filter", "alpha", "seed", "rtol", "solver", "record")
+PLAIN = ("task", "depth", "width", "filter", "alpha", "seed", "rtol", "solver", "record")
 """Axes that are columns as they are."""
 
 
@@ -66,6 +66,7 @@ def _axes(specs: Sequence[RunSpec]) -> dict[str, Any]:
     return {
         "run_id": [spec.run_id for spec in specs],
         **{name: [getattr(spec, name) for spec in specs] for name in PLAIN},
+        "architecture": [spec.architecture_name for spec in specs],
         "data": [json(spec.data) for spec in specs],
         "stop": [json(spec.stop) for spec in specs],
         "init": [spec.init_name for spec in specs],
@@ -103,7 +104,7 @@ def _runs(results: Sequence[RunResult], sweep_id: str) -> pa.Table:
 
 def _parameters(result: RunResult, known: dict[tuple[Any, ...], int]) -> int:
     spec = result.spec
-    shape = (spec.architecture, result.dim, spec.depth, spec.width, spec.filter)
+    shape = (spec.architecture_name, result.dim, spec.depth, spec.width, spec.filter)
     if shape not in known:
         known[shape] = build(spec, result.dim).parameters
     return known[shape]

@@ -19,12 +19,25 @@ from sweep.values import DISTRIBUTIONS, FORMS, MAPPINGS, MAX_VALUES
 Json = dict[str, Any]
 
 _USER: Json = {"type": "string", "pattern": r"^[\w.]+:\w+$", "description": "module:Class of your own"}
+_PARAMETRISED: Json = {
+    "type": "object",
+    "properties": {
+        name: {"type": "object", "properties": {key: {} for key in network.defaults}, "additionalProperties": False}
+        for name, network in ARCHITECTURES.items()
+        if network.defaults
+    },
+    "patternProperties": {_USER["pattern"]: {"type": "object"}},
+    "additionalProperties": False,
+    "minProperties": 1,
+    "maxProperties": 1,
+    "description": "{name: parameters}, for example {odeco: {s: [[1, 0], [0, 1]]}}",
+}
 _INTEGER: Json = {"type": "integer", "minimum": 1}
 
 SCALARS: dict[str, Json] = {
     "task": {"enum": list(TASKS)},
     "data": {"type": "object", "description": f"one of {', '.join(DATASETS)} and its parameters"},
-    "architecture": {"anyOf": [{"enum": list(ARCHITECTURES)}, _USER]},
+    "architecture": {"anyOf": [{"enum": list(ARCHITECTURES)}, _USER, _PARAMETRISED]},
     "depth": _INTEGER,
     "width": _INTEGER,
     "filter": {"anyOf": [_INTEGER, {"const": "full"}]},

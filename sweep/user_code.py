@@ -46,8 +46,9 @@ def user_code(grid: Grid) -> UserCode:
 def _modules(grid: Grid) -> Iterable[str]:
     """Module names of every module:attribute in a grid."""
     for block in grid.blocks:
-        for name in block.column("architecture"):
-            if ":" in str(name):
-                yield str(name).partition(":")[0]
+        for network in block.column("architecture"):
+            name = str(next(iter(network), "") if isinstance(network, Mapping) else network)
+            if ":" in name:
+                yield name.partition(":")[0]
         for data in block.column("data"):
             yield from (key.partition(":")[0] for key in data if ":" in key)

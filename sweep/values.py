@@ -12,7 +12,7 @@ from sweep.mistakes import nearest, not_one_of
 
 FORMS = ("range", "linspace", "geomspace")
 DISTRIBUTIONS = ("uniform", "loguniform", "choice", "integers")
-MAPPINGS = ("data", "init", "stop")
+MAPPINGS = ("data", "architecture", "init", "stop")
 """Axes whose values may be mappings; a mapping is then one value."""
 
 LISTS = frozenset({"x", "y", "classes", "features"})

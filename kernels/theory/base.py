@@ -8,8 +8,9 @@ from typing import ClassVar, Literal
 import numpy as np
 from jaxtyping import Float, Inexact
 
-from kernels.architectures import Architecture, Decomposition
+from kernels.architectures import Architecture
 from kernels.datasets import Dataset
+from kernels.decomposition import Decomposition
 from kernels.results import PredictionRecord
 from kernels.spec import RunSpec
 from kernels.theory.networks import decomposition_of

@@ -141,7 +141,7 @@ def _signed(dataset: Dataset, network: Key) -> Inexact[np.ndarray, "n m"]:
 
 @lru_cache(maxsize=256)
 def _least_bridge(dataset: Dataset, network: Key) -> margins.Margin:
-    signed, depth = _signed(dataset, network), network[2]
+    signed, depth = _signed(dataset, network), network.depth
     if depth == 1:
         return margins.least_euclidean(signed)
     if depth == 2:

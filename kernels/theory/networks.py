@@ -1,19 +1,42 @@
 """What theory derives from a network alone, computed once a network rather than once a run."""
 
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float
 
-from kernels.architectures import Architecture, Decomposition
+from kernels.architectures import Architecture
+from kernels.decomposition import Decomposition
 
-Key = tuple[type[Architecture], int, int, int | None, int | None, int]
+
+@dataclass(frozen=True)
+class Key:
+    """What determines a network: its class, sizes, the seed if it draws from it, and what was given."""
+
+    kind: type[Architecture]
+    dim: int
+    depth: int
+    width: int | None
+    filter: int | None
+    seed: int
+    fingerprint: str
+    architecture: Architecture = field(compare=False, repr=False)
+    """One network that is so determined."""
 
 
 def key(architecture: Architecture) -> Key:
-    """What determines a network: its class, sizes, and the seed if it draws from it."""
-    seed = architecture.seed if architecture.random else 0
-    return type(architecture), architecture.dim, architecture.depth, architecture.width, architecture.filter, seed
+    """What determines a network."""
+    return Key(
+        type(architecture),
+        architecture.dim,
+        architecture.depth,
+        architecture.width,
+        architecture.filter,
+        architecture.seed if architecture.draws(architecture.given) else 0,
+        architecture.fingerprint,
+        architecture,
+    )
 
 
 def decomposition_of(architecture: Architecture) -> Decomposition | None:
@@ -23,7 +46,7 @@ def decomposition_of(architecture: Architecture) -> Decomposition | None:
 
 @lru_cache(maxsize=32)
 def decomposition_by_key(network: Key) -> Decomposition | None:
-    return _build(network).decomposition()
+    return network.architecture.decomposition()
 
 
 def one_layer_isometry(architecture: Architecture) -> bool:
@@ -36,13 +59,8 @@ def one_layer_isometry(architecture: Architecture) -> bool:
 
 @lru_cache(maxsize=32)
 def _isometry(network: Key) -> bool:
-    architecture = _build(network)
+    architecture = network.architecture
     units = (unit.reshape(architecture.shapes[0]) for unit in np.eye(architecture.parameters))
     matrix: Float[np.ndarray, "d P"] = np.stack([architecture.coefficients([unit]) for unit in units], axis=1)
     gram = matrix @ matrix.T
     return bool(np.abs(gram - gram[0, 0] * np.eye(len(gram))).max() <= 1e-10 * gram[0, 0])
-
-
-def _build(network: Key) -> Architecture:
-    kind, dim, depth, width, filter_length, seed = network
-    return kind(dim, depth, width, filter_length, seed)

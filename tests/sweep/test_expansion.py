@@ -16,7 +16,7 @@ from sweep.mistakes import GridError
 from sweep.source import Source
 
 AXES: dict[str, list[Any]] = {
-    "architecture": ["diagonal", "fully_connected", "convolutional", "walsh", "odeco"],
+    "architecture": ["diagonal", "fully_connected", "convolutional", "walsh", "odeco", {"odeco": {"s": [[1, 2]]}}],
     "depth": [1, 2, 3],
     "width": [2, 4],
     "filter": [1, 2, "full"],
@@ -79,7 +79,7 @@ def by_definition(block: dict[str, Any]) -> tuple[set[str], int]:
 
 
 def kept(spec: RunSpec, dim: int, block: dict[str, Any]) -> bool:
-    names = {**spec.to_dict(), "init": spec.init_name, "dim": dim}
+    names = {**spec.to_dict(), "architecture": spec.architecture_name, "init": spec.init_name, "dim": dim}
 
     def holds(text: str) -> bool:
         missing = any(names.get(axis) is None for axis in ("width", "filter") if axis in text)

@@ -43,6 +43,13 @@ GRIDS = {
     "grid: {architecture: 'os:getcwd'}": "is not a subclass",
     "grid:\n  architecture: diagonal\n  depth: [2, 0]": "grid.yaml:5: depth: 0 is not an integer >= 1",
     "grid:\n  architecture: diagonal\n  depth:\n  - 2\n  - 2.0": "grid.yaml:7: depth: 2.0 is not an integer",
+    "grid: {architecture: {odec: {s: [[1, 2]]}}}": "grid.yaml:3: architecture: 'odec' is not one of",
+    "grid: {architecture: {odeco: {t: [[1, 2]]}}}": "architecture: Odeco has no parameter 't'; it takes s, bases",
+    "grid: {architecture: {odeco: {s: [[1], [2, 3]]}}}": "grid.yaml:3: architecture: s of odeco must be rows",
+    "grid: {architecture: {odeco: {s: [[1, .nan]]}}}": "grid.yaml:3: architecture: {'odeco': {'s': [[1, nan]]}} holds",
+    "grid: {architecture: {odeco: {s: [[1, 2, 3]]}}}": "grid.yaml:3: architecture: s of odeco has shape (1, 3);",
+    "grid: {architecture: {odeco: {s: [[1, 2]]}}, width: 2}": "grid.yaml:3: width: 2 is not that of the matrices given",
+    "grid: {architecture: {diagonal: {s: [[1, 2]]}}}": "Diagonal has no parameter 's'; it takes no parameters",
     "grid: {architecture: diagonal, depth: true}": "depth: True is not an integer",
     "grid: {architecture: diagonal, alpha: -1}": "alpha: -1 is not a positive number",
     "grid: {architecture: diagonal, alpha: .nan}": "grid.yaml:3: alpha: nan holds a number that is not finite",
@@ -146,6 +153,8 @@ SIZES = {
     "architecture: diagonal\nzip: {depth: [2, 3, 4], alpha: [1, 2, 3], rtol: 1e-6}": 3,
     "architecture: diagonal\nzip: {depth: [2, 3], alpha: [1, 2]}\ngrid: {init: [structured, ordered]}": 4,
     "list: [{architecture: diagonal, depth: 2}, {architecture: fully_connected, init: gaussian, width: [2, 3]}]": 3,
+    "grid: {architecture: [diagonal, odeco, {odeco: {s: [[1, 2]]}}, {odeco: {}}], seed: [0, 1]}": 5,
+    "grid: {architecture: [{odeco: {s: [[1, 2]]}}, {odeco: {s: [[1.0, 2.0]]}}]}\nwhen: architecture == 'odeco'": 1,
     "alpha: 2\nlist: [{architecture: diagonal}, {architecture: diagonal, alpha: 2.0}]": 1,
     "architecture: diagonal\nrandom: {n: 7, alpha: {uniform: [1, 2]}}\ngrid: {depth: [2, 3]}": 14,
     "architecture: diagonal\nrandom: {n: 5, seed: {integers: [0, 1000000]}}\ninit: gaussian": 5,
@@ -202,5 +211,13 @@ def test_the_json_schema_accepts_what_is_shipped_and_refuses_mistakes() -> None:
     validator = jsonschema.Draft202012Validator(schema)
     for path in (*EXAMPLES.glob("*.yaml"), STARTER):
         validator.validate(parse(path.read_text(), path).tree)
-    for wrong in ({"grid": {"dept": 3}}, {"grid": {"depth": 0}}, {"blocks": 3}, {"architecture": "diagnal"}):
+    for network in ({"odeco": {"s": [[1, 2]]}}, [{"odeco": {"s": [[1, 2]]}}, "odeco"], "my:Net", {"my:Net": {"p": 1}}):
+        validator.validate({"architecture": network})
+    for wrong in (
+        {"grid": {"dept": 3}},
+        {"grid": {"depth": 0}},
+        {"blocks": 3},
+        {"architecture": "diagnal"},
+        {"network": {"odeco": {"t": 1}}},
+    ):
         assert not validator.is_valid(json.loads(json.dumps(wrong)))
