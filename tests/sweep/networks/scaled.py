@@ -1,0 +1,24 @@
+"""A network of a user's own with a parameter: beta_j = scale v_{1,j} ... v_{L,j}, decomposable with S = scale I."""
+
+from typing import Any
+
+import numpy as np
+
+from kernels.architectures import Diagonal
+from kernels.decomposition import Decomposition
+
+
+class Scaled(Diagonal):
+    """The diagonal network times a number given in the grid."""
+
+    defaults = {"scale": 1.0}  # noqa: RUF012
+
+    def __init__(self, *sizes: Any, scale: float = 1.0, **more: Any):
+        super().__init__(*sizes, scale=scale, **more)
+        self.constants = (np.float64(scale),)
+
+    def coefficients(self, layers: Any) -> Any:
+        return self.constants[0] * super().coefficients(layers)
+
+    def decomposition(self) -> Decomposition:
+        return Decomposition(self.constants[0] * np.eye(self.dim), (np.eye(self.dim),) * self.depth)

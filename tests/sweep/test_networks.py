@@ -1,0 +1,63 @@
+"""Networks with parameters from grid to store: S of an odeco network, and a class of the user's own beside the grid."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from db.store import Store
+from kernels.spec import RunSpec
+from tests.sweep.conftest import Launch
+
+HEAD = """
+task: regression
+data: {points: {x: [[1, 2]], y: [1]}}
+record: false
+grid: {architecture: [%s], depth: 2, alpha: [0.3, 1]}
+"""
+ODECO = HEAD % "{odeco: {s: [[1, 0], [1, 1]]}}, {odeco: {s: [[2, 0], [0, 1]]}}, odeco"
+MINE = HEAD % "'scaled:Scaled', {'scaled:Scaled': {scale: 2}}"
+
+
+def rows(path: Path, sql: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = Store(path).query(sql).to_pylist()
+    return found
+
+
+def test_given_s_from_grid_to_store(launch: Launch, tmp_path: Path) -> None:
+    """`architecture` stays a name to filter on; S is in the spec, from which the run can be repeated."""
+    ended = launch(ODECO)
+    assert ended.counts == {"converged": 6, "stopped": 0, "diverged": 0, "failed": 0}
+    store = tmp_path / "results.duckdb"
+    found = rows(store, "SELECT run_id, width, alpha, spec FROM runs WHERE architecture = 'odeco'")
+    assert len(found) == 6
+    assert {row["width"] for row in found} == {2}
+    for row in found:
+        assert RunSpec.from_dict(json.loads(row["spec"])).run_id == row["run_id"]
+    sql = """
+        SELECT architecture_detail AS given, count(*) AS n, max(distance) AS worst
+        FROM convergence WHERE architecture = 'odeco' AND prediction = 'minimum_q_norm' GROUP BY ALL
+    """
+    exact = rows(store, sql)
+    assert sorted(json.loads(row["given"] or "{}").get("s", [[0]])[0][0] for row in exact) == [0, 1, 2]
+    assert all(row["n"] == 2 and row["worst"] < 1e-5 for row in exact)
+    assert launch(ODECO).plan["pending"] == 0
+
+
+@pytest.mark.parametrize("local", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["local", "ray"])
+def test_a_network_of_the_users_own(
+    local: bool, launch: Launch, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """A module beside the grid is found here and by Ray's workers; its decomposition is what predictions go by."""
+    if not local:
+        request.getfixturevalue("cluster")
+    ended = launch(MINE, local=local)
+    assert ended.counts == {"converged": 4, "stopped": 0, "diverged": 0, "failed": 0}
+    sql = """
+        SELECT architecture_detail AS given, alpha, max(distance) AS worst, count(*) AS predictions
+        FROM convergence WHERE architecture = 'scaled:Scaled' AND kind = 'exact' GROUP BY ALL ORDER BY ALL
+    """
+    found = rows(tmp_path / "results.duckdb", sql)
+    assert [json.loads(row["given"] or "null") for row in found] == [{"scale": 2}] * 2 + [None] * 2
+    assert all(row["predictions"] == 2 and row["worst"] < 1e-5 for row in found)
