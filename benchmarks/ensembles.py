@@ -1,0 +1,197 @@
+"""Runs that benchmarks integrate: drawn from pinned seeds, built from the project's own specs and data sets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.common import spread
+from kernels.architectures import Architecture
+from kernels.datasets import Dataset, canonical, load
+from kernels.ensemble import End, Program, Start, run_ensemble
+from kernels.flow import Control, LaneData
+from kernels.initialisations import initial_layers
+from kernels.simulate import forecasts
+from kernels.spec import RunSpec, compile_key
+from kernels.theory.base import Problem
+from kernels.validate import build, canonicalise
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Runs of one compile key, each with its own data."""
+
+    name: str
+    runs: tuple[tuple[RunSpec, Dataset], ...]
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    def sample(self, wanted: int) -> "Ensemble":
+        """`wanted` of the runs, evenly spaced in the order of the ensemble."""
+        return Ensemble(self.name, tuple(self.runs[k] for k in spread(len(self), wanted)))
+
+    def blocks(self, count: int, width: int) -> "Ensemble":
+        """`count` blocks of `width` neighbours each, evenly spaced: one block is what one vmapped call would get."""
+        total = len(self) // width
+        chosen = [self.runs[block * width + k] for block in spread(total, count) for k in range(width)]
+        return Ensemble(self.name, tuple(chosen))
+
+    def shuffled(self, seed: int = 0) -> "Ensemble":
+        """The same runs in another order, so that the first ones are a fair sample."""
+        return Ensemble(self.name, tuple(self.runs[k] for k in np.random.default_rng(seed).permutation(len(self))))
+
+    def at(self, **axes: Any) -> "Ensemble":
+        """The same runs with other tolerances or stop rules (rtol=..., stop=...)."""
+        changed = [(replace(spec, **_merged(spec, axes)), dataset) for spec, dataset in self.runs]
+        return Ensemble(self.name, tuple(changed))
+
+    @cached_property
+    def problems(self) -> list[Problem]:
+        """Networks and initial layers."""
+        made = []
+        for spec, dataset in self.runs:
+            architecture = build(spec, dataset.x.shape[1])
+            made.append(Problem(spec, dataset, architecture, initial_layers(spec, architecture)))
+        return made
+
+    @property
+    def architecture(self) -> Architecture:
+        """The network, the same for all runs."""
+        return self.problems[0].architecture
+
+    @cached_property
+    def theta(self) -> np.ndarray:
+        """Theta(0), one row a run."""
+        return np.array([np.concatenate([np.ravel(layer) for layer in problem.layers]) for problem in self.problems])
+
+    @cached_property
+    def x(self) -> np.ndarray:
+        """Inputs, shape (runs, n, d)."""
+        return np.array([dataset.x for _, dataset in self.runs])
+
+    @cached_property
+    def y(self) -> np.ndarray:
+        """Targets, shape (runs, n)."""
+        return np.array([dataset.y for _, dataset in self.runs])
+
+    @property
+    def program(self) -> Program:
+        """What the project's own loop is compiled for."""
+        (spec, dataset), *_ = self.runs
+        return Program(*compile_key(spec, dataset.x.shape[1], dataset.x.shape[0]))  # type: ignore[arg-type]
+
+    @cached_property
+    def starts(self) -> list[Start]:
+        """The runs as `run_ensemble` takes them."""
+        made = []
+        for problem, theta in zip(self.problems, self.theta, strict=True):
+            limits = {"residual": np.nan, "log_loss": -np.inf, "log_margin": np.inf, **problem.spec.stop}
+            numbers: dict[str, Any] = {name: np.float64(value) for name, value in limits.items()}
+            data: dict[str, Any] = {"x": problem.dataset.x, "y": problem.dataset.y}
+            row: Any = theta
+            control = Control(rtol=np.array(problem.spec.rtol), **numbers)  # type: ignore[arg-type]
+            made.append(Start(row, LaneData(**data, constants=problem.architecture.constants), control))
+        return made
+
+    def integrate(self, program: Program | None = None) -> list[End]:
+        """The project's own integration of all runs, ends in the order of the runs."""
+        return sorted(run_ensemble(program or self.program, self.starts), key=lambda end: end.index)
+
+
+def _merged(spec: RunSpec, axes: dict[str, Any]) -> dict[str, Any]:
+    return {**axes, "stop": {**spec.stop, **axes["stop"]}} if "stop" in axes else axes
+
+
+def coefficients(ensemble: Ensemble, thetas: np.ndarray) -> np.ndarray:
+    """beta of each run's parameters."""
+    shapes = ensemble.architecture.shapes
+    cuts = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
+    betas = []
+    for problem, theta in zip(ensemble.problems, thetas, strict=True):
+        layers = [part.reshape(shape) for part, shape in zip(np.split(theta, cuts), shapes, strict=True)]
+        betas.append(problem.architecture.coefficients(layers))
+    return np.array(betas)
+
+
+class Reference:
+    """The limit of every run, to be compared with: theory's coefficients, or parameters where those say too little.
+
+    From the orthogonal initialisation a fully connected network keeps its coefficients in the row space of the inputs
+    under any one-step method, gradient descent included: whatever the error, they end at the least norm. There the
+    final parameters are compared, with those of the project's own integration at rtol 1e-12.
+    """
+
+    def __init__(self, ensemble: Ensemble):
+        self.parameters = ensemble.architecture.decomposition() is None
+        self.certificate: float | None = None
+        if self.parameters:
+            limits = [end.theta for end in ensemble.at(rtol=1e-12).integrate()]
+        else:
+            limits, certificates = [], []
+            for spec, dataset in ensemble.runs:
+                found = next(p for p in forecasts(spec, dataset) if p.prediction == "minimum_q_norm")
+                assert found.beta is not None
+                limits.append(found.beta)
+                certificates.append(found.certificate)
+            self.certificate = float(np.max(np.array(certificates, dtype=float)))
+        self._limits = {_key(*run): limit for run, limit in zip(ensemble.runs, limits, strict=True)}
+
+    def errors(self, ensemble: Ensemble, found: np.ndarray) -> np.ndarray:
+        """||found - limit|| / ||limit|| of each run, infinite where it broke down."""
+        limits = np.array([self._limits[_key(*run)] for run in ensemble.runs[: len(found)]])
+        relative = np.linalg.norm(found - limits, axis=1) / np.linalg.norm(limits, axis=1)
+        return np.where(np.isfinite(relative), relative, np.inf)
+
+    def of_parameters(self, ensemble: Ensemble, thetas: np.ndarray) -> np.ndarray:
+        """The errors of runs that ended at these parameters."""
+        return self.errors(ensemble, thetas if self.parameters else coefficients(ensemble, thetas))
+
+
+def _key(spec: RunSpec, dataset: Dataset) -> tuple[float, str]:
+    return spec.alpha, dataset.name
+
+
+def gaussian(samples: int, dim: int, seeds: Sequence[int], task: str) -> list[tuple[dict[str, Any], Dataset]]:
+    """Gaussian data sets with a dense Gaussian teacher, in their canonical form."""
+    raw = ({"gaussian": {"samples": samples, "dim": dim, "seed": int(seed)}} for seed in seeds)
+    descriptions = [canonical(data, task, Path(".")) for data in raw]
+    return [(data, load(data, task)) for data in descriptions]
+
+
+def regression(name: str, count: int, samples: int, dim: int, **axes: Any) -> Ensemble:
+    """`count` runs with alpha from 0.03 to 1 (even in its logarithm), each on a Gaussian data set of its own."""
+    data = gaussian(samples, dim, range(count), "regression")
+    runs = []
+    for (description, dataset), alpha in zip(data, np.geomspace(0.03, 1, count), strict=True):
+        own = {"task": "regression", "data": description, "alpha": float(alpha), "record": False, **axes}
+        runs.append((canonicalise(own, dim), dataset))
+    return Ensemble(name, tuple(runs))
+
+
+def classification(name: str, count: int, samples: int, dim: int, **axes: Any) -> Ensemble:
+    """`count` runs from initialisations of their own, each on a separable Gaussian data set of its own."""
+    data = gaussian(samples, dim, range(count), "classification")
+    runs = []
+    for seed, (description, dataset) in enumerate(data):
+        own = {"task": "classification", "data": description, "seed": seed, "record": False, **axes}
+        runs.append((canonicalise(own, dim), dataset))
+    return Ensemble(name, tuple(runs))
+
+
+def regression_ensembles(quick: bool) -> list[Ensemble]:
+    """Three diagonal depths, a Walsh network in 64 dimensions, and a fully connected one with 3,550 parameters."""
+    many, some, few = (16, 4, 2) if quick else (512, 64, 16)
+    made = [
+        regression(f"diagonal L={depth}, d=10, n=4", many, 4, 10, architecture="diagonal", depth=depth)
+        for depth in ((2,) if quick else (2, 3, 5))
+    ]
+    if quick:
+        return made
+    made.append(regression("walsh L=3, d=64, n=20", some, 20, 64, architecture="walsh", depth=3))
+    connected = {"architecture": "fully_connected", "depth": 3, "width": 50, "init": "orthogonal"}
+    made.append(regression("fully connected L=3, d=20, width=50, n=10", few, 10, 20, **connected))
+    return made

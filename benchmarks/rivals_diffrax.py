@@ -1,0 +1,98 @@
+"""The same ensembles as diffrax is used: diffeqsolve with adaptive steps, under jit and vmap."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import diffrax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from benchmarks.ensembles import Ensemble
+from kernels.architectures import Architecture
+from kernels.flow import LaneData, RegressionFlow
+from kernels.x64 import jax
+
+MAX_STEPS = 20_000
+"""Steps after which a run is given up; explicit ones of small networks are cheap and get five times as many."""
+
+SOLVERS: dict[str, Callable[[], diffrax.AbstractSolver[Any]]] = {
+    "Kvaerno5": diffrax.Kvaerno5,
+    "Kvaerno3": diffrax.Kvaerno3,
+    "KenCarp4": diffrax.KenCarp4,
+    "Tsit5": diffrax.Tsit5,
+}
+
+Solve = Callable[..., tuple[Array, Array, Array]]
+Ends = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def floor(theta: np.ndarray) -> np.ndarray:
+    """Root mean square of each run's Theta(0): tolerances are rtol (|theta| + floor), as in the project's own runs."""
+    return np.sqrt(np.mean(theta**2, axis=1))
+
+
+@functools.cache
+def program(name: str, architecture: Architecture) -> Solve:
+    """vmapped and jitted (theta, x, y, rtol, atol, goal) -> (Theta at the end, steps, residual there)."""
+    flow = RegressionFlow(architecture)
+    most = MAX_STEPS * (5 if name == "Tsit5" and architecture.parameters <= 100 else 1)
+
+    def solve(theta: Array, x: Array, y: Array, rtol: Array, atol: Array, goal: Array) -> tuple[Array, Array, Array]:
+        data = LaneData(x, y, architecture.constants)
+
+        def field(t: Any, z: Array, args: Any) -> Array:
+            return flow.velocity(z, jnp.zeros(()), data)
+
+        def fitted(t: Any, z: Array, args: Any, **more: Any) -> Array:
+            return flow.residual(z, data) <= goal
+
+        solver = SOLVERS[name]()
+        term: Any = diffrax.ODETerm(field)
+        if name.startswith("KenCarp"):  # all of it implicit
+            term = diffrax.MultiTerm(diffrax.ODETerm(lambda t, z, args: jnp.zeros_like(z)), term)
+        found = diffrax.diffeqsolve(
+            term,
+            solver,
+            t0=0.0,
+            t1=jnp.inf,
+            dt0=None,
+            y0=theta,
+            stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol),
+            event=diffrax.Event(fitted),
+            adjoint=diffrax.ForwardMode(),
+            max_steps=most,
+            throw=False,
+        )
+        assert found.ys is not None
+        return found.ys[-1], found.stats["num_steps"], flow.residual(found.ys[-1], data)
+
+    return jax.jit(jax.vmap(solve, in_axes=(0, 0, 0, None, 0, None)))
+
+
+class DiffraxRuns:
+    """An ensemble through one diffrax solver, `width` runs to a vmapped call."""
+
+    def __init__(self, name: str, ensemble: Ensemble, width: int):
+        self.solve = program(name, ensemble.architecture)
+        self.ensemble, self.width = ensemble, width
+        self.goal = ensemble.runs[0][0].stop["residual"]
+        self.floor = floor(ensemble.theta)
+
+    def call(self, part: slice, rtol: float) -> Ends:
+        """One vmapped call, its results on the host."""
+        e = self.ensemble
+        found = self.solve(e.theta[part], e.x[part], e.y[part], rtol, rtol * self.floor[part], self.goal)
+        theta, steps, residual = (np.asarray(value) for value in found)
+        return theta, steps, residual
+
+    def compile(self) -> None:
+        """One call at a tolerance of 1 %."""
+        self.call(slice(0, self.width), 1e-2)
+
+    def integrate(self, rtol: float) -> Ends:
+        """Theta at the end, steps and residuals of all runs."""
+        parts = [self.call(slice(k, k + self.width), rtol) for k in range(0, len(self.ensemble), self.width)]
+        theta, steps, residual = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return theta, steps, residual
