@@ -150,14 +150,11 @@ class Ended:
     seconds: float
 
 
-def integrate(
-    run: System,
-    method: str,
-    rtol: float,
-    atol: float,
-    seconds: float,
-    watch: Callable[[np.ndarray], None] | None = None,
-) -> Ended:
+Watch = Callable[[np.ndarray, int, float], None]
+"""Sees (state, steps so far, seconds so far) after each step."""
+
+
+def integrate(run: System, method: str, rtol: float, atol: float, seconds: float, watch: Watch | None = None) -> Ended:
     """Step until the stop rule is met, the solver fails or the time is over."""
     begin = time.perf_counter()
     implicit: dict[str, Any] = {"jac": run.jacobian} if method in ("LSODA", "BDF", "Radau") else {}
@@ -167,9 +164,9 @@ def integrate(
     while not done and solver.status == "running" and time.perf_counter() - begin < seconds:
         solver.step()
         steps += 1
+        done = run.done(solver.y)
         if watch is not None:
             watch(solver.y, steps, time.perf_counter() - begin)
-        done = run.done(solver.y)
     return Ended(done, solver.y.copy(), steps, time.perf_counter() - begin)
 
 

@@ -1,22 +1,23 @@
-"""How fast the store takes and finds rows: python benchmarks/store.py [--runs N] [--json FILE]; prints Markdown."""
+"""How fast the store takes and finds rows.
 
-import argparse
+    python benchmarks/store.py [--quick] [--runs N]
+
+Measured: commits of Arrow tables with every column filled (a beta of 16, 64 recorded points, three predictions a run),
+the question which runs are missing, and one aggregate of the kind a chart asks for; one call each, in a new file.
+"""
+
 import hashlib
 import json
-import os
-import platform
 import resource
 import tempfile
-import time
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 
+from benchmarks.common import Report, options, timed
 from db.arrow import schema
 from db.store import Store
 
@@ -77,12 +78,6 @@ def table(name: str, run_ids: pa.Array) -> pa.Table:
     return pa.table(made, schema=schema(name))
 
 
-def timed(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
 def measure(store: Store, runs: int) -> list[dict[str, Any]]:
     """One record a measurement: what, rows, seconds."""
     found: list[dict[str, Any]] = []
@@ -92,11 +87,11 @@ def measure(store: Store, runs: int) -> list[dict[str, Any]]:
             {"what": what, "rows": rows, "seconds": round(seconds, 4), "rows_per_second": round(rows / seconds)}
         )
 
-    note("make the store", 1, timed(store.create))
+    note("make the store", 1, timed(store.create)[0])
     keys = ids(runs, "run")
     rows = {"runs": table("runs", keys)}
-    note(f"commit runs, {len(schema('runs'))} columns, beta of {DIM}", runs, timed(lambda: store.commit(rows)))
-    note("commit the same runs again", runs, timed(lambda: store.commit(rows)))
+    note(f"commit runs, {len(schema('runs'))} columns, beta of {DIM}", runs, timed(lambda: store.commit(rows))[0])
+    note("commit the same runs again", runs, timed(lambda: store.commit(rows))[0])
     few = ids(runs // 5, "full")
     full = {
         "runs": table("runs", few),
@@ -104,14 +99,14 @@ def measure(store: Store, runs: int) -> list[dict[str, Any]]:
         "trajectories": table("trajectories", few),
     }
     what = f"commit runs with {PREDICTIONS} predictions and {POINTS} recorded points each"
-    note(what, len(few), timed(lambda: store.commit(full)))
+    note(what, len(few), timed(lambda: store.commit(full))[0])
     batches = [{"runs": table("runs", ids(1000, f"batch {number}-"))} for number in range(20)]
-    seconds = sorted(timed(lambda batch=batch: store.commit(batch)) for batch in batches)  # type: ignore[misc]
+    seconds = sorted(timed(lambda batch=batch: store.commit(batch))[0] for batch in batches)  # type: ignore[misc]
     note("commit of 1,000 runs, median of 20", 1000, seconds[10])
     asked = pa.concat_arrays([keys, ids(10 * runs - len(keys), "new")])
-    note("which of these runs are missing", len(asked), timed(lambda: store.missing(asked)))
+    note("which of these runs are missing", len(asked), timed(lambda: store.missing(asked))[0])
     sql = "SELECT architecture, depth, prediction, median(distance), max(distance) FROM convergence GROUP BY ALL"
-    note("table of the worst and median distance", PREDICTIONS * len(few), timed(lambda: store.query(sql)))
+    note("table of the worst and median distance", PREDICTIONS * len(few), timed(lambda: store.query(sql))[0])
     return found
 
 
@@ -121,26 +116,14 @@ def _named(predictions: pa.Table, name: str) -> pa.Table:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=100_000)
-    parser.add_argument("--json", type=Path, default=Path("benchmarks/store.json"))
-    options = parser.parse_args()
+    chosen = options(__doc__, lambda parser: parser.add_argument("--runs", type=int, default=100_000))
+    report = Report("store", chosen.output, chosen.quick, __doc__ or "")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "results.duckdb"
-        found = measure(Store(path), options.runs)
+        report.add("Rows", measure(Store(path), 2_000 if chosen.quick else chosen.runs))
         size = path.stat().st_size / 2**20
-    about = {
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "duckdb": duckdb.__version__,
-        "file_mib": round(size, 1),
-        "peak_rss_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-    }
-    options.json.write_text(json.dumps({**about, "measurements": found}, indent=2) + "\n")
-    print("| what | rows | seconds | rows/s |\n|---|--:|--:|--:|")
-    for row in found:
-        print(f"| {row['what']} | {row['rows']:,} | {row['seconds']:.3f} | {row['rows_per_second']:,} |")
-    print("\n" + ", ".join(f"{name} {value}" for name, value in about.items()))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    report.conclude(file_mib=round(size, 1), peak_rss_mib=round(peak))
 
 
 if __name__ == "__main__":

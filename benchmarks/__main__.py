@@ -1,0 +1,14 @@
+"""What there is to measure: python -m benchmarks; each is one command, `uv run python benchmarks/NAME.py [--quick]`."""
+
+from benchmarks.common import table
+
+BENCHMARKS = {
+    "work_precision": "regression: speed at equal error beside diffrax, scipy and gradient descent",
+    "classification": "separable data: speed to -log Loss = 1e2 ... 1e8 beside scipy and gradient descent",
+    "growth": "cost of a run as samples, dimension, width, depth, alpha, lanes and batch grow",
+    "orchestration": "`sweep launch` beside its kernel alone, one worker and two, and beside Ray Tune",
+    "store": "rows a second into and out of the store",
+}
+
+if __name__ == "__main__":
+    print(table([{"benchmark": f"benchmarks/{name}.py", "measures": what} for name, what in BENCHMARKS.items()]))
