@@ -11,10 +11,10 @@ from kernels.theory.base import Endpoint, Forecast, Kind, Prediction, Problem
 from kernels.theory.certificates import optimality
 from kernels.theory.compare import coefficients_record
 from kernels.theory.curves import GeneralCurve, StructuredCurve
-from kernels.theory.separable import Minimum, minimise
+from kernels.theory.separable import REACHED, Minimum, minimise
 from kernels.theory.systems import System, fold, system
 
-CONVERGED = 1e-8
+USABLE = 1e-8
 """With a larger residual no coefficients are predicted."""
 
 
@@ -84,9 +84,8 @@ def _forecast(problem: Problem) -> Forecast:
     constraint = system(problem)
     assert constraint is not None
     minimum = _minimum(problem, constraint)
-    reached = minimum.residual <= CONVERGED
-    beta = constraint.coefficients(minimum.rho) if reached else None
-    detail = {"newton_steps": float(minimum.steps), "converged": float(reached)}
+    beta = constraint.coefficients(minimum.rho) if minimum.residual <= USABLE else None
+    detail = {"newton_steps": float(minimum.steps), "converged": float(minimum.residual <= REACHED)}
     return Forecast(beta, minimum.residual, minimum.objective, detail)
 
 

@@ -8,6 +8,7 @@ Continuation over t(g) = t_0 + g (t - t_0) starts at the initialisation, exact a
 factors.
 """
 
+import operator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,6 +25,8 @@ SATURATED = 1e-6
 """Coordinates with dnu/dz below this fraction of max |nu| are not eliminated: rounding in nu would move them."""
 REGULARISATION = 1e-15
 """Of the multipliers that the data leave undetermined: fewer coordinates on the support than samples."""
+REACHED = 1e-12
+"""Residual that is promised; between this and rounding Newton's method goes on while it still gains."""
 LOOSE = 1e-2
 """Accuracy of the continuation before g = 1."""
 
@@ -78,9 +81,10 @@ class _Solver:
         self.change = target - self.origin
         self.distance = float(np.linalg.norm(self.change))
         self.size = float(np.linalg.norm(target))
+        self._best = (np.inf, _State(np.zeros(rows.shape[1]), np.zeros(rows.shape[1]), np.zeros(rows.shape[0])))
 
     def solve(self) -> Coordinates:
-        state = _State(np.zeros(self.rows.shape[1]), np.zeros(self.rows.shape[1]), np.zeros(self.rows.shape[0]))
+        state = self._best[1]
         if self.distance <= 1e-15 * (float(np.linalg.norm(self.curve.at(state.z).rho)) + self.size):
             return state.z
         state, log_g = self._first(state)
@@ -106,17 +110,18 @@ class _Solver:
         return found or state, float(np.log(g))
 
     def _finish(self, state: _State) -> _State:
-        """g = 1 to rounding; the best state if that is not reached."""
+        """g = 1 to rounding; the best state on the way if that is not reached."""
         for uniform in (False, True):
             found, _ = self._newton(state, 1.0, 1e-13, 60, uniform)
             if found is not None:
                 return found
-        return state
+        return self._best[1]
 
     def _newton(
         self, state: _State, g: float, tolerance: float, limit: int, uniform: bool = False
     ) -> tuple[_State | None, int]:
         """Newton's method at one g, and its steps; None if it did not converge in `limit` steps."""
+        error = np.inf
         for count in range(limit + 1):
             point = self.curve.at(state.z)
             units = self._units(state, point, g)
@@ -126,6 +131,11 @@ class _Solver:
             allowed = tolerance * units.rho if tolerance == LOOSE else self._rounding(point, units)
             if dual <= tolerance * units.nu and feasible <= allowed:
                 return state, count
+            if tolerance != LOOSE:
+                error, before = max(dual / units.nu, feasible / units.rho), error
+                self._best = min(self._best, (error, state), key=operator.itemgetter(0))
+                if REACHED >= self._best[0] > before / 2:
+                    return self._best[1], count
             # not <=: a step from a singular matrix is not a number and ends here too
             if count == limit or self.left <= 0 or not feasible <= 1e3 * units.rho:
                 break
@@ -133,7 +143,11 @@ class _Solver:
             # at its rounding the constraint has no more to say and would only stir undetermined multipliers
             gap = gap / units.rho if feasible > self._rounding(point, units) else np.zeros_like(gap)
             step, move = self._direction(state, point, gap, units)
-            if tolerance != LOOSE and not gap.any() and float(np.abs(step).max()) <= 1e-15:
+            if (
+                tolerance != LOOSE
+                and not gap.any()
+                and float(np.abs(step).max()) <= 1e-15 * float(np.abs(state.z).max())
+            ):
                 return state, count  # no double is nearer
             state = self._moved(state, step, move, uniform)
         return None, limit

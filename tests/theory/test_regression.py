@@ -262,3 +262,13 @@ def test_dependent_samples() -> None:
     expected = forecast("minimum_q_norm", problem(data, **axes)).beta
     for other in (twice, split):
         np.testing.assert_allclose(forecast("minimum_q_norm", problem(other, **axes)).beta, expected, rtol=1e-9)
+
+
+def test_a_record_says_whether_its_residual_was_reached() -> None:
+    """From rho(0) = 1e9 a target of order 1 is lost in rounding: no coefficients, and the residual is told."""
+    axes: dict[str, Any] = {"task": "regression", "architecture": "diagonal", "depth": 3, "init": "gaussian"}
+    for alpha, reached, usable in ((1.0, 1.0, True), (30.0, 0.0, True), (1e3, 0.0, False)):
+        made = forecast("minimum_bregman", problem(regression_data(samples=20, dim=200), alpha=alpha, **axes))
+        assert made.certificate is not None
+        assert made.detail["converged"] == reached == float(made.certificate <= 1e-12)
+        assert (made.beta is not None) == usable == (made.certificate <= 1e-8)
