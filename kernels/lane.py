@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from kernels.flow import Control, Flow, LaneData, Scalar, Theta
@@ -22,6 +23,9 @@ PROGRESS_PER_STEP = 1 / 66
 TIME_TOLERANCE = 100.0
 """Error allowed in physical time, as a multiple of rtol: it reaches no other number of a run."""
 
+ROUNDING = 1e-13
+"""Least relative error of a step that can be told from rounding."""
+
 LARGEST_GROWTH, SMALLEST_GROWTH, SAFETY = 6.0, 0.1, 0.85
 
 
@@ -30,6 +34,8 @@ class Lane(NamedTuple):
 
     point: Point
     h: Scalar
+    last_h: Scalar
+    last_error: Scalar
     floor: Scalar
     rejected: Int[Array, ""]
     status: Int[Array, ""]
@@ -41,7 +47,7 @@ class Lane(NamedTuple):
 
 def start(flow: Flow, theta: Theta, data: LaneData, control: Control, capacity: int) -> Lane:
     """A run at t = 0; its first step moves the parameters by about 1 % of their norm, or meets the error control."""
-    theta, log_norm = flow.start(theta)
+    theta, log_norm, floor = flow.start(theta, data)
     velocity = flow.velocity(theta, log_norm, data)
     point = Point(theta, log_norm, velocity, jnp.full((), -jnp.inf), jnp.zeros((), int))
     speed = jnp.linalg.norm(velocity)
@@ -51,8 +57,10 @@ def start(flow: Flow, theta: Theta, data: LaneData, control: Control, capacity: 
     orbit = jnp.zeros((capacity, first.size)).at[:1].set(first)
     return Lane(
         point=point,
-        h=0.01 * jnp.linalg.norm(theta) / jnp.where(speed == 0, 1, speed),
-        floor=jnp.sqrt(jnp.mean(theta**2)),
+        h=0.01 * floor * np.sqrt(theta.size) / jnp.where(speed == 0, 1, speed),
+        last_h=jnp.zeros(()),
+        last_error=jnp.ones(()),
+        floor=floor,
         rejected=jnp.zeros((), int),
         status=status,
         progress=progress,
@@ -71,7 +79,7 @@ def attempt(flow: Flow, solver: Solver, lane: Lane, data: LaneData, control: Con
     gain = progress - lane.progress if lane.orbit.shape[0] else jnp.zeros(())
     too_far = progress > 1 + flow.overshoot
     accept = (error <= 1) & (gain <= PROGRESS_PER_STEP) & ~too_far
-    growth = SAFETY * jnp.minimum((error + 1e-30) ** (-1 / solver.order), PROGRESS_PER_STEP / jnp.maximum(gain, 1e-30))
+    growth = SAFETY * jnp.minimum(_growth(lane, error, solver.order), PROGRESS_PER_STEP / jnp.maximum(gain, 1e-30))
     landing = jnp.where(too_far, (1 + flow.overshoot / 2 - lane.progress) / (progress - lane.progress), jnp.inf)
     h = lane.h * jnp.clip(jnp.minimum(growth, landing), SMALLEST_GROWTH, LARGEST_GROWTH)
 
@@ -81,6 +89,8 @@ def attempt(flow: Flow, solver: Solver, lane: Lane, data: LaneData, control: Con
     lane = lane._replace(
         point=point,
         h=jnp.where(accept, new_h, h),
+        last_h=jnp.where(accept, lane.h * new_h / h, lane.last_h),
+        last_error=jnp.where(accept, jnp.maximum(error, 1e-30), lane.last_error),
         rejected=lane.rejected + (~accept).astype(int),
         progress=jnp.where(accept, progress, lane.progress),
     )
@@ -99,12 +109,27 @@ def thin(lane: Lane, full: Bool[Array, ""]) -> Lane:
     )
 
 
+def _growth(lane: Lane, error: Scalar, order: int) -> Scalar:
+    """Growth of the step size that meets the tolerance, if the error constant goes on to change as it last did.
+
+    Gustafsson's predictive controller (Hairer and Wanner II, section IV.8): min of the elementary rule and its own,
+    so that steps shrink in time on the way to where the flow accelerates.
+    """
+    exponent = 1 / order
+    elementary = jnp.maximum(error, 1e-30) ** -exponent
+    trend = (lane.h / jnp.where(lane.last_h > 0, lane.last_h, lane.h)) * (
+        lane.last_error / jnp.maximum(error, 1e-30)
+    ) ** exponent
+    return jnp.where((lane.last_h > 0) & (error <= 1), elementary * jnp.minimum(trend, 1), elementary)
+
+
 def _error(flow: Flow, lane: Lane, step: Step, data: LaneData, control: Control) -> Scalar:
     """Largest of the errors of parameters, function and time, each as a multiple of what is tolerated."""
+    rtol = jnp.maximum(flow.step_share * control.rtol, ROUNDING)
     sizes = jnp.maximum(jnp.abs(lane.point.theta), jnp.abs(step.theta)) + lane.floor
-    parameters = jnp.sqrt(jnp.mean((step.error / (control.rtol * sizes)) ** 2))
-    outputs = flow.output_error(step.error, step.theta, lane.point.log_norm, data, control.rtol)
-    error = jnp.maximum(jnp.maximum(parameters, outputs), step.time_error / (TIME_TOLERANCE * control.rtol))
+    parameters = jnp.max(jnp.abs(step.error) / (rtol * sizes))
+    outputs = flow.output_error(step.error, step.theta, lane.point.log_norm, data, rtol)
+    error = jnp.maximum(jnp.maximum(parameters, outputs), step.time_error / (TIME_TOLERANCE * rtol))
     return jnp.where(jnp.isfinite(error), error, jnp.inf)
 
 

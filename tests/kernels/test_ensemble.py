@@ -10,7 +10,10 @@ from tests.kernels.test_flow import ends_of
 
 
 def test_a_run_does_not_depend_on_its_batch() -> None:
-    """100 runs with their own data, targets and alpha, in two orders and in part: lanes are refilled differently."""
+    """100 runs with their own data, targets and alpha, in two orders and in part: lanes are refilled differently.
+
+    Equal to rounding, not to the bit: XLA's vector loops round the last lanes of a batch otherwise than the first.
+    """
     axes = {"task": "regression", "architecture": "diagonal", "depth": 3, "init": "gaussian", "record": False}
     runs = []
     for seed, alpha in enumerate(np.geomspace(0.05, 2, 100)):
@@ -21,10 +24,10 @@ def test_a_run_does_not_depend_on_its_batch() -> None:
     whole, shuffled = ends_of(runs), ends_of([runs[index] for index in order])
     part = ends_of(runs[20:50])
     for position, index in enumerate(order):
-        np.testing.assert_array_equal(shuffled[position].theta, whole[index].theta)
-        assert shuffled[position].steps == whole[index].steps
+        np.testing.assert_allclose(shuffled[position].theta, whole[index].theta, rtol=1e-9)
+        assert abs(shuffled[position].steps - whole[index].steps) <= 1
     for position in range(30):
-        np.testing.assert_allclose(part[position].theta, whole[20 + position].theta, rtol=1e-7)
+        np.testing.assert_allclose(part[position].theta, whole[20 + position].theta, rtol=1e-9)
 
 
 @pytest.mark.parametrize("task", ["regression", "classification"])
@@ -51,7 +54,7 @@ def test_thinned_orbits_stay_even() -> None:
     """A run of many steps keeps its start, its end and every 2^k-th step between."""
     dataset = regression_data(2, 4)
     axes = {"task": "regression", "architecture": "diagonal", "depth": 4, "init": "gaussian", "alpha": 0.02}
-    (end,) = ends_of([(spec_of(dataset, rtol=1e-13, **axes), dataset)])
+    (end,) = ends_of([(spec_of(dataset, rtol=1e-9, **axes), dataset)])
     gaps = np.unique(np.diff(end.orbit[:, 0])[:-1])
     assert end.steps > CAPACITY
     assert 64 <= len(end.orbit) <= CAPACITY

@@ -31,8 +31,8 @@ def test_velocity_and_factor_are_derivatives_of_the_potential(network: tuple[str
     spec = spec_of(dataset, task=task, architecture=name, depth=3, init="gaussian", alpha=1.0, **sizes)
     flow = FLOWS[task](build(spec, 8))
     start = _start(_problem(spec, dataset))
-    theta, log_norm = flow.start(jnp.asarray(start.theta))
     data = LaneData(jnp.asarray(dataset.x), jnp.asarray(dataset.y), start.data.constants)
+    theta, log_norm, _ = flow.start(jnp.asarray(start.theta), data)
     kappa = jnp.exp(3 * log_norm)
 
     def potential(z: Any) -> Any:
