@@ -48,13 +48,14 @@ FROM orbits o
 JOIN predictions p USING (run_id)
 WHERE p.beta IS NOT NULL AND len(p.beta) = len(o.beta);
 
--- How the distance to a limit shrinks with alpha: least squares of ln(distance) on ln(alpha), one row a curve.
--- Only converged runs whose distance stands clear of the integrator's error, and three scales or more.
+-- How the distance to a limit in alpha shrinks: least squares of ln(distance) on ln(alpha), one row a curve.
+-- Only converged runs, near the limit (distance up to 0.1: farther out there is no power law) but clear of the
+-- integrator's error (10 rtol), and three scales or more.
 CREATE OR REPLACE VIEW slopes AS
 WITH points AS (
     SELECT *, ln(distance) AS log_distance, ln(alpha) AS log_alpha
     FROM convergence
-    WHERE status = 'converged' AND kind <> 'exact' AND distance > 10 * rtol AND isfinite(distance)
+    WHERE status = 'converged' AND kind LIKE 'limit alpha%' AND distance > 10 * rtol AND distance <= 0.1
 ), fits AS (
     SELECT
         task, dataset, architecture, architecture_detail, depth, width, filter, init, init_detail, rtol,

@@ -180,11 +180,11 @@ def test_approach_is_the_distance_along_the_orbit(store: Store) -> None:
 def test_slopes_are_the_least_squares_fit(store: Store) -> None:
     rng = np.random.default_rng(0)
     alphas = np.geomspace(1e-3, 1, 9)
-    distances = 0.3 * alphas**1.5 * np.exp(0.1 * rng.standard_normal(9))
+    distances = 0.05 * alphas**1.5 * np.exp(0.1 * rng.standard_normal(9))
     names = [f"run {index}" for index in range(9)]
     runs = [{"run_id": name, "alpha": alpha} for name, alpha in zip(names, alphas, strict=True)]
     gaps = [{"run_id": name, "distance": gap} for name, gap in zip(names, distances, strict=True)]
-    lost = [{"run_id": "exact", "alpha": 7.0}, {"run_id": "noise", "alpha": 7.0}]
+    lost = [{"run_id": name, "alpha": 7.0} for name in ("exact", "noise", "far", "endless")]
     limit = {**rows.PREDICTION, "kind": "limit alpha->0"}
     store.commit(
         {
@@ -192,7 +192,13 @@ def test_slopes_are_the_least_squares_fit(store: Store) -> None:
             "predictions": rows.table(
                 "predictions",
                 limit,
-                [*gaps, {"run_id": "exact", "kind": "exact"}, {"run_id": "noise", "distance": 1e-8}],
+                [
+                    *gaps,
+                    {"run_id": "exact", "kind": "exact", "distance": 0.05},
+                    {"run_id": "noise", "distance": 1e-8},
+                    {"run_id": "far", "distance": 0.5},
+                    {"run_id": "endless", "kind": "limit t->inf", "distance": 0.05},
+                ],
             ),
         }
     )
