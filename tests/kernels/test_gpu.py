@@ -21,7 +21,7 @@ from tests.kernels.conftest import classification_data, regression_data, spec_of
 try:
     device = jax.devices()[0]
 except (RuntimeError, AssertionError) as error:  # the latter where JAX has no plugin for the platform
-    print(error or "JAX has no plugin for it", file=sys.stderr)
+    print(str(error) or "JAX has no plugin for it", file=sys.stderr)
     sys.exit(77)
 found = {"platform": device.platform, "runs": []}
 ALPHAS = np.geomspace(0.05, 2.0, 40)
