@@ -54,7 +54,7 @@ SCALARS: dict[str, Json] = {
 HELP = {
     "task": "squared loss or exponential loss",
     "data": "data sets; parameters that are lists or ranges mean several",
-    "architecture": "the network",
+    "architecture": "the network: a name, or {name: parameters}",
     "depth": "number of weight layers, >= 1",
     "width": "hidden width (fully_connected, odeco)",
     "filter": "length of the hidden filters (convolutional), full by default",
