@@ -166,7 +166,7 @@ def by_scipy(ensemble: Ensemble, method: str, rtol: float, goals: tuple[float, .
             break
         run = Normalised(problem, goals[-1])
         passage = Passage(run, goals)
-        end = integrate(run, method, rtol, rtol / np.sqrt(run.start.size), budget / 3, passage)
+        end = integrate(run, method, rtol, rtol / np.sqrt(run.start.size), budget / 3, watch=passage)
         for goal, z, height, steps, seconds in passage.seen:
             u = z[:-1] / np.linalg.norm(z[:-1])
             heights[goal].append(height)

@@ -14,10 +14,13 @@ from kernels.datasets import Dataset, canonical, load
 from kernels.ensemble import End, Program, Start, run_ensemble
 from kernels.flow import Control, LaneData
 from kernels.initialisations import initial_layers
+from kernels.observables import OBSERVABLES
 from kernels.simulate import forecasts
 from kernels.spec import RunSpec, compile_key
 from kernels.theory.base import Problem
 from kernels.validate import build, canonicalise
+
+LOG_TIME = list(OBSERVABLES).index("log_time")
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,15 @@ class Reference:
                 limits.append(found.beta)
                 certificates.append(found.certificate)
             self.certificate = float(np.max(np.array(certificates, dtype=float)))
+        fine = ensemble.at(rtol=1e-9).integrate()
+        self._times = {
+            _key(*run): float(np.exp(end.final[LOG_TIME])) for run, end in zip(ensemble.runs, fine, strict=True)
+        }
         self._limits = {_key(*run): limit for run, limit in zip(ensemble.runs, limits, strict=True)}
+
+    def times(self, ensemble: Ensemble) -> np.ndarray:
+        """When the flow of each run meets its stop rule: known to rivals, which may end there."""
+        return np.array([self._times[_key(*run)] for run in ensemble.runs])
 
     def errors(self, ensemble: Ensemble, found: np.ndarray) -> np.ndarray:
         """||found - limit|| / ||limit|| of each run, infinite where it broke down."""
@@ -184,7 +195,7 @@ def classification(name: str, count: int, samples: int, dim: int, **axes: Any) -
 
 def regression_ensembles(quick: bool) -> list[Ensemble]:
     """Three diagonal depths, a Walsh network in 64 dimensions, and a fully connected one with 3,550 parameters."""
-    many, some, few = (16, 4, 2) if quick else (512, 64, 16)
+    many, some, few = (16, 4, 2) if quick else (512, 256, 16)
     made = [
         regression(f"diagonal L={depth}, d=10, n=4", many, 4, 10, architecture="diagonal", depth=depth)
         for depth in ((2,) if quick else (2, 3, 5))

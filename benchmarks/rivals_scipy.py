@@ -142,7 +142,7 @@ def system(problem: Problem) -> System:
 
 @dataclass(frozen=True)
 class Ended:
-    """How one run ended: whether by its stop rule, at what state, after how many steps and seconds."""
+    """How one run ended: whether by its stop rule or time, at what state, after how many steps and seconds."""
 
     finished: bool
     z: np.ndarray
@@ -154,12 +154,20 @@ Watch = Callable[[np.ndarray, int, float], None]
 """Sees (state, steps so far, seconds so far) after each step."""
 
 
-def integrate(run: System, method: str, rtol: float, atol: float, seconds: float, watch: Watch | None = None) -> Ended:
-    """Step until the stop rule is met, the solver fails or the time is over."""
+def integrate(
+    run: System,
+    method: str,
+    rtol: float,
+    atol: float,
+    seconds: float,
+    time_bound: float = 1e300,
+    watch: Watch | None = None,
+) -> Ended:
+    """Step until the stop rule is met, the flow's time is up, the solver fails or our patience is over."""
     begin = time.perf_counter()
     implicit: dict[str, Any] = {"jac": run.jacobian} if method in ("LSODA", "BDF", "Radau") else {}
     make = getattr(scipy.integrate, method)
-    solver = make(run.velocity, 0.0, run.start, 1e300, rtol=rtol, atol=atol, **implicit)
+    solver = make(run.velocity, 0.0, run.start, time_bound, rtol=rtol, atol=atol, **implicit)
     steps, done = 0, False
     while not done and solver.status == "running" and time.perf_counter() - begin < seconds:
         solver.step()
@@ -167,16 +175,22 @@ def integrate(run: System, method: str, rtol: float, atol: float, seconds: float
         done = run.done(solver.y)
         if watch is not None:
             watch(solver.y, steps, time.perf_counter() - begin)
-    return Ended(done, solver.y.copy(), steps, time.perf_counter() - begin)
+    return Ended(done or solver.status == "finished", solver.y.copy(), steps, time.perf_counter() - begin)
 
 
 def sample(
-    systems: list[System], method: str, rtol: float, atols: np.ndarray, budget: float, least: int = 4
+    systems: list[System],
+    method: str,
+    rtol: float,
+    atols: np.ndarray,
+    times: np.ndarray,
+    budget: float,
+    least: int = 4,
 ) -> list[Ended]:
     """Runs in their order until `budget` seconds are spent; one takes at most budget / least of them."""
     found: list[Ended] = []
-    for run, atol in zip(systems, atols, strict=True):
+    for run, atol, bound in zip(systems, atols, times, strict=True):
         if sum(end.seconds for end in found) >= budget:
             break
-        found.append(integrate(run, method, rtol, float(atol), budget / least))
+        found.append(integrate(run, method, rtol, float(atol), budget / least, float(bound)))
     return found
