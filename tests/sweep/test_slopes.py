@@ -14,7 +14,7 @@ task: regression
 data: {points: {x: [[1, 2]], y: [1]}}
 rtol: 1e-9
 record: false
-grid: {architecture: diagonal, depth: 2, alpha: {geomspace: [1e-4, 30, 20]}}
+grid: {architecture: diagonal, depth: 2, alpha: [1e-4, 3e-4, 1e-3, 3e-3, 3, 6, 12, 24]}
 """
 
 
