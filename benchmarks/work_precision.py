@@ -177,7 +177,7 @@ def settings(ensemble: Ensemble, quick: bool) -> dict[str, Any]:
         return {"blocks": 4, "width": 1, "scipy": 4, "patience": 10.0, "descent": (4, 20_000)}
     if size > 100:
         return {"blocks": 6, "width": 1, "scipy": 16, "patience": 5.0, "descent": (16, 100_000)}
-    return {"blocks": 2, "width": 16, "scipy": 24, "patience": 2.5, "descent": (16, 300_000)}
+    return {"blocks": 4, "width": 8, "scipy": 24, "patience": 2.5, "descent": (16, 300_000)}
 
 
 def measure(ensemble: Ensemble, quick: bool, note: Callable[[list[Row]], None]) -> list[Row]:
@@ -198,8 +198,14 @@ def measure(ensemble: Ensemble, quick: bool, note: Callable[[list[Row]], None]) 
         take(by_diffrax(name, ensemble, reference, share["blocks"], share["width"], share["patience"]))
     if large:
         take(one_step("Kvaerno5", ensemble))
-    methods = {"LSODA": LADDER[::2], "DOP853": LADDER[::2], "RK45": LADDER[::2]} if large else {
-        "LSODA": (1e-5, *LADDER[2:], 1e-11, 1e-12), "BDF": LADDER[2::2], "Radau": (1e-4, *LADDER[1:6]), "DOP853": LADDER[2::2]}  # fmt: skip
+    methods = {
+        "LSODA": (1e-5, *LADDER[2:], 1e-11, 1e-12),
+        "BDF": LADDER[2::2],
+        "Radau": (1e-4, *LADDER[1:6]),
+        "DOP853": LADDER[2::2],
+    }
+    if large:
+        methods = dict.fromkeys(("LSODA", "DOP853", "RK45"), LADDER[::2])
     for method, ladder in methods.items():
         take(by_scipy(method, ensemble, reference, share["scipy"], share["patience"], ladder))
     take(by_descent(ensemble, reference, *share["descent"]))
