@@ -1,8 +1,8 @@
-"""Extrapolated linearly implicit Euler for gradient systems whose stiff part has low rank."""
+"""Extrapolated linearly implicit Euler for gradient systems driven by few forces."""
 
 import functools
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,29 +13,69 @@ from kernels.x64 import jax
 
 SMALL_CONTRACTION = 4096
 
+_NOISE = 5
+"""Of rounding's standard deviation in an entry of the error estimate: what is beyond is error."""
+
+Damps = Literal["parameters", "forces"]
 Vector = Float[Array, " P"]
+Forces = Float[Array, " n"]
+Push = Callable[[Forces], Vector]
+Move = Callable[[Float[Array, "r P"], Float[Array, " r"], Int[Array, " r"]], Float[Array, "r P"]]
+
+
+class Stiffness(NamedTuple):
+    """What the solver freezes over a step, at its start.
+
+    Attributes:
+        curvature: C with -dg/d(outputs) = C^T C.
+        jacobian: J, of the outputs.
+        bend: (v, g) -> (half the second derivative of the outputs along v, derivative of J J^T g along v with g held).
+        rounding: size of the errors that rounding leaves in g.
+    """
+
+    curvature: Float[Array, "m n"]
+    jacobian: Float[Array, "n P"]
+    bend: Callable[[Vector, Forces], tuple[Forces, Forces]]
+    rounding: Any
 
 
 class ExtrapolatedEuler(AbstractSolver[Vector]):
-    """Linearly implicit Euler with 1, 2, ..., K substeps, extrapolated to order K; L-stable in the stiff directions.
+    """Linearly implicit Euler with 1, 2, ..., K substeps, extrapolated to order K, for flows driven by few forces.
 
-    For dy/dt = f(t, y) on flat vectors, where the stiff part of df/dy is -B^T B with B of shape (n, P), n << P.
-    A substep of length c is y + (I - c W)^{-1} c f(y), with W = -B^T B frozen over the step: the order is K for any
-    W (a W-method), W only has to damp what is stiff. One eigendecomposition of the n x n matrix B B^T a step serves
-    all substeps, by (I + c B^T B)^{-1} = I - C^T diag(c / (1 + c lambda)) C with C = Q^T B, hence O(K^2 n P) a step
-    and no P x P matrix. The error estimate is the difference of the last two entries of the extrapolation table.
+    For dy/dt = J(y)^T g(y) + (what is not stiff) on flat vectors, with n << P forces g that answer to the outputs of
+    which J is the Jacobian: the stiff part of the right-hand side's Jacobian is -J^T D J, with D = C^T C >= 0 of shape
+    (n, n). C and J are frozen over the step, and a substep of length c damps what is stiff in one of two places:
 
-    The solver's state is f(t0, y0), so that the last evaluation of a step is the first of the next.
+        parameters:  y + c (I + c J_0^T D J_0)^{-1} J(y)^T g(y)
+        forces:      y + c J(y)^T (I + c D J_0 J_0^T)^{-1} (g(y) - c D (c a + t b))
+
+    The first is a W-method. It damps rounding too where large forces all but cancel in J^T g: near saddles. The second
+    lets the stiff directions turn within the step, and takes from the forces what the outputs will do while they do:
+    half their second derivative a, and the drift b of J J^T g, both along the velocity. Classification to
+    -log Loss = 1e8 is where that counts, by two-layer convolutions: 28 Gaussian problems took up to 999 steps by the
+    first and up to 182 by the second. Either substep is a consistent one-step method, smooth in c, whatever is frozen:
+    so the order is K. One eigendecomposition of C J_0 J_0^T C^T a step serves all substeps, and no P x P matrix is
+    formed: O(K^2 n P) time a step by the first, K^2 times what one gradient costs by the second. The error estimate is
+    the difference of the last two entries of the extrapolation table, less what rounding must leave in it.
+
+    K = 8: on regressions at local tolerances of 1e-8 to 1e-12, K = 6 did 1.4 to 2 times the work, K = 10 from 1.1 times
+    to 0.8 times.
+
+    The solver's state is f(t0, y0).
 
     Reference: Hairer and Wanner, Solving Ordinary Differential Equations II, section IV.9 (SEULEX), with the harmonic
-    sequence and an inexact Jacobian.
+    sequence; for the expansion in c, theorem II.8.1 of volume I.
 
     Attributes:
-        factor: (t, y, args) -> B.
+        force: (t, y, args) -> (g, push) with f(t, y) = push(g), push affine.
+        stiffness: (t, y, args) -> Stiffness.
+        damps: "forces" or "parameters".
         columns: K >= 2.
     """
 
-    factor: Callable[[Any, Vector, Any], Float[Array, "n P"]]
+    force: Callable[[Any, Vector, Any], tuple[Forces, Push]]
+    stiffness: Callable[[Any, Vector, Any], Stiffness]
+    damps: Damps = "parameters"
     columns: int = 8
 
     term_structure: ClassVar = AbstractTerm
@@ -51,33 +91,91 @@ class ExtrapolatedEuler(AbstractSolver[Vector]):
         self, terms: Any, t0: Any, t1: Any, y0: Vector, args: Any, solver_state: Vector, made_jump: Any
     ) -> tuple[Vector, Vector, dict[str, Vector], Vector, Any]:
         lengths = (t1 - t0) / jnp.arange(1.0, self.columns + 1)
-        factor = self.factor(t0, y0, args)
+        stiff = self.stiffness(t0, y0, args)
+        factor = stiff.curvature @ stiff.jacobian
         eigenvalues, rotation = jnp.linalg.eigh(_contract(factor, factor))
-        basis = rotation.T @ factor
-        damping = lengths[:, None] / (1 + lengths[:, None] * jnp.maximum(eigenvalues, 0)[None, :])
-
-        def move(slopes: Float[Array, "r P"], column: Int[Array, " r"]) -> Float[Array, "r P"]:
-            right = lengths[column][:, None] * slopes
-            return right - _contract(_contract(right, basis) * damping[column], basis.T)
-
-        firsts = move(jnp.broadcast_to(solver_state, (self.columns, y0.size)), jnp.arange(self.columns))
+        eigenvalues = jnp.maximum(eigenvalues, 0)
+        spectrum = _Spectrum(lengths, eigenvalues, rotation, rotation.T @ factor)
+        moves = self._by_forces if self.damps == "forces" else self._by_parameters
+        move, firsts = moves(stiff, spectrum, t0, y0, args, solver_state)
         schedule = _schedule(self.columns)
 
         # increments, not states: the table's weights, of order e^K, then amplify the rounding of the change alone
         def substep(z: Float[Array, "r P"], row: tuple[Any, ...]) -> tuple[Float[Array, "r P"], Float[Array, "r P"]]:
             column, number = row
             z = jnp.where((number == 1)[:, None], firsts[column], z)
-            times = t0 + number.astype(float) * lengths[column]
-            z = z + move(jax.vmap(lambda t, z: terms.vf(t, y0 + z, args))(times, z), column)
+            z = z + move(z, number.astype(float) * lengths[column], column)
             return z, z
 
         _, history = jax.lax.scan(substep, firsts[schedule.column[0]], (schedule.column, schedule.number))
         increment, error = _extrapolate([firsts[0], *(history[place] for place in schedule.ends)])
         y1 = y0 + increment
+        noise = _NOISE * np.linalg.norm(_weights(self.columns)) * stiff.rounding * _spread(spectrum)
+        error = jnp.sign(error) * jnp.maximum(jnp.abs(error) - noise, 0)
         return y1, error, {"y0": y0, "y1": y1}, terms.vf(t1, y1, args), RESULTS.successful
+
+    def _by_parameters(
+        self, stiff: Stiffness, spectrum: "_Spectrum", t0: Any, y0: Vector, args: Any, velocity: Vector
+    ) -> tuple[Move, Float[Array, "K P"]]:
+        """(increments of substeps, first increment of each column) of the W-method."""
+        lengths, basis = spectrum.lengths, spectrum.basis
+
+        def damp(slopes: Float[Array, "r P"], column: Int[Array, " r"]) -> Float[Array, "r P"]:
+            right = lengths[column][:, None] * slopes
+            return right - _contract(_contract(right, basis) * spectrum.damping[column], basis.T)
+
+        def slope(z: Vector, elapsed: Any) -> Vector:
+            g, push = self.force(t0 + elapsed, y0 + z, args)
+            return push(g)
+
+        firsts = damp(jnp.broadcast_to(velocity, (self.columns, y0.size)), jnp.arange(self.columns))
+        return lambda z, elapsed, column: damp(jax.vmap(slope)(z, elapsed), column), firsts
+
+    def _by_forces(
+        self, stiff: Stiffness, spectrum: "_Spectrum", t0: Any, y0: Vector, args: Any, velocity: Vector
+    ) -> tuple[Move, Float[Array, "K P"]]:
+        """(increments of substeps, first increment of each column) of the method that lets stiff directions turn."""
+        lengths = spectrum.lengths
+        left = stiff.curvature.T @ spectrum.rotation
+        right = _contract(spectrum.basis, stiff.jacobian)
+
+        def damp(g: Forces, damping: Float[Array, " m"]) -> Forces:
+            return g - _apply(left, damping * _apply(right, g))
+
+        g0, push0 = self.force(t0, y0, args)
+        steady = damp(g0, spectrum.damping[0])
+        answers = (stiff.curvature.T @ (stiff.curvature @ part) for part in stiff.bend(push0(steady), steady))
+        lag, drift = (jax.vmap(functools.partial(damp, answer))(spectrum.damping) for answer in answers)
+
+        def move(z: Vector, elapsed: Any, column: Any) -> Vector:
+            g, push = self.force(t0 + elapsed, y0 + z, args)
+            ahead = lengths[column] * (lengths[column] * lag[column] + elapsed * drift[column])
+            return lengths[column] * push(damp(g, spectrum.damping[column]) - ahead)
+
+        zeros = jnp.zeros((self.columns, y0.size)), jnp.zeros(self.columns)
+        return jax.vmap(move), jax.vmap(move)(*zeros, jnp.arange(self.columns))
 
     def func(self, terms: Any, t0: Any, y0: Vector, args: Any) -> Vector:
         return terms.vf(t0, y0, args)
+
+
+class _Spectrum(NamedTuple):
+    """C J J^T C^T = Q diag(lambda) Q^T, the basis Q^T C J of what is stiff, and lengths h / 1, ..., h / K."""
+
+    lengths: Float[Array, " K"]
+    eigenvalues: Float[Array, " m"]
+    rotation: Float[Array, "m m"]
+    basis: Float[Array, "m P"]
+
+    @property
+    def damping(self) -> Float[Array, "K m"]:
+        """c / (1 + c lambda) for every length c."""
+        return self.lengths[:, None] / (1 + self.lengths[:, None] * self.eigenvalues[None, :])
+
+
+def _spread(spectrum: _Spectrum) -> Vector:
+    """What unit errors of the forces come to in each entry of y over the shortest substep."""
+    return jnp.sqrt(jnp.sum((spectrum.damping[-1][:, None] * spectrum.basis) ** 2, axis=0))
 
 
 class _Schedule(NamedTuple):
@@ -114,10 +212,23 @@ def _contract(left: Float[Array, "i k"], right: Float[Array, "j k"]) -> Float[Ar
     return left @ right.T
 
 
-def _extrapolate(ends: list[Vector]) -> tuple[Vector, Vector]:
+def _apply(matrix: Float[Array, "i k"], vector: Float[Array, " k"]) -> Float[Array, " i"]:
+    """matrix vector; small ones as `_contract`."""
+    if matrix.size < SMALL_CONTRACTION:
+        return jnp.sum(matrix * vector[None, :], axis=-1)
+    return matrix @ vector
+
+
+def _extrapolate(ends: list[Any]) -> tuple[Any, Any]:
     """Aitken-Neville to zero substep length; the last entry and its difference from the one before."""
     table, last = list(ends), ends[-1]
     for order in range(1, len(ends)):
         last = table[-1]
         table = [table[i + 1] + (table[i + 1] - table[i]) * ((i + 1) / order) for i in range(len(table) - 1)]
     return table[0], table[0] - last
+
+
+def _weights(columns: int) -> Float[np.ndarray, " K"]:
+    """Weights of the columns in the error estimate."""
+    weights: Float[np.ndarray, " K"] = _extrapolate(list(np.eye(columns)))[1]
+    return weights

@@ -1,7 +1,8 @@
 """The gradient flow of a linear tensor network in coordinates in which it can be integrated to the end.
 
-Both tasks are gradient systems dTheta/ds = -grad Phi whose stiff part has rank <= n: the Hessian of Phi is
-B^T B plus terms that vanish with the residual, with B of shape (n, P). An integrator needs the velocity and B alone.
+Both tasks are gradient systems dTheta/ds = -grad Phi = J^T g: n forces g, one a sample, pushed through the Jacobian J
+of the outputs f(x_i; theta). Their stiff part has rank <= n: the Hessian of Phi is J^T C^T C J plus terms that vanish
+with the residual (regression) or do not grow with the parameters (classification).
 """
 
 from abc import ABC, abstractmethod
@@ -12,10 +13,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from kernels.architectures import Architecture
+from kernels.extrapolation import Damps, Push, Stiffness
 from kernels.x64 import jax
 
 Theta = Float[Array, " P"]
 Scalar = Float[Array, ""]
+Forces = Float[Array, " n"]
+EPSILON = float(np.finfo(float).eps)
 
 
 class LaneData(NamedTuple):
@@ -56,6 +60,9 @@ class Flow(ABC):
     overshoot: ClassVar[float]
     """How far past the stop rule, in units of progress, a run may end."""
 
+    damps: ClassVar[Damps]
+    """Where the integrator damps what is stiff."""
+
     step_share: ClassVar[float]
     """Share of a run's relative tolerance that the error of one step may take."""
 
@@ -78,9 +85,9 @@ class Flow(ABC):
         return self.architecture.with_constants(data.constants).coefficients(self.layers(theta))
 
     def jacobian(self, theta: Theta, data: LaneData) -> Float[Array, "n P"]:
-        """d f(x_i) / d theta, by n vector-Jacobian products of beta: O(n P)."""
-        _, pullback = jax.vjp(lambda z: self.coefficients(z, data), theta)
-        return jax.vmap(lambda row: pullback(row)[0])(data.x)
+        """J = d f(x_i) / d theta, by n vector-Jacobian products: O(n P)."""
+        outputs, push = self.push(theta, data)
+        return jax.vmap(push)(jnp.eye(outputs.size))
 
     def outputs(self, theta: Theta, data: LaneData) -> Float[Array, " n"]:
         """f(x_i; theta) = x_i^T beta(theta)."""
@@ -91,13 +98,41 @@ class Flow(ABC):
         network = self.architecture.with_constants(data.constants)
         return jnp.concatenate([jnp.ravel(value) for value in network.invariants(self.layers(theta))] or [jnp.zeros(1)])
 
-    @abstractmethod
+    def push(self, theta: Theta, data: LaneData) -> tuple[Float[Array, " n"], Push]:
+        """(outputs f(x_i; theta), g -> J^T g with J their Jacobian)."""
+        beta, pullback = jax.vjp(lambda z: self.coefficients(z, data), theta)
+        return data.x @ beta, lambda g: pullback(g @ data.x)[0]
+
     def velocity(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Theta:
-        """-grad Phi."""
+        """-grad Phi = J^T g."""
+        g, push = self.force(theta, log_norm, data)
+        return push(g)
+
+    def stiffness(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Stiffness:
+        """Of the Hessian of Phi ~ J^T C^T C J."""
+
+        def bend(v: Theta, g: Forces) -> tuple[Forces, Forces]:
+            def slope(z: Theta, direction: Theta) -> Forces:
+                return jax.jvp(lambda y: self.outputs(y, data), (z,), (direction,))[1]
+
+            twice = jax.jvp(lambda z: slope(z, v), (theta,), (v,))[1]
+            turned = jax.jvp(lambda z: slope(z, self.push(z, data)[1](g)), (theta,), (v,))[1]
+            return 0.5 * twice, turned
+
+        outputs = self.outputs(theta, data)
+        return Stiffness(self.curvature(outputs, log_norm, data), self.jacobian(theta, data), bend, self.rounding(data))
 
     @abstractmethod
-    def factor(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Float[Array, "n P"]:
-        """B with Hessian Phi ~ B^T B."""
+    def force(self, theta: Theta, log_norm: Scalar, data: LaneData) -> tuple[Forces, Push]:
+        """(g, push) with g_i = -d Phi / d f(x_i) and push(g) = -grad Phi."""
+
+    @abstractmethod
+    def rounding(self, data: LaneData) -> Scalar:
+        """Size of the errors that rounding leaves in g."""
+
+    @abstractmethod
+    def curvature(self, outputs: Forces, log_norm: Scalar, data: LaneData) -> Float[Array, "n n"]:
+        """C with C^T C the Hessian of Phi in the outputs."""
 
     @abstractmethod
     def start(self, theta: Theta, data: LaneData) -> tuple[Theta, Scalar, Scalar]:
@@ -147,19 +182,23 @@ def _size(theta: Theta) -> Scalar:
 
 
 class RegressionFlow(Flow):
-    """Phi = 1/2 ||X beta(theta) - y||^2 in its own time, B = d(X beta)/d theta (Gauss-Newton)."""
+    """Phi = 1/2 ||X beta(theta) - y||^2 in its own time, C = I (Gauss-Newton)."""
 
     timed = False
     overshoot = float("inf")
+    damps = "parameters"
     step_share = 0.02
     """Orbits turn at saddles, which amplify errors: up to 750-fold on Gaussian data at small alpha."""
 
-    def velocity(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Theta:
-        beta, pullback = jax.vjp(lambda z: self.coefficients(z, data), theta)
-        return -pullback((data.x @ beta - data.y) @ data.x)[0]
+    def force(self, theta: Theta, log_norm: Scalar, data: LaneData) -> tuple[Forces, Push]:
+        outputs, push = self.push(theta, data)
+        return data.y - outputs, push
 
-    def factor(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Float[Array, "n P"]:
-        return self.jacobian(theta, data)
+    def rounding(self, data: LaneData) -> Scalar:
+        return EPSILON * jnp.linalg.norm(data.y) / np.sqrt(data.y.size)
+
+    def curvature(self, outputs: Forces, log_norm: Scalar, data: LaneData) -> Float[Array, "n n"]:
+        return jnp.eye(outputs.size)
 
     def start(self, theta: Theta, data: LaneData) -> tuple[Theta, Scalar, Scalar]:
         size = _size(theta)
@@ -215,6 +254,7 @@ class ClassificationFlow(Flow):
 
     timed = True
     overshoot = 1e-4
+    damps = "forces"
     step_share = 1.0
     """The limit attracts: errors of early steps die out."""
 
@@ -227,18 +267,23 @@ class ClassificationFlow(Flow):
 
     def weights(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Float[Array, " n"]:
         """p = softmax(-kappa q): each sample's share of the loss."""
-        return jax.nn.softmax(-jnp.exp(self.architecture.depth * log_norm) * self.margins(theta, data))
+        return self._shares(self.margins(theta, data), log_norm)
 
-    def velocity(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Theta:
-        beta, pullback = jax.vjp(lambda z: self.coefficients(z, data), theta)
-        p = jax.nn.softmax(-jnp.exp(self.architecture.depth * log_norm) * data.y * (data.x @ beta))
-        return pullback((p * data.y) @ data.x)[0]
+    def _shares(self, margins: Forces, log_norm: Scalar) -> Forces:
+        return jax.nn.softmax(-jnp.exp(self.architecture.depth * log_norm) * margins)
 
-    def factor(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Float[Array, "n P"]:
-        p = self.weights(theta, log_norm, data)
-        j = data.y[:, None] * self.jacobian(theta, data)
+    def force(self, theta: Theta, log_norm: Scalar, data: LaneData) -> tuple[Forces, Push]:
+        outputs, push = self.push(theta, data)
+        return self._shares(data.y * outputs, log_norm) * data.y, push
+
+    def rounding(self, data: LaneData) -> Scalar:
+        """Next to what is tolerated of the exponents it is nothing."""
+        return jnp.zeros(())
+
+    def curvature(self, outputs: Forces, log_norm: Scalar, data: LaneData) -> Float[Array, "n n"]:
+        p = self._shares(data.y * outputs, log_norm)
         half = jnp.exp(0.5 * self.architecture.depth * log_norm)
-        return half * jnp.sqrt(p)[:, None] * (j - (p @ j)[None, :])
+        return half * jnp.sqrt(p)[:, None] * (jnp.eye(p.size) - p[None, :]) * data.y[None, :]
 
     def start(self, theta: Theta, data: LaneData) -> tuple[Theta, Scalar, Scalar]:
         """A single layer at zero is moved along its velocity, by less than any exponent's rounding."""

@@ -6,9 +6,10 @@ from typing import Any
 
 import diffrax
 import jax.numpy as jnp
+import optimistix
 from jaxtyping import Array, Float
 
-from kernels.extrapolation import ExtrapolatedEuler
+from kernels.extrapolation import Damps, ExtrapolatedEuler
 
 Vector = Float[Array, " P"]
 Field = Callable[..., Any]
@@ -19,38 +20,42 @@ class Solver:
     """A one-step method of order `order`.
 
     Attributes:
-        make: the diffrax solver, given (t, y, args) -> B, the low-rank factor of the stiff part.
+        make: the diffrax solver, given the flow's force and stiffness as `ExtrapolatedEuler` takes them.
         reuses: whether its state is the velocity at the start of a step, so that it need not be evaluated again.
     """
 
     order: int
-    make: Callable[[Field], diffrax.AbstractSolver[Any]]
+    make: Callable[[Field, Field, Damps], diffrax.AbstractSolver[Any]]
     reuses: bool = False
 
     def step(
-        self, velocity: Field, factor: Field, h: Any, y: Vector, first: Vector, args: tuple[Any, ...]
+        self, force: Field, stiffness: Field, damps: Damps, h: Any, y: Vector, first: Vector, args: tuple[Any, ...]
     ) -> tuple[Vector, Vector, Vector]:
         """(y, error estimate, velocity) at the end of a step of length h; `first` is the velocity at its start."""
-        solver = self.make(lambda t, y, args: factor(y, *args))
-        term = diffrax.ODETerm(lambda t, y, args: velocity(y, *args))
+
+        def velocity(t: Any, y: Vector, args: tuple[Any, ...]) -> Vector:
+            g, push = force(y, *args)
+            return push(g)
+
+        solver = self.make(lambda t, y, args: force(y, *args), lambda t, y, args: stiffness(y, *args), damps)
+        term = diffrax.ODETerm(velocity)
         start = jnp.zeros(())
         state = first if self.reuses else solver.init(term, start, h, y, args)
         new, error, _, state, result = solver.step(term, start, h, y, args, state, jnp.array(not self.reuses))
         error = jnp.where(result == diffrax.RESULTS.successful, jnp.asarray(error), jnp.inf)
-        return new, error, state if self.reuses else velocity(new, *args)
+        return new, error, state if self.reuses else velocity(h, new, args)
 
 
 def _newton(solver: Callable[..., diffrax.AbstractSolver[Any]]) -> diffrax.AbstractSolver[Any]:
     """Newton's iterations are solved far below any tolerance a run may ask for, since they do not see it."""
-    return solver(root_finder=diffrax.VeryChord(rtol=1e-10, atol=1e-12))
+    return solver(root_finder=optimistix.Chord(rtol=1e-10, atol=1e-12))
 
 
 SOLVERS: dict[str, Solver] = {
-    "extrapolation": Solver(8, lambda factor: ExtrapolatedEuler(factor, columns=8), reuses=True),
-    "kvaerno5": Solver(5, lambda factor: _newton(diffrax.Kvaerno5)),
-    "kvaerno3": Solver(3, lambda factor: _newton(diffrax.Kvaerno3)),
-    "kencarp4": Solver(4, lambda factor: _newton(diffrax.KenCarp4)),
-    "tsit5": Solver(5, lambda factor: diffrax.Tsit5()),
-    "dopri8": Solver(8, lambda factor: diffrax.Dopri8()),
+    "extrapolation": Solver(8, lambda *parts: ExtrapolatedEuler(*parts, columns=8), reuses=True),
+    "kvaerno5": Solver(5, lambda *_: _newton(diffrax.Kvaerno5)),
+    "kvaerno3": Solver(3, lambda *_: _newton(diffrax.Kvaerno3)),
+    "tsit5": Solver(5, lambda *_: diffrax.Tsit5()),
+    "dopri8": Solver(8, lambda *_: diffrax.Dopri8()),
 }
 """name -> solver; all but the first are diffrax's own, kept as independent checks."""

@@ -12,7 +12,7 @@ KERNEL_VERSION = 1
 
 TASKS = ("regression", "classification")
 
-SOLVER_NAMES = ("extrapolation", "kvaerno5", "kvaerno3", "kencarp4", "tsit5", "dopri8")
+SOLVER_NAMES = ("extrapolation", "kvaerno5", "kvaerno3", "tsit5", "dopri8")
 """Keys of `kernels.solvers.SOLVERS`, which imports JAX."""
 
 Task = Literal["regression", "classification"]

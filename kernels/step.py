@@ -3,9 +3,9 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
-from kernels.flow import Flow, LaneData, Scalar, State, Theta
+from kernels.extrapolation import Push, Stiffness
+from kernels.flow import Flow, Forces, LaneData, Scalar, State, Theta
 from kernels.observables import Point
 from kernels.solvers import Solver
 
@@ -28,18 +28,21 @@ def take_step(flow: Flow, solver: Solver, point: Point, h: Scalar, data: LaneDat
     theta, log_norm, velocity = point[:3]
     args = (log_norm, data)
     if not flow.timed:
-        new, error, slope = solver.step(flow.velocity, flow.factor, h, theta, velocity, args)
+        new, error, slope = solver.step(flow.force, flow.stiffness, flow.damps, h, theta, velocity, args)
         return Step(new, slope, error, jnp.log(h), jnp.zeros(()))
     rate = flow.log_rate(theta, log_norm, data)
 
-    def clocked(y: Theta, log_norm: Scalar, data: LaneData) -> Theta:
+    def clocked(y: Theta, log_norm: Scalar, data: LaneData) -> tuple[Forces, Push]:
         growth = jnp.minimum(flow.log_rate(y[:-1], log_norm, data) - rate, 2 * LARGEST_TIMED_GROWTH)
-        return jnp.append(flow.velocity(y[:-1], log_norm, data), jnp.exp(growth))
+        g, push = flow.force(y[:-1], log_norm, data)
+        return g, lambda g: jnp.append(push(g), jnp.exp(growth))
 
-    def padded(y: Theta, log_norm: Scalar, data: LaneData) -> Float[Array, "n P"]:
-        return jnp.pad(flow.factor(y[:-1], log_norm, data), ((0, 0), (0, 1)))
+    def stiffness(y: Theta, log_norm: Scalar, data: LaneData) -> Stiffness:
+        stiff = flow.stiffness(y[:-1], log_norm, data)
+        jacobian = jnp.pad(stiff.jacobian, ((0, 0), (0, 1)))
+        return stiff._replace(jacobian=jacobian, bend=lambda v, g: stiff.bend(v[:-1], g))
 
-    ends = solver.step(clocked, padded, h, jnp.append(theta, 0.0), jnp.append(velocity, 1.0), args)
+    ends = solver.step(clocked, stiffness, flow.damps, h, jnp.append(theta, 0.0), jnp.append(velocity, 1.0), args)
     (new, time), (error, time_error), (slope, _) = ((end[:-1], end[-1]) for end in ends)
     smooth, growth = flow.log_elapsed(State(theta, log_norm, velocity), State(new, log_norm, slope), data)
     small = growth < LARGEST_TIMED_GROWTH

@@ -6,13 +6,10 @@ from typing import Any
 from kernels.architectures import ARCHITECTURES
 from kernels.datasets import DATASETS
 from kernels.initialisations import INITIALISATIONS
-from kernels.spec import DEFAULT_STOP, TASKS, InputError
+from kernels.spec import DEFAULT_STOP, SOLVER_NAMES, TASKS, InputError
 from kernels.validate import canonicalise
 from sweep.mistakes import nearest, not_one_of
 from sweep.values import is_finite
-
-SOLVERS = ("extrapolation", "kvaerno5", "kvaerno3", "kencarp4", "tsit5", "dopri8")
-"""Names in kernels.solvers.SOLVERS, whose module imports JAX."""
 
 MANY = 1000
 """Up to this many values are checked one by one, of longer columns only the ends (they come from one form)."""
@@ -93,8 +90,8 @@ def _record(value: Any) -> None:
 
 
 def _solver(value: Any) -> None:
-    if value not in SOLVERS:
-        raise InputError(f"solver: {not_one_of(value, SOLVERS)}")
+    if value not in SOLVER_NAMES:
+        raise InputError(f"solver: {not_one_of(value, SOLVER_NAMES)}")
 
 
 CHECKS: dict[str, Callable[[Any], None]] = {

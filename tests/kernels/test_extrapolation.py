@@ -1,12 +1,14 @@
 """The integrator against matrix exponentials."""
 
+from typing import Any
+
 import diffrax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
 
-from kernels.extrapolation import ExtrapolatedEuler
+from kernels.extrapolation import Damps, ExtrapolatedEuler, Stiffness
 
 rng = np.random.default_rng(0)
 NONSTIFF = rng.standard_normal((6, 6)) / np.sqrt(6)
@@ -14,9 +16,25 @@ FACTOR = rng.standard_normal((2, 6)) / 3
 START = rng.standard_normal(6)
 
 
-def integrate(matrix: np.ndarray, factor: np.ndarray, columns: int, steps: int) -> np.ndarray:
-    solver = ExtrapolatedEuler(lambda t, y, args: jnp.asarray(factor), columns=columns)
-    term = diffrax.ODETerm(lambda t, y, args: matrix @ y)
+def solver_of(factor: np.ndarray, damps: Damps = "parameters", columns: int = 8) -> ExtrapolatedEuler:
+    """For dy/dt = (NONSTIFF - F^T F) y: forces -F y, pushed by F^T, and what is not stiff beside them."""
+
+    def force(t: Any, y: Any, args: None) -> Any:
+        return -factor @ y, lambda g: factor.T @ g + NONSTIFF @ y
+
+    def stiffness(t: Any, y: Any, args: None) -> Stiffness:
+        drift = factor @ NONSTIFF
+        return Stiffness(jnp.eye(2), jnp.asarray(factor), lambda v, g: (drift @ v, 0.0 * g), jnp.zeros(()))
+
+    return ExtrapolatedEuler(force, stiffness, damps, columns)
+
+
+def term_of(factor: np.ndarray) -> diffrax.ODETerm:
+    return diffrax.ODETerm(lambda t, y, args: (NONSTIFF - factor.T @ factor) @ y)
+
+
+def integrate(factor: np.ndarray, damps: Damps, columns: int, steps: int) -> np.ndarray:
+    solver, term = solver_of(factor, damps, columns), term_of(factor)
     y = jnp.asarray(START)
     state = solver.init(term, 0.0, 1.0 / steps, y, None)
     for index in range(steps):
@@ -24,16 +42,15 @@ def integrate(matrix: np.ndarray, factor: np.ndarray, columns: int, steps: int) 
     return np.asarray(y)
 
 
-@pytest.mark.parametrize("columns", [3, 4, 6])
-def test_converges_at_its_declared_order(columns: int) -> None:
+@pytest.mark.parametrize(("damps", "columns"), [("parameters", 3), ("parameters", 6), ("forces", 4)])
+def test_converges_at_its_declared_order(damps: Damps, columns: int) -> None:
     """On a linear system whose Jacobian the factor only knows in part."""
     matrix = NONSTIFF - FACTOR.T @ FACTOR
     truth = scipy.linalg.expm(matrix) @ START
     steps = np.array([8, 12, 16])
-    errors = [np.linalg.norm(integrate(matrix, FACTOR, columns, int(n)) - truth) for n in steps]
+    errors = [np.linalg.norm(integrate(FACTOR, damps, columns, int(n)) - truth) for n in steps]
     slope = -np.polyfit(np.log(steps), np.log(errors), 1)[0]
-    solver = ExtrapolatedEuler(lambda t, y, args: None, columns=columns)
-    assert solver.order(None) == columns
+    assert solver_of(FACTOR, damps, columns).order(None) == columns
     assert slope == pytest.approx(columns, abs=0.6)
 
 
@@ -42,14 +59,14 @@ def test_damps_what_is_stiff() -> None:
     stiff = 1e2 * FACTOR
     matrix = NONSTIFF - stiff.T @ stiff
     truth = scipy.linalg.expm(matrix) @ START
-    assert np.linalg.norm(integrate(matrix, stiff, 8, 8) - truth) < 1e-7 * np.linalg.norm(truth)
+    assert np.linalg.norm(integrate(stiff, "parameters", 8, 8) - truth) < 1e-7 * np.linalg.norm(truth)
 
 
 def test_serves_diffeqsolve() -> None:
     matrix = NONSTIFF - FACTOR.T @ FACTOR
     solution = diffrax.diffeqsolve(
-        diffrax.ODETerm(lambda t, y, args: matrix @ y),
-        ExtrapolatedEuler(lambda t, y, args: jnp.asarray(FACTOR)),
+        term_of(FACTOR),
+        solver_of(FACTOR),
         t0=0.0, t1=1.0, dt0=0.1, y0=jnp.asarray(START),
         stepsize_controller=diffrax.PIDController(rtol=1e-10, atol=1e-10),
     )  # fmt: skip

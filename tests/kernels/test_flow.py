@@ -24,8 +24,10 @@ def ends_of(runs: list[Any]) -> list[End]:
 
 
 @pytest.mark.parametrize("task", ["regression", "classification"])
-def test_velocity_and_factor_are_derivatives_of_the_potential(network: tuple[str, dict[str, Any]], task: str) -> None:
-    """Hessian of Phi minus B^T B is linear in the residual (regression) or in p (classification), not in kappa."""
+def test_velocity_and_stiffness_are_derivatives_of_the_potential(
+    network: tuple[str, dict[str, Any]], task: str
+) -> None:
+    """Hessian of Phi less J^T C^T C J: linear in the residual (regression) or p (classification), not in kappa."""
     name, sizes = network
     dataset = regression_data() if task == "regression" else classification_data()
     spec = spec_of(dataset, task=task, architecture=name, depth=3, init="gaussian", alpha=1.0, **sizes)
@@ -44,7 +46,8 @@ def test_velocity_and_factor_are_derivatives_of_the_potential(network: tuple[str
     if task == "classification":
         weights = -flow.weights(theta, log_norm, data) * dataset.y
     rest = jax.jit(jax.hessian(lambda z: weights @ flow.outputs(z, data)))(theta)
-    factor = flow.factor(theta, log_norm, data)
+    stiff = flow.stiffness(theta, log_norm, data)
+    factor = stiff.curvature @ stiff.jacobian
     np.testing.assert_allclose(jax.jit(jax.hessian(potential))(theta), factor.T @ factor + rest, atol=1e-8)
 
 
