@@ -52,7 +52,9 @@ def _newton(solver: Callable[..., diffrax.AbstractSolver[Any]]) -> diffrax.Abstr
 
 
 SOLVERS: dict[str, Solver] = {
-    "extrapolation": Solver(8, lambda *parts: ExtrapolatedEuler(*parts, columns=8), reuses=True),
+    "extrapolation": Solver(
+        8, lambda force, stiffness, damps: ExtrapolatedEuler(force, stiffness, damps, columns=8), reuses=True
+    ),
     "kvaerno5": Solver(5, lambda *_: _newton(diffrax.Kvaerno5)),
     "kvaerno3": Solver(3, lambda *_: _newton(diffrax.Kvaerno3)),
     "tsit5": Solver(5, lambda *_: diffrax.Tsit5()),

@@ -8,7 +8,7 @@ from jaxtyping import install_import_hook
 
 install_import_hook("kernels", "beartype.beartype")
 
-from kernels.x64 import jax
+from kernels.x64 import jax  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")

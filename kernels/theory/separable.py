@@ -29,6 +29,8 @@ REACHED = 1e-12
 """Residual that is promised; between this and rounding Newton's method goes on while it still gains."""
 LOOSE = 1e-2
 """Accuracy of the continuation before g = 1."""
+PACES = (1e3, 3.0)
+"""First growth of g in the continuation, and its growth throughout if that led astray (one problem of 50,000)."""
 
 
 @dataclass(frozen=True)
@@ -66,16 +68,27 @@ def minimise(
         steps: Newton steps after which it gives up.
     """
     with np.errstate(all="ignore"):
-        solver = _Solver(curve, rows, target, steps)
-        z = solver.solve()
-        point, nu = curve.at(z), curve.nu(z)
-        residual = optimality(rows, target, point.rho, nu)
-        return Minimum(point.rho, curve.potential(z), residual, steps - solver.left)
+        found = [_attempt(curve, rows, target, steps, PACES[0])]
+        if found[0].residual > REACHED:
+            found.append(_attempt(curve, rows, target, 4 * steps, PACES[1]))
+        return min(found, key=operator.attrgetter("residual"))
+
+
+def _attempt(
+    curve: Curve, rows: Float[np.ndarray, "r m"], target: Float[np.ndarray, " r"], steps: int, pace: float
+) -> Minimum:
+    solver = _Solver(curve, rows, target, steps, pace)
+    z = solver.solve()
+    point = curve.at(z)
+    residual = optimality(rows, target, point.rho, curve.nu(z))
+    return Minimum(point.rho, curve.potential(z), residual, steps - solver.left)
 
 
 class _Solver:
-    def __init__(self, curve: Curve, rows: Float[np.ndarray, "r m"], target: Float[np.ndarray, " r"], steps: int):
-        self.curve, self.rows, self.left = curve, rows, steps
+    def __init__(
+        self, curve: Curve, rows: Float[np.ndarray, "r m"], target: Float[np.ndarray, " r"], steps: int, pace: float
+    ):
+        self.curve, self.rows, self.left, self.pace = curve, rows, steps, pace
         self.columns = np.ascontiguousarray(rows.T)
         self.origin = rows @ curve.at(np.zeros(rows.shape[1])).rho
         self.change = target - self.origin
@@ -88,7 +101,7 @@ class _Solver:
         if self.distance <= 1e-15 * (float(np.linalg.norm(self.curve.at(state.z).rho)) + self.size):
             return state.z
         state, log_g = self._first(state)
-        factor = np.log(1e3)
+        factor = np.log(self.pace)
         while log_g < 0 and self.left > 0 and factor > 1e-3:
             ahead = min(0.0, log_g + factor)
             found, count = self._newton(state, float(np.exp(ahead)), LOOSE, 8)
@@ -96,7 +109,7 @@ class _Solver:
                 factor /= 3
                 continue
             state, log_g = found, ahead
-            factor *= 2 if count <= 4 else 1
+            factor *= 2 if count <= 4 and self.pace == PACES[0] else 1
         return self._finish(state).z
 
     def _first(self, state: _State) -> tuple[_State, float]:

@@ -24,8 +24,26 @@ NETWORKS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.fixture(params=NETWORKS, ids=lambda network: "-".join(map(str, [network[0], *network[1].values()])))
+@pytest.fixture(params=NETWORKS, ids=lambda network: _name(network))
 def network(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    return request.param
+
+
+QUICK = {"diagonal", "convolutional-2", "fully_connected-3"}
+"""Networks whose programs the default suite compiles; the slow suite compiles all."""
+
+
+def _name(network: tuple[str, dict[str, Any]]) -> str:
+    return "-".join(map(str, [network[0], *network[1].values()]))
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(network, marks=[] if _name(network) in QUICK else pytest.mark.slow, id=_name(network))
+        for network in NETWORKS
+    ]
+)
+def compiled(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     return request.param
 
 

@@ -25,10 +25,10 @@ def ends_of(runs: list[Any]) -> list[End]:
 
 @pytest.mark.parametrize("task", ["regression", "classification"])
 def test_velocity_and_stiffness_are_derivatives_of_the_potential(
-    network: tuple[str, dict[str, Any]], task: str
+    compiled: tuple[str, dict[str, Any]], task: str
 ) -> None:
     """Hessian of Phi less J^T C^T C J: linear in the residual (regression) or p (classification), not in kappa."""
-    name, sizes = network
+    name, sizes = compiled
     dataset = regression_data() if task == "regression" else classification_data()
     spec = spec_of(dataset, task=task, architecture=name, depth=3, init="gaussian", alpha=1.0, **sizes)
     flow = FLOWS[task](build(spec, 8))
@@ -76,7 +76,7 @@ def test_solver_names_are_the_solvers() -> None:
     assert tuple(SOLVERS) == SOLVER_NAMES
 
 
-@pytest.mark.parametrize("task", ["regression", "classification"])
+@pytest.mark.parametrize("task", ["regression", pytest.param("classification", marks=pytest.mark.slow)])
 def test_diffrax_agrees(task: str) -> None:
     """Kvaerno5 drives the same runs to the same end."""
     if task == "regression":
@@ -95,8 +95,8 @@ def test_diffrax_agrees(task: str) -> None:
 
 
 @pytest.mark.parametrize("rtol", [1e-6, 1e-9])
-def test_invariants_drift_within_tolerance(network: tuple[str, dict[str, Any]], rtol: float) -> None:
-    name, sizes = network
+def test_invariants_drift_within_tolerance(compiled: tuple[str, dict[str, Any]], rtol: float) -> None:
+    name, sizes = compiled
     dataset = regression_data()
     axes = {"task": "regression", "architecture": name, "depth": 3, "init": "gaussian", "alpha": 0.5, "rtol": rtol}
     (end,) = ends_of([(spec_of(dataset, **axes, **sizes), dataset)])

@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 
 from kernels.solvers import SOLVERS
-from sweep import checks
+from kernels.spec import SOLVER_NAMES
 from sweep.cli.outputs import STARTER
 from sweep.expansion import Audit, Expansion
 from sweep.grid import from_source
@@ -202,7 +202,7 @@ def test_dropped_combinations_are_counted_by_rule() -> None:
 
 
 def test_solvers_are_those_of_the_kernels() -> None:
-    assert set(checks.SOLVERS) == set(SOLVERS)
+    assert set(SOLVER_NAMES) == set(SOLVERS)
 
 
 def test_the_json_schema_accepts_what_is_shipped_and_refuses_mistakes() -> None:
