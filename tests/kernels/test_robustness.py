@@ -1,0 +1,54 @@
+"""Hard problems: stiff regressions, and a thousand classifications driven to -log Loss = 1e8."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kernels.datasets import Dataset
+from kernels.lane import CONVERGED
+from kernels.simulate import simulate
+from tests.kernels.conftest import classification_data, spec_of
+from tests.kernels.test_flow import ends_of
+
+SHAPES: list[tuple[str, dict[str, Any]]] = [
+    ("diagonal", {}),
+    ("signed_diagonal", {}),
+    ("walsh", {}),
+    ("convolutional", {}),
+    ("convolutional", {"filter": 3}),
+    ("fully_connected", {"width": 10}),
+]
+
+
+@pytest.mark.parametrize("depth", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_a_condition_number_of_1e8_costs_no_accuracy(depth: int) -> None:
+    """X X^T has eigenvalues from 1 to 1e-8; the limit is known at every alpha, from its own solver."""
+    rng = np.random.default_rng(3)
+    left, right = (np.linalg.qr(rng.standard_normal((8, 4)))[0] for _ in range(2))
+    x = left[:4] @ np.diag(np.geomspace(1, 1e-4, 4)) @ right.T
+    dataset = Dataset("stiff", x, x @ rng.standard_normal(8))
+    axes = {"task": "regression", "architecture": "diagonal", "init": "structured", "stop": {"residual": 1e-12}}
+    specs = [spec_of(dataset, depth=depth, alpha=alpha, **axes) for alpha in (0.1, 1.0)]
+    for result in simulate([(spec, dataset) for spec in specs]):
+        assert result.status == "converged"
+        (prediction,) = [p for p in result.predictions if p.prediction == "minimum_q_norm"]
+        assert prediction.distance is not None
+        assert prediction.distance < 1e-6
+
+
+@pytest.mark.slow
+def test_a_thousand_classifications_reach_1e8_in_few_steps() -> None:
+    """No run fails, none takes more than 10 times the median number of steps."""
+    attempts = []
+    for architecture, sizes in SHAPES:
+        for depth in range(1, 7):
+            axes = {"task": "classification", "architecture": architecture, "depth": depth, "init": "gaussian", **sizes}
+            axes |= {"alpha": 0.1, "record": False, "stop": {"log_loss": -1e8}}
+            datasets = [classification_data(4, 8, 1000 + seed) for seed in range(28)]
+            runs = [(spec_of(dataset, seed=seed, **axes), dataset) for seed, dataset in enumerate(datasets)]
+            ends = ends_of(runs)
+            assert {end.status for end in ends} == {CONVERGED}, (architecture, depth)
+            attempts += [end.steps + end.rejected for end in ends]
+    assert len(attempts) > 1000
+    assert max(attempts) <= 10 * np.median(attempts)
