@@ -15,6 +15,7 @@ MEANINGS = {
     "weighted_l2": "the interpolating solution of least weighted l2 norm",
     "max_margin_l2": "the l2 max-margin direction",
     "max_margin_bridge": "the max-margin problem of the network's own norm",
+    "two_layer_one_sample": "the closed form of two fully connected layers and one sample",
     "parameter_kkt": "a KKT point of the margin problem in parameters",
     "singular_vectors": "alignment of every layer with its gradient",
     "loss_rate": "the predicted rate of the loss",

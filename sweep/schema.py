@@ -56,7 +56,7 @@ HELP = {
     "data": "data sets; parameters that are lists or ranges mean several",
     "architecture": "the network: a name, or {name: parameters}",
     "depth": "number of weight layers, >= 1",
-    "width": "hidden width (fully_connected, odeco)",
+    "width": "hidden width or channels (fully_connected, multichannel_convolutional, odeco)",
     "filter": "length of the hidden filters (convolutional), full by default",
     "init": "the layers at t = 0",
     "alpha": "initialisation scale",
