@@ -12,13 +12,11 @@ from benchmarks.common import spread
 from kernels.architectures import Architecture
 from kernels.datasets import Dataset, canonical, load
 from kernels.ensemble import End, Program, Start, run_ensemble
-from kernels.flow import Control, LaneData
-from kernels.initialisations import initial_layers
 from kernels.observables import OBSERVABLES
-from kernels.simulate import forecasts
+from kernels.simulate import forecasts, layers_of, problem_of, start_of
 from kernels.spec import RunSpec, compile_key
 from kernels.theory.base import Problem
-from kernels.validate import build, canonicalise
+from kernels.validate import canonicalise
 
 LOG_TIME = list(OBSERVABLES).index("log_time")
 
@@ -55,11 +53,7 @@ class Ensemble:
     @cached_property
     def problems(self) -> list[Problem]:
         """Networks and initial layers."""
-        made = []
-        for spec, dataset in self.runs:
-            architecture = build(spec, dataset.x.shape[1])
-            made.append(Problem(spec, dataset, architecture, initial_layers(spec, architecture)))
-        return made
+        return [problem_of(spec, dataset) for spec, dataset in self.runs]
 
     @property
     def architecture(self) -> Architecture:
@@ -90,15 +84,7 @@ class Ensemble:
     @cached_property
     def starts(self) -> list[Start]:
         """The runs as `run_ensemble` takes them."""
-        made = []
-        for problem, theta in zip(self.problems, self.theta, strict=True):
-            limits = {"residual": np.nan, "log_loss": -np.inf, "log_margin": np.inf, **problem.spec.stop}
-            numbers: dict[str, Any] = {name: np.float64(value) for name, value in limits.items()}
-            data: dict[str, Any] = {"x": problem.dataset.x, "y": problem.dataset.y}
-            row: Any = theta
-            control = Control(rtol=np.array(problem.spec.rtol), **numbers)  # type: ignore[arg-type]
-            made.append(Start(row, LaneData(**data, constants=problem.architecture.constants), control))
-        return made
+        return [start_of(problem) for problem in self.problems]
 
     def integrate(self, program: Program | None = None) -> list[End]:
         """The project's own integration of all runs, ends in the order of the runs."""
@@ -111,12 +97,10 @@ def _merged(spec: RunSpec, axes: dict[str, Any]) -> dict[str, Any]:
 
 def coefficients(ensemble: Ensemble, thetas: np.ndarray) -> np.ndarray:
     """beta of each run's parameters."""
-    shapes = ensemble.architecture.shapes
-    cuts = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
-    betas = []
-    for problem, theta in zip(ensemble.problems, thetas, strict=True):
-        layers = [part.reshape(shape) for part, shape in zip(np.split(theta, cuts), shapes, strict=True)]
-        betas.append(problem.architecture.coefficients(layers))
+    betas = [
+        problem.architecture.coefficients(layers_of(problem.architecture, theta))
+        for problem, theta in zip(ensemble.problems, thetas, strict=True)
+    ]
     return np.array(betas)
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from kernels.architectures import architecture_class
 from kernels.flow import FLOWS, Control, Flow, LaneData, Theta
-from kernels.lane import CAPACITY, RUNNING, Lane, attempt, start, thin
+from kernels.lane import ASLEEP, AT_REST, CAPACITY, RUNNING, Lane, attempt, start, thin
 from kernels.observables import observe
 from kernels.solvers import SOLVERS
 from kernels.x64 import jax
@@ -80,12 +80,12 @@ class End:
 
 def run_ensemble(program: Program, starts: Sequence[Start]) -> Iterator[End]:
     """Integrate every run to its end, in whatever order they end."""
-    count = min(program.lanes, 8 if len(starts) <= 8 else program.lanes)
+    count = min(program.lanes, 8) if len(starts) <= 8 else program.lanes
     waiting = list(range(len(starts)))[::-1]
     owner = [waiting.pop() if waiting else None for _ in range(count)]
     batch = _stack([starts[index or 0] for index in owner])
     lanes = _begin(program, batch)
-    lanes = lanes._replace(status=jnp.where(jnp.array([i is None for i in owner]), -1, lanes.status))
+    lanes = lanes._replace(status=jnp.where(jnp.array([i is None for i in owner]), ASLEEP, lanes.status))
     while any(index is not None for index in owner):
         lanes = _advance(program, lanes, batch, bool(waiting))
         status = np.asarray(lanes.status)
@@ -101,14 +101,14 @@ def run_ensemble(program: Program, starts: Sequence[Start]) -> Iterator[End]:
 def _refill(
     program: Program, lanes: Lane, batch: Start, starts: Sequence[Start], owner: list[int | None], ended: list[int]
 ) -> tuple[Start, Lane]:
-    """Put a waiting run into each lane that ended; a lane without one sleeps (status -1)."""
+    """Put a waiting run into each lane that ended; a lane without one sleeps."""
     changed = np.zeros(len(owner), bool)
     changed[[lane for lane in ended if owner[lane] is not None]] = True
     asleep = jnp.array([index is None for index in owner])
     if changed.any():
         new = _stack([starts[owner[lane] or 0] if changed[lane] else starts[0] for lane in range(len(owner))])
         batch, lanes = _merge(program, jnp.asarray(changed), new, batch, lanes)
-    return batch, lanes._replace(status=jnp.where(asleep, -1, lanes.status))
+    return batch, lanes._replace(status=jnp.where(asleep, ASLEEP, lanes.status))
 
 
 def _stack(starts: Sequence[Start]) -> Start:
@@ -163,6 +163,7 @@ def _finish(program: Program, lanes: Lane, batch: Start) -> tuple[Array, Array, 
         theta = lane.point.theta
         begin = flow.invariants(run.theta, run.data) * jnp.exp(-2 * lane.point.log_norm)
         drift = jnp.max(jnp.abs(flow.invariants(theta, run.data) - begin)) / jnp.sum(theta**2)
+        drift = jnp.where(lane.status == AT_REST, 0.0, drift)
         return flow.jacobian(theta, run.data), drift, observe(flow, lane.point, run.data)
 
     return jax.vmap(finish)(lanes, batch)

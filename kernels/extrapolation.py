@@ -12,9 +12,10 @@ from jaxtyping import Array, Float, Int
 from kernels.x64 import jax
 
 SMALL_CONTRACTION = 4096
+"""Multiplications up to which a product of matrices is written out."""
 
 _NOISE = 5
-"""Of rounding's standard deviation in an entry of the error estimate: what is beyond is error."""
+"""Times the least standard deviation that rounding gives an entry of the error estimate: what is beyond is error."""
 
 Damps = Literal["parameters", "forces"]
 Vector = Float[Array, " P"]
@@ -81,6 +82,10 @@ class ExtrapolatedEuler(AbstractSolver[Vector]):
     term_structure: ClassVar = AbstractTerm
     interpolation_cls: ClassVar[Callable[..., LocalLinearInterpolation]] = LocalLinearInterpolation
 
+    def __check_init__(self) -> None:
+        if self.columns < 2:
+            raise ValueError(f"columns is {self.columns}; an error estimate needs 2 or more")
+
     def order(self, terms: Any) -> int:
         return self.columns
 
@@ -96,8 +101,10 @@ class ExtrapolatedEuler(AbstractSolver[Vector]):
         eigenvalues, rotation = jnp.linalg.eigh(_contract(factor, factor))
         eigenvalues = jnp.maximum(eigenvalues, 0)
         spectrum = _Spectrum(lengths, eigenvalues, rotation, rotation.T @ factor)
-        moves = self._by_forces if self.damps == "forces" else self._by_parameters
-        move, firsts = moves(stiff, spectrum, t0, y0, args, solver_state)
+        if self.damps == "forces":
+            move, firsts = self._by_forces(stiff, spectrum, t0, y0, args)
+        else:
+            move, firsts = self._by_parameters(spectrum, t0, y0, args, solver_state)
         schedule = _schedule(self.columns)
 
         # increments, not states: the table's weights, of order e^K, then amplify the rounding of the change alone
@@ -115,7 +122,7 @@ class ExtrapolatedEuler(AbstractSolver[Vector]):
         return y1, error, {"y0": y0, "y1": y1}, terms.vf(t1, y1, args), RESULTS.successful
 
     def _by_parameters(
-        self, stiff: Stiffness, spectrum: "_Spectrum", t0: Any, y0: Vector, args: Any, velocity: Vector
+        self, spectrum: "_Spectrum", t0: Any, y0: Vector, args: Any, velocity: Vector
     ) -> tuple[Move, Float[Array, "K P"]]:
         """(increments of substeps, first increment of each column) of the W-method."""
         lengths, basis = spectrum.lengths, spectrum.basis
@@ -132,7 +139,7 @@ class ExtrapolatedEuler(AbstractSolver[Vector]):
         return lambda z, elapsed, column: damp(jax.vmap(slope)(z, elapsed), column), firsts
 
     def _by_forces(
-        self, stiff: Stiffness, spectrum: "_Spectrum", t0: Any, y0: Vector, args: Any, velocity: Vector
+        self, stiff: Stiffness, spectrum: "_Spectrum", t0: Any, y0: Vector, args: Any
     ) -> tuple[Move, Float[Array, "K P"]]:
         """(increments of substeps, first increment of each column) of the method that lets stiff directions turn."""
         lengths = spectrum.lengths
@@ -147,13 +154,15 @@ class ExtrapolatedEuler(AbstractSolver[Vector]):
         answers = (stiff.curvature.T @ (stiff.curvature @ part) for part in stiff.bend(push0(steady), steady))
         lag, drift = (jax.vmap(functools.partial(damp, answer))(spectrum.damping) for answer in answers)
 
+        def first(column: Any) -> Vector:
+            return lengths[column] * push0(damp(g0, spectrum.damping[column]) - lengths[column] ** 2 * lag[column])
+
         def move(z: Vector, elapsed: Any, column: Any) -> Vector:
             g, push = self.force(t0 + elapsed, y0 + z, args)
             ahead = lengths[column] * (lengths[column] * lag[column] + elapsed * drift[column])
             return lengths[column] * push(damp(g, spectrum.damping[column]) - ahead)
 
-        zeros = jnp.zeros((self.columns, y0.size)), jnp.zeros(self.columns)
-        return jax.vmap(move), jax.vmap(move)(*zeros, jnp.arange(self.columns))
+        return jax.vmap(move), jax.vmap(first)(jnp.arange(self.columns))
 
     def func(self, terms: Any, t0: Any, y0: Vector, args: Any) -> Vector:
         return terms.vf(t0, y0, args)

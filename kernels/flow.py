@@ -173,7 +173,7 @@ class Flow(ABC):
 
     @abstractmethod
     def progress(self, theta: Theta, log_norm: Scalar, data: LaneData, control: Control) -> Scalar:
-        """From 0 at the start to 1 where the stop rule is met; increasing."""
+        """1 where the stop rule is met, less before; a scale on which recorded points lie evenly."""
 
 
 def _size(theta: Theta) -> Scalar:
@@ -348,16 +348,9 @@ class ClassificationFlow(Flow):
 
     def progress(self, theta: Theta, log_norm: Scalar, data: LaneData, control: Control) -> Scalar:
         """asinh(-log Loss), or asinh of the smallest margin, against its value at the stop: the larger of the two."""
-        begin = jnp.arcsinh(-jnp.log(float(data.y.shape[0])))
         smallest = jnp.exp(self.architecture.depth * log_norm) * jnp.min(self.margins(theta, data))
-        shares = [
-            (jnp.arcsinh(now) - begin) / (jnp.arcsinh(goal) - begin)
-            for now, goal in (
-                (-self.log_loss(theta, log_norm, data), -control.log_loss),
-                (smallest, jnp.exp(control.log_margin)),
-            )
-        ]
-        return jnp.maximum(*shares)
+        by_loss = jnp.arcsinh(-self.log_loss(theta, log_norm, data)) / jnp.arcsinh(-control.log_loss)
+        return jnp.maximum(by_loss, jnp.arcsinh(smallest) / jnp.arcsinh(jnp.exp(control.log_margin)))
 
 
 FLOWS: dict[str, type[Flow]] = {"regression": RegressionFlow, "classification": ClassificationFlow}

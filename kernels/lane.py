@@ -13,6 +13,8 @@ from kernels.step import Step, take_step
 from kernels.x64 import jax
 
 RUNNING, CONVERGED, OUT_OF_STEPS, NOT_FINITE, STEP_VANISHED, AT_REST = range(6)
+ASLEEP = -1
+"""Status of a lane without a run."""
 
 CAPACITY = 128
 """Points an orbit may have before every second one is dropped: it ends with 64 to 128, spread evenly over the steps."""
@@ -21,7 +23,7 @@ PROGRESS_PER_STEP = 1 / 66
 """A recorded run may cover at most this share of its way in a step, so that it takes more than 64 of them."""
 
 TIME_TOLERANCE = 100.0
-"""Error allowed in physical time, as a multiple of rtol: it reaches no other number of a run."""
+"""Error allowed in physical time, as a multiple of rtol: it reaches only log_time and what is computed from it."""
 
 ROUNDING = 1e-13
 """Least relative error of a step that can be told from rounding."""
@@ -76,8 +78,10 @@ def attempt(flow: Flow, solver: Solver, lane: Lane, data: LaneData, control: Con
     step = take_step(flow, solver, lane.point, lane.h, data)
     error = _error(flow, lane, step, data, control)
     progress = flow.progress(step.theta, log_norm, data, control)
-    gain = progress - lane.progress if lane.orbit.shape[0] else jnp.zeros(())
-    too_far = progress > 1 + flow.overshoot
+    # a trial step that overflows is too long, nothing worse
+    gain = jnp.where(jnp.isfinite(progress), progress - lane.progress, jnp.inf)
+    gain = gain if lane.orbit.shape[0] else jnp.zeros(())
+    too_far = jnp.isfinite(progress) & (progress > 1 + flow.overshoot)
     accept = (error <= 1) & (gain <= PROGRESS_PER_STEP) & ~too_far
     growth = SAFETY * jnp.minimum(_growth(lane, error, solver.order), PROGRESS_PER_STEP / jnp.maximum(gain, 1e-30))
     landing = jnp.where(too_far, (1 + flow.overshoot / 2 - lane.progress) / (progress - lane.progress), jnp.inf)
@@ -150,7 +154,8 @@ def _status(lane: Lane, control: Control, failed: Bool[Array, ""]) -> Int[Array,
 
 def _record(flow: Flow, lane: Lane, data: LaneData, accept: Bool[Array, ""]) -> Lane:
     """Write the point if it is due: every `stride` steps, and the last one."""
-    due = accept & ((lane.point.steps % lane.stride == 0) | (lane.status != RUNNING))
+    ended, between = lane.status != RUNNING, lane.point.steps % lane.stride != 0
+    due = (accept & ~between) | (ended & (accept | between))
     slot = jnp.minimum(lane.recorded, lane.orbit.shape[0] - 1)
     row = jnp.where(due, observe(flow, lane.point, data), lane.orbit[slot])
     return lane._replace(orbit=lane.orbit.at[slot].set(row), recorded=lane.recorded + due.astype(int))

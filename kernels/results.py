@@ -62,12 +62,13 @@ class RunResult:
     """One finished run.
 
     Attributes:
-        status: converged (the stop rule was met), stopped (out of steps), diverged (non-finite or step size gone).
+        status: converged (the stop rule was met), stopped (out of steps, or at rest at the start) or diverged (not
+            finite, or step size gone).
         message: empty, or what ended the run and which key of the grid to change.
         beta: final linear coefficients; for classification of the normalised parameters Theta / ||Theta||.
         log_loss, log_time, residual, min_margin: as the last point of Trajectory.
         invariant_drift: largest change of a conserved quantity, relative to ||Theta||^2.
-        steps, rejected: accepted and rejected steps.
+        steps, rejected: accepted and rejected steps; max_steps counts both.
         wall_seconds: this run's share of its batch's wall time.
         device: "cpu" or the accelerator's name.
         trajectory: None if the spec says record: false.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kernels.architectures import Architecture
 from kernels.datasets import Dataset
 from kernels.initialisations import initial_layers
 from kernels.results import PredictionRecord, RunResult, Trajectory
@@ -31,9 +32,9 @@ def simulate(runs: Sequence[Run]) -> list[RunResult]:
     if len(keys) != 1:
         raise ValueError(f"runs of one batch must share a compile key; these have {len(keys)}")
     begin = time.perf_counter()
-    problems = [_problem(spec, dataset) for spec, dataset in runs]
+    problems = [problem_of(spec, dataset) for spec, dataset in runs]
     program = Program(*keys.pop())  # type: ignore[arg-type]
-    ends = {end.index: end for end in run_ensemble(program, [_start(problem) for problem in problems])}
+    ends = {end.index: end for end in run_ensemble(program, [start_of(problem) for problem in problems])}
     records = [_compare(problem, ends[index]) for index, problem in enumerate(problems)]
     share = (time.perf_counter() - begin) / len(runs)
     return [_result(problem, ends[index], records[index], share) for index, problem in enumerate(problems)]
@@ -41,7 +42,7 @@ def simulate(runs: Sequence[Run]) -> list[RunResult]:
 
 def forecasts(spec: RunSpec, dataset: Dataset) -> tuple[PredictionRecord, ...]:
     """What theory predicts without a flow; distance is None."""
-    problem = _problem(spec, dataset)
+    problem = problem_of(spec, dataset)
     pairs = ((prediction, prediction.forecast(problem)) for prediction in applicable(problem))
     return tuple(
         PredictionRecord(
@@ -58,12 +59,14 @@ def forecasts(spec: RunSpec, dataset: Dataset) -> tuple[PredictionRecord, ...]:
     )
 
 
-def _problem(spec: RunSpec, dataset: Dataset) -> Problem:
+def problem_of(spec: RunSpec, dataset: Dataset) -> Problem:
+    """What theory sees of a run: its network and initial layers beside spec and data."""
     architecture = build(spec, dataset.x.shape[1])
     return Problem(spec, dataset, architecture, initial_layers(spec, architecture))
 
 
-def _start(problem: Problem) -> "Start":
+def start_of(problem: Problem) -> "Start":
+    """What an ensemble integrates of it."""
     from kernels.ensemble import Start
     from kernels.flow import Control, LaneData
 
@@ -75,19 +78,22 @@ def _start(problem: Problem) -> "Start":
     return Start(theta, LaneData(**arrays, constants=problem.architecture.constants), control)
 
 
-def _layers(problem: Problem, theta: np.ndarray) -> tuple[np.ndarray, ...]:
-    shapes = problem.architecture.shapes
+def layers_of(architecture: Architecture, theta: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The layers v_1, ..., v_L in a flat vector of parameters."""
+    shapes = architecture.shapes
     cuts = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
     return tuple(part.reshape(shape) for part, shape in zip(np.split(theta, cuts), shapes, strict=True))
 
 
 def _compare(problem: Problem, end: "End") -> tuple[PredictionRecord, ...]:
-    """Every applicable prediction against a run that did not break down."""
-    if not np.isfinite(end.theta).all():
+    """Every applicable prediction against a run that moved and did not break down."""
+    from kernels.lane import AT_REST
+
+    if end.status == AT_REST or not np.isfinite(end.theta).all():
         return ()
     observed = _observed(end)
     endpoint = Endpoint(
-        layers=_layers(problem, end.theta),
+        layers=layers_of(problem.architecture, end.theta),
         beta=end.final[len(observed) :],
         jacobian=end.jacobian,
         log_norm=end.log_norm,

@@ -10,7 +10,7 @@ from kernels.observables import Point
 from kernels.solvers import Solver
 
 LARGEST_TIMED_GROWTH = 2.0
-"""Growth of -log Loss in a step up to which time is integrated with the step; past it, by its smooth clock."""
+"""Growth of -log Loss in a step up to which time is integrated with the step; past it by its own clock, unchecked."""
 
 
 class Step(NamedTuple):

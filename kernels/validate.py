@@ -91,6 +91,10 @@ def _rtol(value: Any) -> float:
     return rtol
 
 
+STOP_RANGES = {"residual": (0.0, 1.0), "log_loss": (-1e300, 0.0), "log_margin": (-30.0, 700.0)}
+"""Open intervals of the conditions that end a flow."""
+
+
 def _stop(stop: Any, task: str) -> dict[str, float]:
     defaults = DEFAULT_STOP[task]
     known = {*defaults, "log_margin"} if task == "classification" else set(defaults)
@@ -100,7 +104,13 @@ def _stop(stop: Any, task: str) -> dict[str, float]:
     if "log_margin" in stop and "log_loss" not in stop:
         del merged["log_loss"]
     merged["max_steps"] = _integer("stop.max_steps", merged["max_steps"], least=1)
-    for name in ("residual",):
-        if name in merged and not 0 < _positive(f"stop.{name}", merged[name]) < 1:
-            raise InputError(f"stop.{name}: {merged[name]!r} is not between 0 and 1")
+    for name, (low, high) in STOP_RANGES.items():
+        if name in merged and not low < _finite(f"stop.{name}", merged[name]) < high:
+            raise InputError(f"stop.{name}: {merged[name]!r} is not between {low:g} and {high:g}")
     return merged
+
+
+def _finite(axis: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InputError(f"{axis}: {value!r} is not a number")
+    return float(value)

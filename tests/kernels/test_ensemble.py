@@ -1,10 +1,14 @@
 """Runs of one shape share a loop and nothing else."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from kernels.ensemble import Program
-from kernels.lane import AT_REST, CAPACITY, CONVERGED, OUT_OF_STEPS
+from kernels.lane import AT_REST, CAPACITY, CONVERGED, OUT_OF_STEPS, RUNNING, attempt, start
+from kernels.simulate import problem_of, simulate, start_of
+from kernels.solvers import SOLVERS
+from kernels.x64 import jax
 from tests.kernels.conftest import classification_data, key_of, regression_data, spec_of
 from tests.kernels.test_flow import ends_of
 
@@ -60,6 +64,40 @@ def test_thinned_orbits_stay_even() -> None:
     assert 64 <= len(end.orbit) <= CAPACITY
     assert len(gaps) == 1
     assert gaps[0] in (2, 4, 8, 16, 32)
+
+
+def test_a_run_that_ends_on_a_rejected_step_keeps_its_last_point() -> None:
+    dataset = regression_data(2, 4)
+    axes = {"task": "regression", "architecture": "diagonal", "depth": 4, "init": "gaussian", "alpha": 0.02}
+    stops = range(129, 189, 2)
+    ends = ends_of([(spec_of(dataset, rtol=1e-9, stop={"max_steps": most}, **axes), dataset) for most in stops])
+    for end in ends:
+        assert end.status == OUT_OF_STEPS
+        np.testing.assert_allclose(end.orbit[-1], end.final, rtol=1e-12, atol=1e-12)
+        assert (np.diff(end.orbit[:, 0]) > 0).all()
+
+
+@pytest.mark.parametrize("capacity", [0, CAPACITY])
+def test_a_trial_step_that_overflows_is_only_too_long(capacity: int) -> None:
+    dataset = regression_data(2, 4)
+    spec = spec_of(dataset, task="regression", architecture="diagonal", depth=3, init="gaussian", alpha=0.5)
+    flow, run = Program(*key_of([(spec, dataset)])).flow, jax.tree.map(jnp.asarray, start_of(problem_of(spec, dataset)))
+    lane = start(flow, run.theta, run.data, run.control, capacity)
+    far = lane._replace(h=1e200 * lane.h)
+    after = jax.jit(lambda lane: attempt(flow, SOLVERS["extrapolation"], lane, run.data, run.control))(far)
+    assert int(after.status) == RUNNING
+    assert int(after.rejected) == 1
+    assert float(after.h) == pytest.approx(0.1 * float(far.h))
+
+
+@pytest.mark.parametrize("task", ["regression", "classification"])
+def test_a_run_at_rest_meets_no_prediction(task: str) -> None:
+    dataset = regression_data(2, 4) if task == "regression" else classification_data(2, 4)
+    spec = spec_of(dataset, task=task, architecture="diagonal", depth=2, init={"layers": [[0.0] * 4] * 2})
+    (result,) = simulate([(spec, dataset)])
+    assert result.status == "stopped"
+    assert result.predictions == ()
+    assert result.invariant_drift == 0
 
 
 def test_statuses_are_results() -> None:

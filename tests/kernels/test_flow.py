@@ -2,15 +2,17 @@
 
 from typing import Any
 
+import diffrax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.integrate
 
 from kernels.ensemble import End, Program, run_ensemble
-from kernels.flow import FLOWS, LaneData
+from kernels.extrapolation import ExtrapolatedEuler, Stiffness
+from kernels.flow import FLOWS, Flow, LaneData
 from kernels.lane import CONVERGED
-from kernels.simulate import _problem, _start
+from kernels.simulate import problem_of, start_of
 from kernels.solvers import SOLVERS
 from kernels.spec import SOLVER_NAMES
 from kernels.validate import build
@@ -19,7 +21,7 @@ from tests.kernels.conftest import classification_data, key_of, regression_data,
 
 
 def ends_of(runs: list[Any]) -> list[End]:
-    ends = run_ensemble(Program(*key_of(runs)), [_start(_problem(spec, dataset)) for spec, dataset in runs])
+    ends = run_ensemble(Program(*key_of(runs)), [start_of(problem_of(spec, dataset)) for spec, dataset in runs])
     return sorted(ends, key=lambda end: end.index)
 
 
@@ -32,7 +34,7 @@ def test_velocity_and_stiffness_are_derivatives_of_the_potential(
     dataset = regression_data() if task == "regression" else classification_data()
     spec = spec_of(dataset, task=task, architecture=name, depth=3, init="gaussian", alpha=1.0, **sizes)
     flow = FLOWS[task](build(spec, 8))
-    start = _start(_problem(spec, dataset))
+    start = start_of(problem_of(spec, dataset))
     data = LaneData(jnp.asarray(dataset.x), jnp.asarray(dataset.y), start.data.constants)
     theta, log_norm, _ = flow.start(jnp.asarray(start.theta), data)
     kappa = jnp.exp(3 * log_norm)
@@ -47,8 +49,53 @@ def test_velocity_and_stiffness_are_derivatives_of_the_potential(
         weights = -flow.weights(theta, log_norm, data) * dataset.y
     rest = jax.jit(jax.hessian(lambda z: weights @ flow.outputs(z, data)))(theta)
     stiff = flow.stiffness(theta, log_norm, data)
+    check_bend(flow, stiff, theta, data)
     factor = stiff.curvature @ stiff.jacobian
     np.testing.assert_allclose(jax.jit(jax.hessian(potential))(theta), factor.T @ factor + rest, atol=1e-8)
+
+
+def check_bend(flow: Flow, stiff: Stiffness, theta: Any, data: LaneData) -> None:
+    """Against central differences of the outputs and of J J^T g."""
+    v, g = (np.random.default_rng(seed).standard_normal(size) for seed, size in ((1, theta.size), (2, len(data.y))))
+    h = 1e-4 / np.linalg.norm(v)
+    ahead, behind = theta + h * v, theta - h * v
+    lag, drift = stiff.bend(jnp.asarray(v), jnp.asarray(g))
+    outputs, jacobian = jax.jit(flow.outputs), jax.jit(flow.jacobian)
+    second = (outputs(ahead, data) - 2.0 * outputs(theta, data) + outputs(behind, data)) / h**2
+    np.testing.assert_allclose(lag, second / 2, rtol=1e-4, atol=1e-4)
+    turned = [np.asarray(j) @ (np.asarray(j).T @ g) for j in (jacobian(ahead, data), jacobian(behind, data))]
+    np.testing.assert_allclose(drift, (turned[0] - turned[1]) / (2 * h), rtol=1e-5, atol=1e-5)
+
+
+def test_forces_see_where_stiff_directions_turn() -> None:
+    """One step of a two-layer Walsh network at -log Loss = 1e6: what curvature takes off is most of the error."""
+    dataset = classification_data(4, 8, 2)
+    axes = {"task": "classification", "architecture": "walsh", "depth": 2, "init": "gaussian", "alpha": 0.1}
+    spec = spec_of(dataset, seed=2, record=False, **axes)
+    (end,) = ends_of([(spec, dataset)])
+    flow = FLOWS["classification"](build(spec, 8))
+    theta, log_norm = jnp.asarray(end.theta), jnp.asarray(end.log_norm)
+    data = LaneData(jnp.asarray(dataset.x), jnp.asarray(dataset.y), ())
+
+    def stiffness(t: Any, y: Any, curved: Any) -> Stiffness:
+        stiff = flow.stiffness(y, log_norm, data)
+        return stiff._replace(bend=lambda v, g: tuple(curved * part for part in stiff.bend(v, g)))
+
+    solver = ExtrapolatedEuler(lambda t, y, args: flow.force(y, log_norm, data), stiffness, "forces", 4)
+    term = diffrax.ODETerm(lambda t, y, args: flow.velocity(y, log_norm, data))
+    step = jax.jit(lambda y, h, curved: solver.step(term, 0.0, h, y, curved, y, False)[0])
+
+    def shares(h: float, curved: float, steps: int) -> np.ndarray:
+        y = theta
+        for _ in range(steps):
+            y = step(y, h / steps, curved)
+        return np.asarray(flow.weights(y, log_norm, data))
+
+    h = 0.03
+    truth = shares(h, 1.0, 64)
+    assert np.sum(truth > 1e-3) > 1
+    straight, curved = (np.abs(shares(h, value, 1) - truth).max() for value in (0.0, 1.0))
+    assert curved < 0.1 * straight
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
@@ -65,7 +112,7 @@ def test_physical_time_is_that_of_plain_gradient_flow(depth: int) -> None:
         g = dataset.x.T @ (dataset.y * np.exp(-dataset.y * (dataset.x @ layers.prod(0))))
         return np.concatenate([g * np.delete(layers, index, 0).prod(0) for index in range(depth)])
 
-    start = _start(_problem(spec, dataset)).theta
+    start = start_of(problem_of(spec, dataset)).theta
     time = np.exp(end.final[1])
     plain = scipy.integrate.solve_ivp(velocity, (0, time), start, method="LSODA", rtol=1e-12, atol=1e-14)
     beta = plain.y[:, -1].reshape(depth, -1).prod(0)

@@ -25,8 +25,8 @@ SHAPES: list[tuple[str, dict[str, Any]]] = [
 def test_a_condition_number_of_1e8_costs_no_accuracy(depth: int) -> None:
     """X X^T has eigenvalues from 1 to 1e-8; the limit is known at every alpha, from its own solver."""
     rng = np.random.default_rng(3)
-    left, right = (np.linalg.qr(rng.standard_normal((8, 4)))[0] for _ in range(2))
-    x = left[:4] @ np.diag(np.geomspace(1, 1e-4, 4)) @ right.T
+    left, right = (np.linalg.qr(rng.standard_normal((size, 4)))[0] for size in (4, 8))
+    x = left @ np.diag(np.geomspace(1, 1e-4, 4)) @ right.T
     dataset = Dataset("stiff", x, x @ rng.standard_normal(8))
     axes = {"task": "regression", "architecture": "diagonal", "init": "structured", "stop": {"residual": 1e-12}}
     specs = [spec_of(dataset, depth=depth, alpha=alpha, **axes) for alpha in (0.1, 1.0)]
@@ -35,6 +35,18 @@ def test_a_condition_number_of_1e8_costs_no_accuracy(depth: int) -> None:
         (prediction,) = [p for p in result.predictions if p.prediction == "minimum_q_norm"]
         assert prediction.distance is not None
         assert prediction.distance < 1e-6
+
+
+@pytest.mark.slow
+def test_rounding_is_not_taken_for_error() -> None:
+    """Compressed sensing at a small scale: 20 rates from 1e-10 to 70, and steps of 1e10 that only rounding sees."""
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal((20, 50))
+    dataset = Dataset("sparse", x, x[:, :3] @ np.array([1.0, -2.0, 1.5]))
+    axes = {"task": "regression", "architecture": "diagonal", "depth": 3, "init": "structured", "record": False}
+    (result,) = simulate([(spec_of(dataset, alpha=1e-3, **axes), dataset)])
+    assert result.status == "converged"
+    assert result.steps < 2_000
 
 
 @pytest.mark.slow
@@ -52,3 +64,4 @@ def test_a_thousand_classifications_reach_1e8_in_few_steps() -> None:
             attempts += [end.steps + end.rejected for end in ends]
     assert len(attempts) > 1000
     assert max(attempts) <= 10 * np.median(attempts)
+    assert np.median(attempts) <= 100

@@ -81,7 +81,7 @@ def test_the_svm_is_approached_like_a_power_of_the_loss(depth: int) -> None:
         for name, values in gaps.items():
             values.append(float(np.median(distances(results, name))))
     slope = np.polyfit(np.log([1e4, 1e6, 1e8]), np.log(gaps["max_margin_l2"]), 1)[0]
-    assert slope == pytest.approx(-1 / depth if depth > 2 else -1 / 2, abs=0.05)
+    assert slope == pytest.approx(-1 / depth, abs=0.05)
     for values in gaps.values():
         assert values[0] > values[1] > values[2]
 
