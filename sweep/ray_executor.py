@@ -7,10 +7,13 @@ Joined: the cluster's own settings stand. Retries are the driver's part, so Ray'
 import contextlib
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from sweep.batches import FIRST, Batch, Device
@@ -153,15 +156,37 @@ def start_here(workers: int | None) -> Any:
     for name, value in (ALWAYS | OWN | {"RAY_AUTH_TOKEN": secrets.token_hex(32)}).items():
         os.environ.setdefault(name, value)
     ray = _import()
-    ray.init(
-        address="local",
-        num_cpus=workers,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="ERROR",
-        object_store_memory=OBJECT_STORE,
-    )
+    with _signals_wait(ray.shutdown):
+        ray.init(
+            address="local",
+            num_cpus=workers,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+            object_store_memory=OBJECT_STORE,
+        )
     return ray
+
+
+@contextlib.contextmanager
+def _signals_wait(undo: Callable[[], None]) -> Iterator[None]:
+    """A signal during the body is answered after it: Ray interrupted half-way takes the process down with it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, frame: arrived.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if arrived:
+        undo()
+        raise KeyboardInterrupt
 
 
 def _join(address: str) -> Any:

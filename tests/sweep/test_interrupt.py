@@ -101,3 +101,14 @@ def test_a_kill_loses_nothing_that_was_stored_and_repeats_nothing(write: Write, 
     ended = launch(SLOW)
     assert sum(ended.computed.values()) == 1200 - done
     assert ended.counts["converged"] == stored(store) == 1200
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delay", [1.5, 2.5, 3.5, 4.5, 6.0])
+def test_an_interrupt_while_ray_starts_ends_the_process_in_order(delay: float, write: Write, tmp_path: Path) -> None:
+    command = [*COMMAND, "launch", str(write(SLOW)), "--store", str(tmp_path / "results.duckdb")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(delay)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=100)
+    assert process.returncode == 130, err
