@@ -8,7 +8,7 @@ import numpy as np
 
 from kernels.architectures import Architecture, FullyConnected
 from kernels.decomposition import Decomposition
-from kernels.spec import InputError, RunSpec
+from kernels.spec import DEFAULTS, InputError, RunSpec
 
 Layers = tuple[np.ndarray, ...]
 Parameters = Mapping[str, Any]
@@ -142,6 +142,9 @@ def _names() -> str:
 def _decomposition(architecture: Architecture, init: str) -> Decomposition:
     decomposition = architecture.decomposition()
     if decomposition is None:
-        kind = type(architecture).__name__
-        raise InputError(f"init: {init} needs an orthogonally decomposable network, {kind} of this shape is not one")
+        instead = "gaussian or orthogonal" if isinstance(architecture, FullyConnected) else "gaussian"
+        default = " (the default)" if init == DEFAULTS["init"] else ""
+        raise InputError(
+            f"init: {init}{default} needs an orthogonally decomposable network, which this one is not; write {instead}"
+        )
     return decomposition

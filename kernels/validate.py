@@ -106,7 +106,8 @@ def _stop(stop: Any, task: str) -> dict[str, float]:
     merged["max_steps"] = _integer("stop.max_steps", merged["max_steps"], least=1)
     for name, (low, high) in STOP_RANGES.items():
         if name in merged and not low < _finite(f"stop.{name}", merged[name]) < high:
-            raise InputError(f"stop.{name}: {merged[name]!r} is not between {low:g} and {high:g}")
+            wanted = "below 0" if name == "log_loss" else f"between {low:g} and {high:g}"
+            raise InputError(f"stop.{name}: {merged[name]!r} is not {wanted}")
     return merged
 
 
