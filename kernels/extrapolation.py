@@ -14,8 +14,8 @@ from kernels.x64 import jax
 SMALL_CONTRACTION = 4096
 """Multiplications up to which a product of matrices is written out."""
 
-_NOISE = 5
-"""Times the least standard deviation that rounding gives an entry of the error estimate: what is beyond is error."""
+_NOISE = 30
+"""Times what one rounding of each force gives the error estimate (substeps and products add theirs): the rest is error."""
 
 Damps = Literal["parameters", "forces"]
 Vector = Float[Array, " P"]

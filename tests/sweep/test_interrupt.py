@@ -104,10 +104,13 @@ def test_a_kill_loses_nothing_that_was_stored_and_repeats_nothing(write: Write, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("delay", [1.5, 2.5, 3.5, 4.5, 6.0])
+@pytest.mark.parametrize("delay", [0.3, 1.0, 2.0, 4.0])
 def test_an_interrupt_while_ray_starts_ends_the_process_in_order(delay: float, write: Write, tmp_path: Path) -> None:
+    """The last line of the plan is the last that is printed before Ray starts."""
     command = [*COMMAND, "launch", str(write(SLOW)), "--store", str(tmp_path / "results.duckdb")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert any(line.startswith("estimated time") for line in process.stdout)
     time.sleep(delay)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=100)
