@@ -15,7 +15,7 @@ SMALL_CONTRACTION = 4096
 """Multiplications up to which a product of matrices is written out."""
 
 _NOISE = 30
-"""Times what one rounding of each force gives the error estimate (substeps and products add theirs): the rest is error."""
+"""Times what one rounding of each force gives the error estimate; substeps and products add theirs. More is error."""
 
 Damps = Literal["parameters", "forces"]
 Vector = Float[Array, " P"]

@@ -29,7 +29,7 @@ def network(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     return request.param
 
 
-QUICK = {"diagonal", "convolutional-2", "fully_connected-3"}
+QUICK = {"diagonal"}
 """Networks whose programs the default suite compiles; the slow suite compiles all."""
 
 

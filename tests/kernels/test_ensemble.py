@@ -35,7 +35,7 @@ def test_a_run_does_not_depend_on_its_batch() -> None:
 
 
 @pytest.mark.parametrize("task", ["regression", "classification"])
-@pytest.mark.parametrize("depth", [1, 2, 4])
+@pytest.mark.parametrize("depth", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(4, marks=pytest.mark.slow)])
 def test_orbits_have_64_to_128_points(task: str, depth: int) -> None:
     dataset = regression_data(3, 6) if task == "regression" else classification_data(3, 6)
     axes = {"task": task, "architecture": "diagonal", "depth": depth, "init": "gaussian"}
@@ -90,7 +90,7 @@ def test_a_trial_step_that_overflows_is_only_too_long(capacity: int) -> None:
     assert float(after.h) == pytest.approx(0.1 * float(far.h))
 
 
-@pytest.mark.parametrize("task", ["regression", "classification"])
+@pytest.mark.parametrize("task", [pytest.param("regression", marks=pytest.mark.slow), "classification"])
 def test_a_run_at_rest_meets_no_prediction(task: str) -> None:
     dataset = regression_data(2, 4) if task == "regression" else classification_data(2, 4)
     spec = spec_of(dataset, task=task, architecture="diagonal", depth=2, init={"layers": [[0.0] * 4] * 2})

@@ -19,6 +19,8 @@ from kernels.validate import build
 from kernels.x64 import jax
 from tests.kernels.conftest import classification_data, key_of, regression_data, spec_of
 
+SLOW = pytest.mark.slow
+
 
 def ends_of(runs: list[Any]) -> list[End]:
     ends = run_ensemble(Program(*key_of(runs)), [start_of(problem_of(spec, dataset)) for spec, dataset in runs])
@@ -67,6 +69,7 @@ def check_bend(flow: Flow, stiff: Stiffness, theta: Any, data: LaneData) -> None
     np.testing.assert_allclose(drift, (turned[0] - turned[1]) / (2 * h), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_forces_see_where_stiff_directions_turn() -> None:
     """One step of a two-layer Walsh network at -log Loss = 1e6: what curvature takes off is most of the error."""
     dataset = classification_data(4, 8, 2)
@@ -98,7 +101,7 @@ def test_forces_see_where_stiff_directions_turn() -> None:
     assert curved < 0.1 * straight
 
 
-@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("depth", [pytest.param(1, marks=SLOW), 2, pytest.param(3, marks=SLOW)])
 def test_physical_time_is_that_of_plain_gradient_flow(depth: int) -> None:
     """LSODA in plain time, to the time our clock says: same coefficients, same loss."""
     dataset = classification_data(4, 5)
@@ -123,7 +126,7 @@ def test_solver_names_are_the_solvers() -> None:
     assert tuple(SOLVERS) == SOLVER_NAMES
 
 
-@pytest.mark.parametrize("task", ["regression", pytest.param("classification", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("task", ["regression", pytest.param("classification", marks=SLOW)])
 def test_diffrax_agrees(task: str) -> None:
     """Kvaerno5 drives the same runs to the same end."""
     if task == "regression":
@@ -141,7 +144,7 @@ def test_diffrax_agrees(task: str) -> None:
     assert np.linalg.norm(ours_beta - theirs_beta) < tolerance
 
 
-@pytest.mark.parametrize("rtol", [1e-6, 1e-9])
+@pytest.mark.parametrize("rtol", [1e-6, pytest.param(1e-9, marks=SLOW)])
 def test_invariants_drift_within_tolerance(compiled: tuple[str, dict[str, Any]], rtol: float) -> None:
     name, sizes = compiled
     dataset = regression_data()

@@ -81,7 +81,11 @@ def test_given_layers_are_scaled_by_alpha() -> None:
 @pytest.mark.parametrize(
     ("architecture", "axes", "message"),
     [
-        ("fully_connected", {"init": "structured"}, r"structured \(the default\) needs an orthogonally decomposable network.*write gaussian or orthogonal"),
+        (
+            "fully_connected",
+            {"init": "structured"},
+            r"structured \(the default\) needs an orthogonally decomposable network.*write gaussian or orthogonal",
+        ),
         ("convolutional", {"init": "ordered", "filter": 3}, "ordered needs an orthogonally decomposable network"),
         ("diagonal", {"init": "orthogonal"}, "orthogonal is of fully_connected networks"),
         ("fully_connected", {"init": "orthogonal", "width": 5}, "width is 5, dim is 8"),

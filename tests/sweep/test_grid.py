@@ -70,7 +70,7 @@ GRIDS = {
     "grid: {architecture: fully_connected, depth: 1, width: 3, init: gaussian}": "width: no hidden layer at depth 1",
     "grid: {architecture: convolutional, filter: [2, 9]}": "filter: 9 does not fit inputs of dimension 2",
     "grid: {architecture: diagonal, init: orthogonal}": "init: orthogonal is of fully_connected networks",
-    "grid: {architecture: fully_connected}": "init: structured (the default) needs an orthogonally decomposable network",
+    "grid: {architecture: fully_connected}": "init: structured (the default) needs an orthogonally decomposable",
     "grid: {architecture: diagonal}\ngrids: 3": "grid.yaml:4: unknown key 'grids'; did you mean 'grid'?; the keys",
     "grid: {architecture: diagonal, dept: 3}": "grid.yaml:3: unknown key 'dept'; did you mean 'depth'",
     "grid: {architecture: diagonal, network: walsh}": "network is another name of architecture",
