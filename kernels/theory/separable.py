@@ -61,6 +61,8 @@ def minimise(
 ) -> Minimum:
     """The minimum; `residual` tells whether it was reached, no failure raises.
 
+    Out of reach of 1e-12 are, rarely, problems with as many rows as coordinates at large scales: rounding decides there.
+
     Args:
         curve: of all coordinates.
         rows: Q, orthonormal rows, shape (r, m).
