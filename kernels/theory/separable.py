@@ -61,7 +61,7 @@ def minimise(
 ) -> Minimum:
     """The minimum; `residual` tells whether it was reached, no failure raises.
 
-    Out of reach of 1e-12 are, rarely, problems with as many rows as coordinates at large scales: rounding decides there.
+    Problems with as many rows as coordinates at large scales may stay above 1e-12: rounding decides there.
 
     Args:
         curve: of all coordinates.
