@@ -14,6 +14,7 @@ equal -log Loss it belongs to the exact flow, so all methods should agree. A riv
 fastest tolerance whose runs all arrive with a median residual at most 1.1 times the project's.
 """
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -248,7 +249,7 @@ def main() -> None:
         if chosen.only not in name:
             continue
         made = classification(name, count, 10, 20, architecture="diagonal", depth=depth, init="gaussian", alpha=0.1)
-        found = measure(made, chosen.quick, lambda rows, name=name: report.add(name, rows))  # type: ignore[misc]
+        found = measure(made, chosen.quick, functools.partial(report.add, name))
         ratios += [{"problem": name, **row} for row in found]
     report.add("At equal -log Loss", ratios)
     known = [r["ours / scipy"] for r in ratios if r.get("ours / scipy")]

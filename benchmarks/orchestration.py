@@ -16,6 +16,7 @@ On two cores the driver shares them with two workers: that is part of the two-wo
 """
 
 import argparse
+import functools
 import importlib.util
 import json
 import os
@@ -97,7 +98,7 @@ def replay(grid: Path, store: Path) -> Row:
         waiting[row["compile_key"]] = left[row["runs"] :]
     for key in {batch[0][0].depth: batch for batch in batches}.values():
         simulate(key[:64])
-    seconds = sum(timed(lambda batch=batch: simulate(batch))[0] for batch in batches)  # type: ignore[misc]
+    seconds = sum(timed(functools.partial(simulate, batch))[0] for batch in batches)
     alone = 0.0
     for batch in batches:
         runs = Ensemble("", tuple(batch))

@@ -18,6 +18,7 @@ logarithms. A ladder ends when it is precise enough, a rival's also when a rung 
 network has 3,550 parameters: of diffrax's implicit solvers, with their dense Jacobian, a single step is timed there.
 """
 
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -78,7 +79,7 @@ def by_diffrax(
     runs = DiffraxRuns(name, part, reference.times(part), width)
     compiled = timed(runs.compile)[0]
     for rtol in LADDER:
-        seconds, (theta, steps, arrived) = best(lambda rtol=rtol: runs.integrate(rtol), budget=1.0, most=2)  # type: ignore[misc]
+        seconds, (theta, steps, arrived) = best(functools.partial(runs.integrate, rtol), budget=1.0, most=2)
         errors = reference.of_parameters(part, theta)
         missed = int(np.sum(~arrived))
         found = row(
@@ -125,7 +126,7 @@ def by_descent(ensemble: Ensemble, reference: Reference, count: int, most: int) 
     compiled = timed(lambda: descend(part, stable, 1))[0]
     share, rungs = 0.9, 0
     while rungs < 2 and share > 1e-3:
-        seconds, (theta, steps, residual) = timed(lambda share=share: descend(part, share * stable, most))  # type: ignore[misc]
+        seconds, (theta, steps, residual) = timed(functools.partial(descend, part, share * stable, most))
         if np.isfinite(residual).all():
             rungs += 1
             errors = reference.of_parameters(part, theta)
@@ -221,7 +222,7 @@ def main() -> None:
         if chosen.only not in ensemble.name:
             continue
         title = ensemble.name
-        rows = measure(ensemble, chosen.quick, lambda found, title=title: report.add(title, found))  # type: ignore[misc]
+        rows = measure(ensemble, chosen.quick, functools.partial(report.add, title))
         ratios += [{"problem": ensemble.name, **found} for found in compare(rows)]
     report.add("At equal error", ratios)
     for target in TARGETS:

@@ -188,7 +188,7 @@ class RegressionFlow(Flow):
     overshoot = float("inf")
     damps = "parameters"
     step_share = 0.02
-    """Orbits turn at saddles, which amplify errors: up to 750-fold on Gaussian data at small alpha."""
+    """Orbits turn at saddles, which amplify errors; most on Gaussian data at small alpha."""
 
     def force(self, theta: Theta, log_norm: Scalar, data: LaneData) -> tuple[Forces, Push]:
         outputs, push = self.push(theta, data)

@@ -10,10 +10,8 @@ What ends a batch, and what follows (every try is a row of `attempts`):
 """
 
 import secrets
-import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import FrameType
@@ -29,6 +27,7 @@ from sweep.ledger import Ledger
 from sweep.plan import Plan
 from sweep.progress import Progress
 from sweep.records import failed_run, now, table
+from sweep.signals import answered_by
 from sweep.worker import Finished, Raised
 
 WORKER_DEATHS = 3
@@ -74,16 +73,6 @@ class Interrupt:
         self.requested = True
         self._notice("stopping: what has arrived is being stored (again to stop at once)")
 
-    @contextmanager
-    def installed(self) -> Iterator[None]:
-        """Answer SIGINT and SIGTERM for the length of the body."""
-        before = {number: signal.signal(number, self) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
 
 class Driver:
     """One launch of one plan."""
@@ -110,7 +99,7 @@ class Driver:
 
     def run(self) -> Outcome:
         """Compute every pending run, or stop; everything that has arrived is stored before this returns."""
-        with self.interrupt.installed():
+        with answered_by(self.interrupt):
             try:
                 while not self._stopped() and self._fill():
                     for batch, outcome in self.executor.poll(POLL_SECONDS):

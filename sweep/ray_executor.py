@@ -7,7 +7,6 @@ Joined: the cluster's own settings stand. Retries are the driver's part, so Ray'
 import contextlib
 import os
 import secrets
-import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from typing import Any
 
 from sweep.batches import FIRST, Batch, Device
 from sweep.executors import Executor, ExecutorError, Lost, Outcome
+from sweep.signals import answered_by
 from sweep.user_code import UserCode
 from sweep.worker import Finished, Payload, Raised, run_batch
 
@@ -175,15 +175,8 @@ def _signals_wait(undo: Callable[[], None]) -> Iterator[None]:
         yield
         return
     arrived: list[int] = []
-    before = {
-        number: signal.signal(number, lambda number, frame: arrived.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
+    with answered_by(lambda number, frame: arrived.append(number)):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
     if arrived:
         undo()
         raise KeyboardInterrupt

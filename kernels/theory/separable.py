@@ -30,7 +30,7 @@ REACHED = 1e-12
 LOOSE = 1e-2
 """Accuracy of the continuation before g = 1."""
 PACES = (1e3, 3.0)
-"""First growth of g in the continuation, and its growth throughout if that led astray (one problem of 50,000)."""
+"""First growth of g in the continuation, and its growth throughout if that led astray."""
 
 
 @dataclass(frozen=True)
