@@ -12,9 +12,10 @@ from benchmarks.common import spread
 from kernels.architectures import Architecture
 from kernels.datasets import Dataset, canonical, load
 from kernels.ensemble import End, Program, Start, run_ensemble
+from kernels.integrate import program_of, restored, start_of
 from kernels.observables import OBSERVABLES
-from kernels.simulate import forecasts, layers_of, problem_of, start_of
-from kernels.spec import RunSpec, compile_key
+from kernels.simulate import forecasts, layers_of, problem_of
+from kernels.spec import RunSpec
 from kernels.theory.base import Problem
 from kernels.validate import canonicalise
 
@@ -78,8 +79,7 @@ class Ensemble:
     @property
     def program(self) -> Program:
         """What the project's own loop is compiled for."""
-        (spec, dataset), *_ = self.runs
-        return Program(*compile_key(spec, dataset.x.shape[1], dataset.x.shape[0]))  # type: ignore[arg-type]
+        return program_of(self.problems[0])
 
     @cached_property
     def starts(self) -> list[Start]:
@@ -88,7 +88,8 @@ class Ensemble:
 
     def integrate(self, program: Program | None = None) -> list[End]:
         """The project's own integration of all runs, ends in the order of the runs."""
-        return sorted(run_ensemble(program or self.program, self.starts), key=lambda end: end.index)
+        ends = run_ensemble(program or self.program, self.starts)
+        return sorted((restored(self.problems[end.index], end) for end in ends), key=lambda end: end.index)
 
 
 def _merged(spec: RunSpec, axes: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,9 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Complex, Float
 
+from kernels.coordinates import Coordinates
 from kernels.decomposition import Decomposition, Layers, coordinate_invariants
+from kernels.fourier import convolution_scale, fourier_parts, real_fourier
 from kernels.network import Architecture, Parameters
 from kernels.odeco import Odeco
 from kernels.spec import InputError, architecture_name
@@ -36,16 +38,6 @@ __all__ = [
 ]
 
 
-@functools.cache
-def fourier_parts(dim: int) -> tuple[Float[np.ndarray, "f d"], ...]:
-    """Real and imaginary part of the DFT's non-redundant half, then of its inverse (transposed)."""
-    frequencies = np.arange(dim // 2 + 1)
-    weights = np.where((frequencies == 0) | (2 * frequencies == dim), 1, 2) / dim
-    angles = 2 * np.pi / dim * (np.outer(frequencies, np.arange(dim)) % dim)
-    forward = (np.cos(angles), -np.sin(angles))
-    return (*forward, *((part * weights[:, None]).T for part in forward))
-
-
 def check_filter(length: int | None, dim: int) -> None:
     """Raise InputError for a filter longer than the inputs."""
     if length is not None and not 1 <= length <= dim:
@@ -62,6 +54,7 @@ class FullyConnected(Architecture):
     """beta = W_1 W_2 ... W_{L-1} w_L with W_1 (d, k), W_l (k, k), w_L (k,). Not orthogonally decomposable."""
 
     uses = frozenset({"width"})
+    axial = True  # one output: no saddle but the origin
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -85,6 +78,8 @@ class FullyConnected(Architecture):
 class Diagonal(Architecture):
     """beta = v_1 * ... * v_L, elementwise. S = I, U_l = I."""
 
+    axial = True
+
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         return ((self.dim,),) * self.depth
@@ -105,6 +100,8 @@ class SignedDiagonal(Architecture):
 
     With equal layers it is u^L - v^L, the parametrisation of Woodworth et al., arXiv:2002.09277, sections 4 and 5.
     """
+
+    axial = True
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -152,6 +149,14 @@ class Convolutional(Architecture):
         fourier: Complex[np.ndarray, "d d"] = scipy.linalg.dft(self.dim, scale="sqrtn")
         matrix = np.real(fourier) if self.dim <= 2 else fourier
         return Decomposition(self.dim ** ((self.depth - 1) / 2) * matrix, (np.conj(matrix),) * self.depth)
+
+    def coordinates(self) -> Coordinates | None:
+        """Cosines and sines, for full-length filters."""
+        if self.decomposition() is None:
+            return None
+        basis = real_fourier(self.dim)
+        scale = convolution_scale(self.dim, self.depth)
+        return Coordinates("kernels.fourier:FourierProduct", scale[:, None] * basis, (basis.T,) * self.depth)
 
     def invariants(self, layers: Layers) -> list[Any]:
         """Per Fourier coordinate for full-length filters, else ||v_l||^2 - ||v_{l+1}||^2."""

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,27 +17,45 @@ SMALL_CONTRACTION = 4096
 _NOISE = 30
 """Times what one rounding of each force gives the error estimate; substeps and products add theirs. More is error."""
 
-Damps = Literal["parameters", "forces"]
 Vector = Float[Array, " P"]
 Forces = Float[Array, " n"]
 Push = Callable[[Forces], Vector]
-Move = Callable[[Float[Array, "r P"], Float[Array, " r"], Int[Array, " r"]], Float[Array, "r P"]]
 
 
 class Stiffness(NamedTuple):
-    """What the solver freezes over a step, at its start.
+    """What the solver freezes over a step, at its start: C J J^T C^T = Q diag(rates) Q^T with -dg/d(outputs) = C^T C.
 
     Attributes:
-        curvature: C with -dg/d(outputs) = C^T C.
-        jacobian: J, of the outputs.
-        bend: (v, g) -> (half the second derivative of the outputs along v, derivative of J J^T g along v with g held).
-        rounding: size of the errors that rounding leaves in g.
+        rates: the eigenvalues.
+        mixing: (C^T Q, Q^T C J J^T); None where C = I and the forces are those of samples turned by Q.
+        basis: Q^T C J to damp the change of the parameters, None to damp the forces.
+        bend: (v, g) -> C^T C times (half the second derivative of the outputs along v, derivative of J J^T g along v
+            with g held); None to leave both out.
+        noise: length of a substep -> what rounding of the forces leaves in each entry of y; None for nothing.
+        args: with which the forces of this step are evaluated.
     """
 
-    curvature: Float[Array, "m n"]
-    jacobian: Float[Array, "n P"]
-    bend: Callable[[Vector, Forces], tuple[Forces, Forces]]
-    rounding: Any
+    rates: Float[Array, " m"]
+    mixing: tuple[Float[Array, "n m"], Float[Array, "m n"]] | None = None
+    basis: Float[Array, "m P"] | None = None
+    bend: Callable[[Vector, Forces], tuple[Forces, Forces]] | None = None
+    noise: Callable[[Any], Vector] | None = None
+    args: Any = None
+
+    def damp(self, g: Forces, length: Any) -> Forces:
+        """(I + c C^T C J J^T)^{-1} g, where forces are damped."""
+        if self.basis is not None:
+            return g
+        if self.mixing is None:
+            return g / (1 + length * self.rates)
+        left, right = self.mixing
+        return g - _apply(left, length / (1 + length * self.rates) * _apply(right, g))
+
+    def settle(self, v: Vector, length: Any) -> Vector:
+        """(I + c J^T C^T C J)^{-1} v, where changes are damped."""
+        if self.basis is None:
+            return v
+        return v - _apply(self.basis.T, length / (1 + length * self.rates) * _apply(self.basis, v))
 
 
 class ExtrapolatedEuler(AbstractSolver[Vector]):
@@ -67,13 +85,11 @@ class ExtrapolatedEuler(AbstractSolver[Vector]):
     Attributes:
         force: (t, y, args) -> (g, push) with f(t, y) = push(g), push affine.
         stiffness: (t, y, args) -> Stiffness.
-        damps: "forces" or "parameters".
         columns: K >= 2.
     """
 
     force: Callable[[Any, Vector, Any], tuple[Forces, Push]]
     stiffness: Callable[[Any, Vector, Any], Stiffness]
-    damps: Damps = "parameters"
     columns: int = 8
 
     term_structure: ClassVar = AbstractTerm
@@ -94,94 +110,46 @@ class ExtrapolatedEuler(AbstractSolver[Vector]):
     ) -> tuple[Vector, Vector, dict[str, Vector], Vector, Any]:
         lengths = (t1 - t0) / jnp.arange(1.0, self.columns + 1)
         stiff = self.stiffness(t0, y0, args)
-        factor = stiff.curvature @ stiff.jacobian
-        eigenvalues, rotation = jnp.linalg.eigh(_contract(factor, factor))
-        eigenvalues = jnp.maximum(eigenvalues, 0)
-        spectrum = _Spectrum(lengths, eigenvalues, rotation, rotation.T @ factor)
-        if self.damps == "forces":
-            move, firsts = self._by_forces(stiff, spectrum, t0, y0, args)
-        else:
-            move, firsts = self._by_parameters(spectrum, t0, y0, args, solver_state)
+        g0, push0 = self.force(t0, y0, stiff.args)
+        lag, drift = self._bend(stiff, push0, g0, lengths)
+
+        def first(column: Any) -> Vector:
+            c = lengths[column]
+            return stiff.settle(c * push0(stiff.damp(g0, c) - c**2 * lag[column]), c)
+
+        def move(z: Vector, elapsed: Any, column: Any) -> Vector:
+            c = lengths[column]
+            g, push = self.force(t0 + elapsed, y0 + z, stiff.args)
+            return stiff.settle(c * push(stiff.damp(g, c) - c * (c * lag[column] + elapsed * drift[column])), c)
+
+        firsts = jax.vmap(first)(jnp.arange(self.columns))
         schedule = _schedule(self.columns)
 
         # increments, not states: the table's weights, of order e^K, then amplify the rounding of the change alone
         def substep(z: Float[Array, "r P"], row: tuple[Any, ...]) -> tuple[Float[Array, "r P"], Float[Array, "r P"]]:
             column, number = row
             z = jnp.where((number == 1)[:, None], firsts[column], z)
-            z = z + move(z, number.astype(float) * lengths[column], column)
+            z = z + jax.vmap(move)(z, number.astype(float) * lengths[column], column)
             return z, z
 
         _, history = jax.lax.scan(substep, firsts[schedule.column[0]], (schedule.column, schedule.number))
         increment, error = _extrapolate([firsts[0], *(history[place] for place in schedule.ends)])
         y1 = y0 + increment
-        noise = _NOISE * np.linalg.norm(_weights(self.columns)) * stiff.rounding * _spread(spectrum)
-        error = jnp.sign(error) * jnp.maximum(jnp.abs(error) - noise, 0)
+        if stiff.noise is not None:
+            noise = _NOISE * np.linalg.norm(_weights(self.columns)) * stiff.noise(lengths[-1])
+            error = jnp.sign(error) * jnp.maximum(jnp.abs(error) - noise, 0)
         return y1, error, {"y0": y0, "y1": y1}, terms.vf(t1, y1, args), RESULTS.successful
 
-    def _by_parameters(
-        self, spectrum: "_Spectrum", t0: Any, y0: Vector, args: Any, velocity: Vector
-    ) -> tuple[Move, Float[Array, "K P"]]:
-        """(increments of substeps, first increment of each column) of the W-method."""
-        lengths, basis = spectrum.lengths, spectrum.basis
-
-        def damp(slopes: Float[Array, "r P"], column: Int[Array, " r"]) -> Float[Array, "r P"]:
-            right = lengths[column][:, None] * slopes
-            return right - _contract(_contract(right, basis) * spectrum.damping[column], basis.T)
-
-        def slope(z: Vector, elapsed: Any) -> Vector:
-            g, push = self.force(t0 + elapsed, y0 + z, args)
-            return push(g)
-
-        firsts = damp(jnp.broadcast_to(velocity, (self.columns, y0.size)), jnp.arange(self.columns))
-        return lambda z, elapsed, column: damp(jax.vmap(slope)(z, elapsed), column), firsts
-
-    def _by_forces(
-        self, stiff: Stiffness, spectrum: "_Spectrum", t0: Any, y0: Vector, args: Any
-    ) -> tuple[Move, Float[Array, "K P"]]:
-        """(increments of substeps, first increment of each column) of the method that lets stiff directions turn."""
-        lengths = spectrum.lengths
-        left = stiff.curvature.T @ spectrum.rotation
-        right = _contract(spectrum.basis, stiff.jacobian)
-
-        def damp(g: Forces, damping: Float[Array, " m"]) -> Forces:
-            return g - _apply(left, damping * _apply(right, g))
-
-        g0, push0 = self.force(t0, y0, args)
-        steady = damp(g0, spectrum.damping[0])
-        answers = (stiff.curvature.T @ (stiff.curvature @ part) for part in stiff.bend(push0(steady), steady))
-        lag, drift = (jax.vmap(functools.partial(damp, answer))(spectrum.damping) for answer in answers)
-
-        def first(column: Any) -> Vector:
-            return lengths[column] * push0(damp(g0, spectrum.damping[column]) - lengths[column] ** 2 * lag[column])
-
-        def move(z: Vector, elapsed: Any, column: Any) -> Vector:
-            g, push = self.force(t0 + elapsed, y0 + z, args)
-            ahead = lengths[column] * (lengths[column] * lag[column] + elapsed * drift[column])
-            return lengths[column] * push(damp(g, spectrum.damping[column]) - ahead)
-
-        return jax.vmap(move), jax.vmap(first)(jnp.arange(self.columns))
+    def _bend(self, stiff: Stiffness, push: Push, g: Forces, lengths: Float[Array, " K"]) -> Any:
+        """(lag, drift) for every length, each of shape (K, n)."""
+        if stiff.bend is None:
+            nothing = jnp.zeros((self.columns, g.size))
+            return nothing, nothing
+        steady = stiff.damp(g, lengths[0])
+        return (jax.vmap(functools.partial(stiff.damp, answer))(lengths) for answer in stiff.bend(push(steady), steady))
 
     def func(self, terms: Any, t0: Any, y0: Vector, args: Any) -> Vector:
         return terms.vf(t0, y0, args)
-
-
-class _Spectrum(NamedTuple):
-    """C J J^T C^T = Q diag(lambda) Q^T, the basis Q^T C J of what is stiff, and lengths h / 1, ..., h / K."""
-
-    lengths: Float[Array, " K"]
-    eigenvalues: Float[Array, " m"]
-    rotation: Float[Array, "m m"]
-    basis: Float[Array, "m P"]
-
-    @property
-    def damping(self) -> Float[Array, "K m"]:
-        """c / (1 + c lambda) for every length c."""
-        return self.lengths[:, None] / (1 + self.lengths[:, None] * self.eigenvalues[None, :])
-
-
-def _spread(spectrum: _Spectrum) -> Vector:
-    """What unit errors of the forces come to in each entry of y over the shortest substep."""
-    return jnp.sqrt(jnp.sum((spectrum.damping[-1][:, None] * spectrum.basis) ** 2, axis=0))
 
 
 class _Schedule(NamedTuple):
@@ -211,7 +179,7 @@ def _schedule(columns: int) -> _Schedule:
     return _Schedule(padded[:, :, 0].T, padded[:, :, 1].T, ends)
 
 
-def _contract(left: Float[Array, "i k"], right: Float[Array, "j k"]) -> Float[Array, "i j"]:
+def contract(left: Float[Array, "i k"], right: Float[Array, "j k"]) -> Float[Array, "i j"]:
     """left right^T; small ones as multiply and sum, which XLA fuses where it would call GEMM for each of a batch."""
     if left.shape[1] * right.size < SMALL_CONTRACTION:
         return jnp.sum(left[:, None, :] * right[None, :, :], axis=-1)
@@ -219,7 +187,7 @@ def _contract(left: Float[Array, "i k"], right: Float[Array, "j k"]) -> Float[Ar
 
 
 def _apply(matrix: Float[Array, "i k"], vector: Float[Array, " k"]) -> Float[Array, " i"]:
-    """matrix vector; small ones as `_contract`."""
+    """matrix vector; small ones as `contract`."""
     if matrix.size < SMALL_CONTRACTION:
         return jnp.sum(matrix * vector[None, :], axis=-1)
     return matrix @ vector

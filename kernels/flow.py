@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from kernels.architectures import Architecture
-from kernels.extrapolation import Damps, Push, Stiffness
+from kernels.extrapolation import Push, Stiffness, contract
 from kernels.x64 import jax
 
 Theta = Float[Array, " P"]
@@ -60,9 +60,6 @@ class Flow(ABC):
     overshoot: ClassVar[float]
     """How far past the stop rule, in units of progress, a run may end."""
 
-    damps: ClassVar[Damps]
-    """Where the integrator damps what is stiff."""
-
     step_share: ClassVar[float]
     """Share of a run's relative tolerance that the error of one step may take."""
 
@@ -108,31 +105,23 @@ class Flow(ABC):
         g, push = self.force(theta, log_norm, data)
         return push(g)
 
+    def bend(self, theta: Theta, v: Theta, g: Forces, data: LaneData) -> tuple[Forces, Forces]:
+        """(half the second derivative of the outputs along v, derivative of J J^T g along v with g held)."""
+
+        def slope(z: Theta, direction: Theta) -> Forces:
+            return jax.jvp(lambda y: self.outputs(y, data), (z,), (direction,))[1]
+
+        twice = jax.jvp(lambda z: slope(z, v), (theta,), (v,))[1]
+        turned = jax.jvp(lambda z: slope(z, self.push(z, data)[1](g)), (theta,), (v,))[1]
+        return 0.5 * twice, turned
+
+    @abstractmethod
     def stiffness(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Stiffness:
-        """Of the Hessian of Phi ~ J^T C^T C J."""
-
-        def bend(v: Theta, g: Forces) -> tuple[Forces, Forces]:
-            def slope(z: Theta, direction: Theta) -> Forces:
-                return jax.jvp(lambda y: self.outputs(y, data), (z,), (direction,))[1]
-
-            twice = jax.jvp(lambda z: slope(z, v), (theta,), (v,))[1]
-            turned = jax.jvp(lambda z: slope(z, self.push(z, data)[1](g)), (theta,), (v,))[1]
-            return 0.5 * twice, turned
-
-        outputs = self.outputs(theta, data)
-        return Stiffness(self.curvature(outputs, log_norm, data), self.jacobian(theta, data), bend, self.rounding(data))
+        """Of the Hessian of Phi ~ J^T C^T C J; its args are (log_norm, data)."""
 
     @abstractmethod
     def force(self, theta: Theta, log_norm: Scalar, data: LaneData) -> tuple[Forces, Push]:
         """(g, push) with g_i = -d Phi / d f(x_i) and push(g) = -grad Phi."""
-
-    @abstractmethod
-    def rounding(self, data: LaneData) -> Scalar:
-        """Size of the errors that rounding leaves in g."""
-
-    @abstractmethod
-    def curvature(self, outputs: Forces, log_norm: Scalar, data: LaneData) -> Float[Array, "n n"]:
-        """C with C^T C the Hessian of Phi in the outputs."""
 
     @abstractmethod
     def start(self, theta: Theta, data: LaneData) -> tuple[Theta, Scalar, Scalar]:
@@ -186,7 +175,6 @@ class RegressionFlow(Flow):
 
     timed = False
     overshoot = float("inf")
-    damps = "parameters"
     step_share = 0.02
     """Orbits turn at saddles, which amplify errors; most on Gaussian data at small alpha."""
 
@@ -194,11 +182,25 @@ class RegressionFlow(Flow):
         outputs, push = self.push(theta, data)
         return data.y - outputs, push
 
-    def rounding(self, data: LaneData) -> Scalar:
-        return EPSILON * jnp.linalg.norm(data.y) / np.sqrt(data.y.size)
+    def stiffness(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Stiffness:
+        """C = I (Gauss-Newton), and samples turned to the axes of J J^T.
 
-    def curvature(self, outputs: Forces, log_norm: Scalar, data: LaneData) -> Float[Array, "n n"]:
-        return jnp.eye(outputs.size)
+        There stiff forces stay apart from the others, so that to damp them is to damp their rounding. Where large
+        parameters are not axes, J^T g brings rounding back, and has to be damped itself.
+        """
+        jacobian = self.jacobian(theta, data)
+        rates, axes = jnp.linalg.eigh(contract(jacobian, jacobian))
+        rates = jnp.maximum(rates, 0)
+        basis = contract(axes.T, jacobian.T)
+        rounding = EPSILON * jnp.linalg.norm(data.y) / np.sqrt(data.y.size)
+
+        def noise(length: Any) -> Theta:
+            return rounding * jnp.sqrt(jnp.sum(((length / (1 + length * rates))[:, None] * basis) ** 2, axis=0))
+
+        if not self.architecture.axial:
+            return Stiffness(rates, basis=basis, noise=noise, args=(log_norm, data))
+        turned = data._replace(x=contract(axes.T, data.x.T), y=axes.T @ data.y)
+        return Stiffness(rates, noise=noise, args=(log_norm, turned))
 
     def start(self, theta: Theta, data: LaneData) -> tuple[Theta, Scalar, Scalar]:
         size = _size(theta)
@@ -254,7 +256,6 @@ class ClassificationFlow(Flow):
 
     timed = True
     overshoot = 1e-4
-    damps = "forces"
     step_share = 1.0
     """The limit attracts: errors of early steps die out."""
 
@@ -276,9 +277,19 @@ class ClassificationFlow(Flow):
         outputs, push = self.push(theta, data)
         return self._shares(data.y * outputs, log_norm) * data.y, push
 
-    def rounding(self, data: LaneData) -> Scalar:
-        """Next to what is tolerated of the exponents it is nothing."""
-        return jnp.zeros(())
+    def stiffness(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Stiffness:
+        jacobian = self.jacobian(theta, data)
+        curvature = self.curvature(self.outputs(theta, data), log_norm, data)
+        gram = contract(jacobian, jacobian)
+        answers = contract(curvature, gram)
+        rates, axes = jnp.linalg.eigh(contract(answers, curvature))
+
+        def bend(v: Theta, g: Forces) -> tuple[Forces, Forces]:
+            first, second = (curvature.T @ (curvature @ part) for part in self.bend(theta, v, g, data))
+            return first, second
+
+        right = contract(axes.T, answers.T)
+        return Stiffness(jnp.maximum(rates, 0), (curvature.T @ axes, right), bend=bend, args=(log_norm, data))
 
     def curvature(self, outputs: Forces, log_norm: Scalar, data: LaneData) -> Float[Array, "n n"]:
         p = self._shares(data.y * outputs, log_norm)

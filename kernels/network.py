@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from kernels.coordinates import Coordinates, by_decomposition
 from kernels.decomposition import Decomposition, Layers
 from kernels.spec import InputError, canonical_json
 
@@ -21,12 +22,15 @@ class Architecture(ABC):
 
     Class attributes:
         uses: which of the axes width and filter it has.
+        axial: whether, at the saddles where training stops over, parameters are large or small each by itself, and not
+            combinations of them. The flow of such a network tells rounding from forces at every depth and scale.
         random: whether the seed of the run determines the network itself.
         defaults: its parameters, given as {name: parameters}, and their defaults. What they determine must be in
             `constants`: networks of one shape run through one program.
     """
 
     uses: ClassVar[frozenset[str]] = frozenset()
+    axial: ClassVar[bool] = False
     random: ClassVar[bool] = False
     defaults: ClassVar[Parameters] = MappingProxyType({})
 
@@ -92,6 +96,10 @@ class Architecture(ABC):
     @abstractmethod
     def decomposition(self) -> Decomposition | None:
         """The orthogonal decomposition of the data tensor, or None if it has none."""
+
+    def coordinates(self) -> Coordinates | None:
+        """Where its flow is integrated, if not in its own parameters."""
+        return None if self.axial else by_decomposition(self.decomposition())
 
     @abstractmethod
     def invariants(self, layers: Layers) -> list[Any]:

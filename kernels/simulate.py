@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from kernels.theory.predictions import applicable
 from kernels.validate import build
 
 if TYPE_CHECKING:
-    from kernels.ensemble import End, Start
+    from kernels.ensemble import End
 
 Run = tuple[RunSpec, Dataset]
 
@@ -26,15 +26,14 @@ def simulate(runs: Sequence[Run]) -> list[RunResult]:
 
     Raises ValueError if their compile keys differ.
     """
-    from kernels.ensemble import Program, run_ensemble
+    from kernels.integrate import integrate
 
     keys = {compile_key(spec, dataset.x.shape[1], dataset.x.shape[0]) for spec, dataset in runs}
     if len(keys) != 1:
         raise ValueError(f"runs of one batch must share a compile key; these have {len(keys)}")
     begin = time.perf_counter()
     problems = [problem_of(spec, dataset) for spec, dataset in runs]
-    program = Program(*keys.pop())  # type: ignore[arg-type]
-    ends = {end.index: end for end in run_ensemble(program, [start_of(problem) for problem in problems])}
+    ends = {end.index: end for end in integrate(problems)}
     records = [_compare(problem, ends[index]) for index, problem in enumerate(problems)]
     share = (time.perf_counter() - begin) / len(runs)
     return [_result(problem, ends[index], records[index], share) for index, problem in enumerate(problems)]
@@ -63,19 +62,6 @@ def problem_of(spec: RunSpec, dataset: Dataset) -> Problem:
     """What theory sees of a run: its network and initial layers beside spec and data."""
     architecture = build(spec, dataset.x.shape[1])
     return Problem(spec, dataset, architecture, initial_layers(spec, architecture))
-
-
-def start_of(problem: Problem) -> "Start":
-    """What an ensemble integrates of it."""
-    from kernels.ensemble import Start
-    from kernels.flow import Control, LaneData
-
-    limits = {"residual": np.nan, "log_loss": -np.inf, "log_margin": np.inf, **problem.spec.stop}
-    numbers: dict[str, Any] = {name: np.float64(value) for name, value in limits.items()}
-    arrays: dict[str, Any] = {"x": problem.dataset.x, "y": problem.dataset.y}
-    theta: Any = np.concatenate([np.ravel(layer) for layer in problem.layers])
-    control = Control(rtol=np.array(problem.spec.rtol), **numbers)  # type: ignore[arg-type]
-    return Start(theta, LaneData(**arrays, constants=problem.architecture.constants), control)
 
 
 def layers_of(architecture: Architecture, theta: np.ndarray) -> tuple[np.ndarray, ...]:

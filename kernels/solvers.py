@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optimistix
 from jaxtyping import Array, Float
 
-from kernels.extrapolation import Damps, ExtrapolatedEuler
+from kernels.extrapolation import ExtrapolatedEuler
 
 Vector = Float[Array, " P"]
 Field = Callable[..., Any]
@@ -25,11 +25,11 @@ class Solver:
     """
 
     order: int
-    make: Callable[[Field, Field, Damps], diffrax.AbstractSolver[Any]]
+    make: Callable[[Field, Field], diffrax.AbstractSolver[Any]]
     reuses: bool = False
 
     def step(
-        self, force: Field, stiffness: Field, damps: Damps, h: Any, y: Vector, first: Vector, args: tuple[Any, ...]
+        self, force: Field, stiffness: Field, h: Any, y: Vector, first: Vector, args: tuple[Any, ...]
     ) -> tuple[Vector, Vector, Vector]:
         """(y, error estimate, velocity) at the end of a step of length h; `first` is the velocity at its start."""
 
@@ -37,7 +37,7 @@ class Solver:
             g, push = force(y, *args)
             return push(g)
 
-        solver = self.make(lambda t, y, args: force(y, *args), lambda t, y, args: stiffness(y, *args), damps)
+        solver = self.make(lambda t, y, args: force(y, *args), lambda t, y, args: stiffness(y, *args))
         term = diffrax.ODETerm(velocity)
         start = jnp.zeros(())
         state = first if self.reuses else solver.init(term, start, h, y, args)
@@ -52,9 +52,7 @@ def _newton(solver: Callable[..., diffrax.AbstractSolver[Any]]) -> diffrax.Abstr
 
 
 SOLVERS: dict[str, Solver] = {
-    "extrapolation": Solver(
-        8, lambda force, stiffness, damps: ExtrapolatedEuler(force, stiffness, damps, columns=8), reuses=True
-    ),
+    "extrapolation": Solver(8, lambda force, stiffness: ExtrapolatedEuler(force, stiffness, columns=8), reuses=True),
     "kvaerno5": Solver(5, lambda *_: _newton(diffrax.Kvaerno5)),
     "kvaerno3": Solver(3, lambda *_: _newton(diffrax.Kvaerno3)),
     "tsit5": Solver(5, lambda *_: diffrax.Tsit5()),

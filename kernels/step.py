@@ -28,7 +28,7 @@ def take_step(flow: Flow, solver: Solver, point: Point, h: Scalar, data: LaneDat
     theta, log_norm, velocity = point[:3]
     args = (log_norm, data)
     if not flow.timed:
-        new, error, slope = solver.step(flow.force, flow.stiffness, flow.damps, h, theta, velocity, args)
+        new, error, slope = solver.step(flow.force, flow.stiffness, h, theta, velocity, args)
         return Step(new, slope, error, jnp.log(h), jnp.zeros(()))
     rate = flow.log_rate(theta, log_norm, data)
 
@@ -39,10 +39,10 @@ def take_step(flow: Flow, solver: Solver, point: Point, h: Scalar, data: LaneDat
 
     def stiffness(y: Theta, log_norm: Scalar, data: LaneData) -> Stiffness:
         stiff = flow.stiffness(y[:-1], log_norm, data)
-        jacobian = jnp.pad(stiff.jacobian, ((0, 0), (0, 1)))
-        return stiff._replace(jacobian=jacobian, bend=lambda v, g: stiff.bend(v[:-1], g))
+        bend = stiff.bend
+        return stiff if bend is None else stiff._replace(bend=lambda v, g: bend(v[:-1], g))
 
-    ends = solver.step(clocked, stiffness, flow.damps, h, jnp.append(theta, 0.0), jnp.append(velocity, 1.0), args)
+    ends = solver.step(clocked, stiffness, h, jnp.append(theta, 0.0), jnp.append(velocity, 1.0), args)
     (new, time), (error, time_error), (slope, _) = ((end[:-1], end[-1]) for end in ends)
     smooth, growth = flow.log_elapsed(State(theta, log_norm, velocity), State(new, log_norm, slope), data)
     small = growth < LARGEST_TIMED_GROWTH

@@ -4,7 +4,15 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from kernels.architectures import Architecture, architecture_class, canonical_architecture, parameters_given
+import numpy as np
+
+from kernels.architectures import (
+    ARCHITECTURES,
+    Architecture,
+    architecture_class,
+    canonical_architecture,
+    parameters_given,
+)
 from kernels.datasets import Dataset
 from kernels.initialisations import INITIALISATIONS, canonical_init, initial_layers
 from kernels.spec import DEFAULT_STOP, DEFAULTS, SOLVER_NAMES, TASKS, InputError, RunSpec, architecture_name
@@ -55,7 +63,26 @@ def build(spec: RunSpec, dim: int) -> Architecture:
 
 def check_compatible(spec: RunSpec, dataset: Dataset) -> None:
     """Raise InputError where architecture, initialisation and data of a run do not go together."""
-    initial_layers(spec, build(spec, dataset.x.shape[1]))
+    network = build(spec, dataset.x.shape[1])
+    _check_coordinates(network)
+    initial_layers(spec, network)
+
+
+def _check_coordinates(network: Architecture) -> None:
+    """Raise InputError where a network's coefficients and its decomposition, by which it is integrated, disagree."""
+    coordinates = network.coordinates()
+    if coordinates is None or type(network) in ARCHITECTURES.values():
+        return
+    rng = np.random.default_rng(0)
+    layers = [rng.standard_normal(shape) for shape in network.shapes]
+    own = network.coefficients(layers)
+    product = architecture_class(coordinates.product)(len(coordinates.s), network.depth)
+    theirs = coordinates.s.T @ product.coefficients(coordinates.into(layers))
+    if not np.allclose(own, theirs, rtol=1e-9, atol=1e-9 * float(np.abs(own).max())):
+        raise InputError(
+            f"architecture: coefficients and decomposition of {type(network).__name__} disagree: at random layers they "
+            f"give {own[:3]}... and {theirs[:3]}...; correct one of them, or let decomposition return None"
+        )
 
 
 def _width(width: Any, fixed: int | None, dim: int) -> int:

@@ -1,6 +1,5 @@
 """Drawn networks, runs and their ends."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 
 from kernels.architectures import ARCHITECTURES, Architecture
 from kernels.datasets import Dataset
-from kernels.spec import RunSpec, compile_key
+from kernels.spec import RunSpec
 from kernels.validate import canonicalise
 
 NETWORKS: list[tuple[str, dict[str, Any]]] = [
@@ -57,11 +56,6 @@ def spec_of(dataset: Dataset, **axes: Any) -> RunSpec:
     """The canonical run of these axes on a data set given as arrays."""
     points = {"points": {"x": dataset.x.tolist(), "y": dataset.y.tolist()}}
     return canonicalise({"data": points, **axes}, dataset.x.shape[1])
-
-
-def key_of(runs: Sequence[tuple[RunSpec, Dataset]]) -> tuple[Any, ...]:
-    spec, dataset = runs[0]
-    return compile_key(spec, dataset.x.shape[1], dataset.x.shape[0])
 
 
 def regression_data(samples: int = 3, dim: int = 8, seed: int = 0) -> Dataset:

@@ -8,22 +8,23 @@ import numpy as np
 import pytest
 import scipy.integrate
 
-from kernels.ensemble import End, Program, run_ensemble
-from kernels.extrapolation import ExtrapolatedEuler, Stiffness
+from kernels.ensemble import End
+from kernels.extrapolation import ExtrapolatedEuler
 from kernels.flow import FLOWS, Flow, LaneData
+from kernels.integrate import integrate
 from kernels.lane import CONVERGED
-from kernels.simulate import problem_of, start_of
+from kernels.simulate import problem_of
 from kernels.solvers import SOLVERS
 from kernels.spec import SOLVER_NAMES
 from kernels.validate import build
 from kernels.x64 import jax
-from tests.kernels.conftest import classification_data, key_of, regression_data, spec_of
+from tests.kernels.conftest import classification_data, regression_data, spec_of
 
 SLOW = pytest.mark.slow
 
 
 def ends_of(runs: list[Any]) -> list[End]:
-    ends = run_ensemble(Program(*key_of(runs)), [start_of(problem_of(spec, dataset)) for spec, dataset in runs])
+    ends = integrate([problem_of(spec, dataset) for spec, dataset in runs])
     return sorted(ends, key=lambda end: end.index)
 
 
@@ -35,10 +36,10 @@ def test_velocity_and_stiffness_are_derivatives_of_the_potential(
     name, sizes = compiled
     dataset = regression_data() if task == "regression" else classification_data()
     spec = spec_of(dataset, task=task, architecture=name, depth=3, init="gaussian", alpha=1.0, **sizes)
-    flow = FLOWS[task](build(spec, 8))
-    start = start_of(problem_of(spec, dataset))
-    data = LaneData(jnp.asarray(dataset.x), jnp.asarray(dataset.y), start.data.constants)
-    theta, log_norm, _ = flow.start(jnp.asarray(start.theta), data)
+    problem = problem_of(spec, dataset)
+    flow = FLOWS[task](problem.architecture)
+    data = LaneData(jnp.asarray(dataset.x), jnp.asarray(dataset.y), problem.architecture.constants)
+    theta, log_norm, _ = flow.start(jnp.concatenate([jnp.ravel(layer) for layer in problem.layers]), data)
     kappa = jnp.exp(3 * log_norm)
 
     def potential(z: Any) -> Any:
@@ -50,18 +51,21 @@ def test_velocity_and_stiffness_are_derivatives_of_the_potential(
     if task == "classification":
         weights = -flow.weights(theta, log_norm, data) * dataset.y
     rest = jax.jit(jax.hessian(lambda z: weights @ flow.outputs(z, data)))(theta)
+    curved = jax.jit(jax.hessian(potential))(theta) - rest
     stiff = flow.stiffness(theta, log_norm, data)
-    check_bend(flow, stiff, theta, data)
-    factor = stiff.curvature @ stiff.jacobian
-    np.testing.assert_allclose(jax.jit(jax.hessian(potential))(theta), factor.T @ factor + rest, atol=1e-8)
+    check_bend(flow, theta, data)
+    g, push = flow.force(theta, *stiff.args)
+    for c in (0.1, 10.0):
+        damped = np.linalg.solve(np.eye(theta.size) + c * curved, flow.velocity(theta, log_norm, data))
+        np.testing.assert_allclose(stiff.settle(push(stiff.damp(g, c)), c), damped, atol=1e-8)
 
 
-def check_bend(flow: Flow, stiff: Stiffness, theta: Any, data: LaneData) -> None:
+def check_bend(flow: Flow, theta: Any, data: LaneData) -> None:
     """Against central differences of the outputs and of J J^T g."""
     v, g = (np.random.default_rng(seed).standard_normal(size) for seed, size in ((1, theta.size), (2, len(data.y))))
     h = 1e-4 / np.linalg.norm(v)
     ahead, behind = theta + h * v, theta - h * v
-    lag, drift = stiff.bend(jnp.asarray(v), jnp.asarray(g))
+    lag, drift = flow.bend(theta, jnp.asarray(v), jnp.asarray(g), data)
     outputs, jacobian = jax.jit(flow.outputs), jax.jit(flow.jacobian)
     second = (outputs(ahead, data) - 2.0 * outputs(theta, data) + outputs(behind, data)) / h**2
     np.testing.assert_allclose(lag, second / 2, rtol=1e-4, atol=1e-4)
@@ -80,11 +84,11 @@ def test_forces_see_where_stiff_directions_turn() -> None:
     theta, log_norm = jnp.asarray(end.theta), jnp.asarray(end.log_norm)
     data = LaneData(jnp.asarray(dataset.x), jnp.asarray(dataset.y), ())
 
-    def stiffness(t: Any, y: Any, curved: Any) -> Stiffness:
+    def stiffness(t: Any, y: Any, curved: Any) -> Any:
         stiff = flow.stiffness(y, log_norm, data)
         return stiff._replace(bend=lambda v, g: tuple(curved * part for part in stiff.bend(v, g)))
 
-    solver = ExtrapolatedEuler(lambda t, y, args: flow.force(y, log_norm, data), stiffness, "forces", 4)
+    solver = ExtrapolatedEuler(lambda t, y, args: flow.force(y, log_norm, data), stiffness, 4)
     term = diffrax.ODETerm(lambda t, y, args: flow.velocity(y, log_norm, data))
     step = jax.jit(lambda y, h, curved: solver.step(term, 0.0, h, y, curved, y, False)[0])
 
@@ -115,7 +119,7 @@ def test_physical_time_is_that_of_plain_gradient_flow(depth: int) -> None:
         g = dataset.x.T @ (dataset.y * np.exp(-dataset.y * (dataset.x @ layers.prod(0))))
         return np.concatenate([g * np.delete(layers, index, 0).prod(0) for index in range(depth)])
 
-    start = start_of(problem_of(spec, dataset)).theta
+    start = np.concatenate(problem_of(spec, dataset).layers)
     time = np.exp(end.final[1])
     plain = scipy.integrate.solve_ivp(velocity, (0, time), start, method="LSODA", rtol=1e-12, atol=1e-14)
     beta = plain.y[:, -1].reshape(depth, -1).prod(0)

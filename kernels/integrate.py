@@ -1,0 +1,69 @@
+"""Problems through an ensemble: into the coordinates in which a flow is integrated, and back."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from kernels.coordinates import Coordinates
+from kernels.ensemble import End, Program, Start, run_ensemble
+from kernels.flow import Control, LaneData
+from kernels.observables import OBSERVABLES
+from kernels.spec import compile_key
+from kernels.theory.base import Problem
+
+
+def integrate(problems: Sequence[Problem]) -> Iterator[End]:
+    """The end of every flow, in whatever order they end. The problems share a compile key."""
+    starts = [start_of(problem) for problem in problems]
+    for end in run_ensemble(program_of(problems[0]), starts):
+        yield restored(problems[end.index], end)
+
+
+def coordinates_of(problem: Problem) -> Coordinates | None:
+    """Those of the network for the project's own integrator; others check it in the network's own parameters."""
+    return problem.architecture.coordinates() if problem.spec.solver == "extrapolation" else None
+
+
+def program_of(problem: Problem) -> Program:
+    """What the loop is compiled for."""
+    samples, dim = problem.dataset.x.shape
+    program = Program(*compile_key(problem.spec, dim, samples))  # type: ignore[arg-type]
+    coordinates = coordinates_of(problem)
+    if coordinates is None:
+        return program
+    return replace(program, architecture=coordinates.product, dim=len(coordinates.s), width=None, filter=None)
+
+
+def start_of(problem: Problem) -> Start:
+    """Theta(0), data and stop rule, as the loop takes them."""
+    limits = {"residual": np.nan, "log_loss": -np.inf, "log_margin": np.inf, **problem.spec.stop}
+    numbers: dict[str, Any] = {name: np.float64(value) for name, value in limits.items()}
+    control = Control(rtol=np.array(problem.spec.rtol), **numbers)  # type: ignore[arg-type]
+    coordinates, x, layers = coordinates_of(problem), problem.dataset.x, problem.layers
+    constants = problem.architecture.constants
+    if coordinates is not None:
+        x, layers, constants = x @ coordinates.s.T, tuple(coordinates.into(layers)), ()
+    arrays: dict[str, Any] = {"x": x, "y": problem.dataset.y, "constants": constants}
+    theta: Any = np.concatenate([np.ravel(layer) for layer in layers])
+    return Start(theta, LaneData(**arrays), control)
+
+
+def restored(problem: Problem, end: End) -> End:
+    """The end in the network's own parameters and coefficients."""
+    coordinates = coordinates_of(problem)
+    if coordinates is None:
+        return end
+
+    def beta(rows: np.ndarray) -> np.ndarray:
+        count = len(OBSERVABLES)
+        return np.concatenate([rows[..., :count], rows[..., count:] @ coordinates.s], axis=-1)
+
+    return replace(
+        end,
+        theta=coordinates.back(end.theta[None])[0],
+        jacobian=coordinates.back(end.jacobian),
+        final=beta(end.final),
+        orbit=beta(end.orbit),
+    )
