@@ -11,9 +11,6 @@ from jaxtyping import Array, Float, Int
 
 from kernels.x64 import jax
 
-SMALL_CONTRACTION = 4096
-"""Multiplications up to which a product of matrices is written out."""
-
 _NOISE = 30
 """Times what one rounding of each force gives the error estimate; substeps and products add theirs. More is error."""
 
@@ -49,13 +46,13 @@ class Stiffness(NamedTuple):
         if self.mixing is None:
             return g / (1 + length * self.rates)
         left, right = self.mixing
-        return g - _apply(left, length / (1 + length * self.rates) * _apply(right, g))
+        return g - left @ (length / (1 + length * self.rates) * (right @ g))
 
     def settle(self, v: Vector, length: Any) -> Vector:
         """(I + c J^T C^T C J)^{-1} v, where changes are damped."""
         if self.basis is None:
             return v
-        return v - _apply(self.basis.T, length / (1 + length * self.rates) * _apply(self.basis, v))
+        return v - (length / (1 + length * self.rates) * (self.basis @ v)) @ self.basis
 
 
 class ExtrapolatedEuler(AbstractSolver[Vector]):
@@ -177,20 +174,6 @@ def _schedule(columns: int) -> _Schedule:
     place = {step: (i, r) for r, row in enumerate(work) for i, step in enumerate(row)}
     ends = tuple(place[column, column] for column in range(1, columns))
     return _Schedule(padded[:, :, 0].T, padded[:, :, 1].T, ends)
-
-
-def contract(left: Float[Array, "i k"], right: Float[Array, "j k"]) -> Float[Array, "i j"]:
-    """left right^T; small ones as multiply and sum, which XLA fuses where it would call GEMM for each of a batch."""
-    if left.shape[1] * right.size < SMALL_CONTRACTION:
-        return jnp.sum(left[:, None, :] * right[None, :, :], axis=-1)
-    return left @ right.T
-
-
-def _apply(matrix: Float[Array, "i k"], vector: Float[Array, " k"]) -> Float[Array, " i"]:
-    """matrix vector; small ones as `contract`."""
-    if matrix.size < SMALL_CONTRACTION:
-        return jnp.sum(matrix * vector[None, :], axis=-1)
-    return matrix @ vector
 
 
 def _extrapolate(ends: list[Any]) -> tuple[Any, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from kernels.architectures import Architecture
-from kernels.extrapolation import Push, Stiffness, contract
+from kernels.extrapolation import Push, Stiffness
 from kernels.x64 import jax
 
 Theta = Float[Array, " P"]
@@ -189,9 +189,9 @@ class RegressionFlow(Flow):
         parameters are not axes, J^T g brings rounding back, and has to be damped itself.
         """
         jacobian = self.jacobian(theta, data)
-        rates, axes = jnp.linalg.eigh(contract(jacobian, jacobian))
+        rates, axes = jnp.linalg.eigh(jacobian @ jacobian.T)
         rates = jnp.maximum(rates, 0)
-        basis = contract(axes.T, jacobian.T)
+        basis = axes.T @ jacobian
         rounding = EPSILON * jnp.linalg.norm(data.y) / np.sqrt(data.y.size)
 
         def noise(length: Any) -> Theta:
@@ -199,7 +199,7 @@ class RegressionFlow(Flow):
 
         if not self.architecture.axial:
             return Stiffness(rates, basis=basis, noise=noise, args=(log_norm, data))
-        turned = data._replace(x=contract(axes.T, data.x.T), y=axes.T @ data.y)
+        turned = data._replace(x=axes.T @ data.x, y=axes.T @ data.y)
         return Stiffness(rates, noise=noise, args=(log_norm, turned))
 
     def start(self, theta: Theta, data: LaneData) -> tuple[Theta, Scalar, Scalar]:
@@ -280,15 +280,15 @@ class ClassificationFlow(Flow):
     def stiffness(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Stiffness:
         jacobian = self.jacobian(theta, data)
         curvature = self.curvature(self.outputs(theta, data), log_norm, data)
-        gram = contract(jacobian, jacobian)
-        answers = contract(curvature, gram)
-        rates, axes = jnp.linalg.eigh(contract(answers, curvature))
+        gram = jacobian @ jacobian.T
+        answers = curvature @ gram
+        rates, axes = jnp.linalg.eigh(answers @ curvature.T)
 
         def bend(v: Theta, g: Forces) -> tuple[Forces, Forces]:
             first, second = (curvature.T @ (curvature @ part) for part in self.bend(theta, v, g, data))
             return first, second
 
-        right = contract(axes.T, answers.T)
+        right = axes.T @ answers
         return Stiffness(jnp.maximum(rates, 0), (curvature.T @ axes, right), bend=bend, args=(log_norm, data))
 
     def curvature(self, outputs: Forces, log_norm: Scalar, data: LaneData) -> Float[Array, "n n"]:
