@@ -62,17 +62,18 @@ class ExtrapolatedEuler(AbstractSolver[Vector]):
     which J is the Jacobian: the stiff part of the right-hand side's Jacobian is -J^T D J, with D = C^T C >= 0 of shape
     (n, n). C and J are frozen over the step, and a substep of length c damps what is stiff in one of two places:
 
-        parameters:  y + c (I + c J_0^T D J_0)^{-1} J(y)^T g(y)
         forces:      y + c J(y)^T (I + c D J_0 J_0^T)^{-1} (g(y) - c D (c a + t b))
+        parameters:  y + c (I + c J_0^T D J_0)^{-1} J(y)^T g(y)
 
-    The first is a W-method. It damps rounding too where large forces all but cancel in J^T g: near saddles. The second
-    lets the stiff directions turn within the step, and takes from the forces what the outputs will do while they do:
-    half their second derivative a, and the drift b of J J^T g, both along the velocity. That counts where two-layer
-    networks classify to -log Loss = 1e6 and on (a test holds how much of the error it takes). Either substep is a
-    consistent one-step method, smooth in c, whatever is frozen:
-    so the order is K. One eigendecomposition of C J_0 J_0^T C^T a step serves all substeps, and no P x P matrix is
-    formed: O(K^2 n P) time a step by the first, K^2 times what one gradient costs by the second. The error estimate is
-    the difference of the last two entries of the extrapolation table, less what rounding must leave in it.
+    The first lets the stiff directions turn within the step. It may take from the forces what the outputs will do
+    while they do: half their second derivative a, and the drift b of J J^T g, both along the velocity. That counts
+    where two-layer networks classify to -log Loss = 1e6 and on (a test holds how much of the error it takes). Where
+    large forces all but cancel in J^T g, near saddles, their rounding must be damped, too: the forces do it if they are
+    those of samples turned to the axes of J_0 J_0^T and the large parameters are axes themselves, else the second, a
+    W-method, does. Either substep is a consistent one-step method, smooth in c, whatever is frozen: so the order is K.
+    One eigendecomposition of C J_0 J_0^T C^T a step serves all substeps, and no P x P matrix is formed: K^2 / 2 times
+    what one gradient costs a step by the first, O(K^2 n P) by the second. The error estimate is the difference of the
+    last two entries of the extrapolation table, less what rounding must leave in it.
 
     The solver's state is f(t0, y0).
 
@@ -80,14 +81,14 @@ class ExtrapolatedEuler(AbstractSolver[Vector]):
     sequence; for the expansion in c, theorem II.8.1 of volume I.
 
     Attributes:
-        force: (t, y, args) -> (g, push) with f(t, y) = push(g), push affine.
+        force: (t, y, args) -> (g, push) with f(t, y) = push(g), push affine; args as `stiffness` made them.
         stiffness: (t, y, args) -> Stiffness.
         columns: K >= 2.
     """
 
     force: Callable[[Any, Vector, Any], tuple[Forces, Push]]
     stiffness: Callable[[Any, Vector, Any], Stiffness]
-    columns: int = 8
+    columns: int = 10
 
     term_structure: ClassVar = AbstractTerm
     interpolation_cls: ClassVar[Callable[..., LocalLinearInterpolation]] = LocalLinearInterpolation

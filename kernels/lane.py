@@ -83,7 +83,9 @@ def attempt(flow: Flow, solver: Solver, lane: Lane, data: LaneData, control: Con
     gain = gain if lane.orbit.shape[0] else jnp.zeros(())
     too_far = jnp.isfinite(progress) & (progress > 1 + flow.overshoot)
     accept = (error <= 1) & (gain <= PROGRESS_PER_STEP) & ~too_far
-    growth = SAFETY * jnp.minimum(_growth(lane, error, solver.order), PROGRESS_PER_STEP / jnp.maximum(gain, 1e-30))
+    growth = SAFETY * jnp.minimum(
+        _growth(lane, error, solver.order(flow.columns)), PROGRESS_PER_STEP / jnp.maximum(gain, 1e-30)
+    )
     landing = jnp.where(too_far, (1 + flow.overshoot / 2 - lane.progress) / (progress - lane.progress), jnp.inf)
     h = lane.h * jnp.clip(jnp.minimum(growth, landing), SMALLEST_GROWTH, LARGEST_GROWTH)
 

@@ -17,19 +17,23 @@ Field = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Solver:
-    """A one-step method of order `order`.
+    """A one-step method.
 
     Attributes:
-        make: the diffrax solver, given the flow's force and stiffness as `ExtrapolatedEuler` takes them.
+        make: the diffrax solver, given what `ExtrapolatedEuler` takes: force and stiffness of the flow, and columns.
+        fixed_order: its order; None where that is the number of columns.
         reuses: whether its state is the velocity at the start of a step, so that it need not be evaluated again.
     """
 
-    order: int
-    make: Callable[[Field, Field], diffrax.AbstractSolver[Any]]
+    make: Callable[[Field, Field, int], diffrax.AbstractSolver[Any]]
+    fixed_order: int | None = None
     reuses: bool = False
 
+    def order(self, columns: int) -> int:
+        return columns if self.fixed_order is None else self.fixed_order
+
     def step(
-        self, force: Field, stiffness: Field, h: Any, y: Vector, first: Vector, args: tuple[Any, ...]
+        self, force: Field, stiffness: Field, columns: int, h: Any, y: Vector, first: Vector, args: tuple[Any, ...]
     ) -> tuple[Vector, Vector, Vector]:
         """(y, error estimate, velocity) at the end of a step of length h; `first` is the velocity at its start."""
 
@@ -37,7 +41,7 @@ class Solver:
             g, push = force(y, *args)
             return push(g)
 
-        solver = self.make(lambda t, y, args: force(y, *args), lambda t, y, args: stiffness(y, *args))
+        solver = self.make(lambda t, y, args: force(y, *args), lambda t, y, args: stiffness(y, *args), columns)
         term = diffrax.ODETerm(velocity)
         start = jnp.zeros(())
         state = first if self.reuses else solver.init(term, start, h, y, args)
@@ -52,10 +56,10 @@ def _newton(solver: Callable[..., diffrax.AbstractSolver[Any]]) -> diffrax.Abstr
 
 
 SOLVERS: dict[str, Solver] = {
-    "extrapolation": Solver(8, lambda force, stiffness: ExtrapolatedEuler(force, stiffness, columns=8), reuses=True),
-    "kvaerno5": Solver(5, lambda *_: _newton(diffrax.Kvaerno5)),
-    "kvaerno3": Solver(3, lambda *_: _newton(diffrax.Kvaerno3)),
-    "tsit5": Solver(5, lambda *_: diffrax.Tsit5()),
-    "dopri8": Solver(8, lambda *_: diffrax.Dopri8()),
+    "extrapolation": Solver(ExtrapolatedEuler, reuses=True),
+    "kvaerno5": Solver(lambda *_: _newton(diffrax.Kvaerno5), 5),
+    "kvaerno3": Solver(lambda *_: _newton(diffrax.Kvaerno3), 3),
+    "tsit5": Solver(lambda *_: diffrax.Tsit5(), 5),
+    "dopri8": Solver(lambda *_: diffrax.Dopri8(), 8),
 }
 """name -> solver; all but the first are diffrax's own, kept as independent checks."""
