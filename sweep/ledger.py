@@ -9,7 +9,10 @@ import pyarrow as pa
 from db.store import Store, StoreLocked
 
 EVERY_SECONDS = 1.0
-"""Between two commits: what a kill can lose, and how often readers have to wait a moment."""
+"""Between two commits, at least: what a kill can lose, and how often readers have to wait a moment."""
+
+SHARE = 0.05
+"""Of the driver's time that commits may take, on average: workers may need its core."""
 
 MAX_BYTES = 512 << 20
 """Uncommitted rows that are kept while others hold the store; beyond, the driver waits."""
@@ -29,7 +32,7 @@ class Ledger:
     def __init__(self, store: Store, notice: Callable[[str], None]):
         self._store, self._notice = store, notice
         self._tables: defaultdict[str, list[pa.Table]] = defaultdict(list)
-        self._last = time.monotonic()
+        self._due = time.monotonic() + EVERY_SECONDS
         self._waiting = False
 
     def add(self, tables: Mapping[str, pa.Table]) -> None:
@@ -40,7 +43,7 @@ class Ledger:
 
     def commit_if_due(self) -> None:
         """Commit now and then; a store that is held by others is tried again later."""
-        if self._tables and time.monotonic() - self._last >= EVERY_SECONDS:
+        if self._tables and time.monotonic() >= self._due:
             if sum(table.nbytes for tables in self._tables.values() for table in tables) > MAX_BYTES:
                 self.flush()
             else:
@@ -54,14 +57,17 @@ class Ledger:
                 raise StoreLocked(f"{self._store.path} is still held by others; the last results are lost")
 
     def _try(self) -> bool:
-        self._last = time.monotonic()
+        begin = time.monotonic()
         try:
             self._store.commit({name: pa.concat_tables(tables) for name, tables in self._tables.items()})
         except StoreLocked as error:
             if not self._waiting:
                 self._notice(f"{error}; results are kept and the sweep goes on")
             self._waiting = True
+            self._due = time.monotonic() + EVERY_SECONDS
             return False
+        end = time.monotonic()
+        self._due = end + max(EVERY_SECONDS, (end - begin) / SHARE)
         self._tables.clear()
         self._waiting = False
         return True
