@@ -243,7 +243,7 @@ def main() -> None:
     chosen = options(__doc__, lambda parser: parser.add_argument("--only", default="", help="part of a problem's name"))
     one_core()
     report = Report("classification", chosen.output, chosen.quick, __doc__ or "")
-    count, ratios = (8 if chosen.quick else 128), []
+    count, ratios = (8 if chosen.quick else 256), []
     for depth in (2,) if chosen.quick else (1, 2, 3, 4):
         name = f"diagonal L={depth}, d=20, n=10"
         if chosen.only not in name:
