@@ -199,7 +199,7 @@ def measure(ensemble: Ensemble, quick: bool, note: Callable[[list[Row]], None]) 
     take(ours(ensemble, reference, LADDER[1:4] if quick else LADDER, compiled))
     for name in ("Tsit5",) if large else SOLVERS:
         count, width, patience = share["together"], share["width"], share["patience"]
-        take(by_diffrax(name, TOGETHER, ensemble.sample(count), reference, count, patience))
+        take(by_diffrax(name, TOGETHER, ensemble.sample(count), reference, count, 3 * patience))
         take(by_diffrax(name, IN_BLOCKS, ensemble.blocks(share["blocks"], width), reference, width, patience))
     if large:
         take(one_step("Kvaerno5", ensemble))
