@@ -31,7 +31,7 @@ TARGETS = (2e-6, 1e-8)
 def solver_with(columns: int) -> str:
     """The name under which the integrator with these columns is registered, for this process alone."""
     name = f"extrapolation with {columns} columns"
-    SOLVERS[name] = Solver(lambda force, stiffness, _: ExtrapolatedEuler(force, stiffness, columns), columns, True)
+    SOLVERS[name] = Solver(lambda force, stiffness, _: ExtrapolatedEuler(force, stiffness, columns), columns)
     return name
 
 

@@ -54,7 +54,7 @@ class FullyConnected(Architecture):
     """beta = W_1 W_2 ... W_{L-1} w_L with W_1 (d, k), W_l (k, k), w_L (k,). Not orthogonally decomposable."""
 
     uses = frozenset({"width"})
-    axial = True  # one output: no saddle but the origin
+    axial = True  # one output: at every saddle beta = 0, and no force is balanced by large parameters
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -143,16 +143,21 @@ class Convolutional(Architecture):
         real, imaginary = functools.reduce(lambda a, b: (a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]), spectra)
         return inverse_cosine @ real + inverse_sine @ imaginary
 
+    @property
+    def _full(self) -> bool:
+        return self.depth == 1 or self.filter in (None, self.dim)
+
     def decomposition(self) -> Decomposition | None:
-        if self.depth > 1 and self.filter not in (None, self.dim):
+        if not self._full:
             return None
         fourier: Complex[np.ndarray, "d d"] = scipy.linalg.dft(self.dim, scale="sqrtn")
         matrix = np.real(fourier) if self.dim <= 2 else fourier
         return Decomposition(self.dim ** ((self.depth - 1) / 2) * matrix, (np.conj(matrix),) * self.depth)
 
+    @functools.cached_property
     def coordinates(self) -> Coordinates | None:
         """Cosines and sines, for full-length filters."""
-        if self.decomposition() is None:
+        if not self._full:
             return None
         basis = real_fourier(self.dim)
         scale = convolution_scale(self.dim, self.depth)

@@ -28,7 +28,7 @@ class Decomposition:
 
     @property
     def real(self) -> bool:
-        return not np.iscomplexobj(self.s)
+        return not any(map(np.iscomplexobj, (self.s, *self.bases)))
 
     def transform(self, layers: Layers) -> list[Any]:
         """w_l = U_l^T v_l, each of shape (m,)."""

@@ -55,7 +55,7 @@ class Stiffness(NamedTuple):
         return v - (length / (1 + length * self.rates) * (self.basis @ v)) @ self.basis
 
 
-class ExtrapolatedEuler(AbstractSolver[Vector]):
+class ExtrapolatedEuler(AbstractSolver[None]):
     """Linearly implicit Euler with 1, 2, ..., K substeps, extrapolated to order K, for flows driven by few forces.
 
     For dy/dt = J(y)^T g(y) + (what is not stiff) on flat vectors, with n << P forces g that answer to the outputs of
@@ -74,8 +74,6 @@ class ExtrapolatedEuler(AbstractSolver[Vector]):
     One eigendecomposition of C J_0 J_0^T C^T a step serves all substeps, and no P x P matrix is formed: K^2 / 2 times
     what one gradient costs a step by the first, O(K^2 n P) by the second. The error estimate is the difference of the
     last two entries of the extrapolation table, less what rounding must leave in it.
-
-    The solver's state is f(t0, y0).
 
     Reference: Hairer and Wanner, Solving Ordinary Differential Equations II, section IV.9 (SEULEX), with the harmonic
     sequence; for the expansion in c, theorem II.8.1 of volume I.
@@ -100,12 +98,12 @@ class ExtrapolatedEuler(AbstractSolver[Vector]):
     def order(self, terms: Any) -> int:
         return self.columns
 
-    def init(self, terms: Any, t0: Any, t1: Any, y0: Vector, args: Any) -> Vector:
-        return terms.vf(t0, y0, args)
+    def init(self, terms: Any, t0: Any, t1: Any, y0: Vector, args: Any) -> None:
+        return None
 
     def step(
-        self, terms: Any, t0: Any, t1: Any, y0: Vector, args: Any, solver_state: Vector, made_jump: Any
-    ) -> tuple[Vector, Vector, dict[str, Vector], Vector, Any]:
+        self, terms: Any, t0: Any, t1: Any, y0: Vector, args: Any, solver_state: None, made_jump: Any
+    ) -> tuple[Vector, Vector, dict[str, Vector], None, Any]:
         lengths = (t1 - t0) / jnp.arange(1.0, self.columns + 1)
         stiff = self.stiffness(t0, y0, args)
         g0, push0 = self.force(t0, y0, stiff.args)
@@ -136,15 +134,20 @@ class ExtrapolatedEuler(AbstractSolver[Vector]):
         if stiff.noise is not None:
             noise = _NOISE * np.linalg.norm(_weights(self.columns)) * stiff.noise(lengths[-1])
             error = jnp.sign(error) * jnp.maximum(jnp.abs(error) - noise, 0)
-        return y1, error, {"y0": y0, "y1": y1}, terms.vf(t1, y1, args), RESULTS.successful
+        return y1, error, {"y0": y0, "y1": y1}, None, RESULTS.successful
 
-    def _bend(self, stiff: Stiffness, push: Push, g: Forces, lengths: Float[Array, " K"]) -> Any:
+    def _bend(
+        self, stiff: Stiffness, push: Push, g: Forces, lengths: Float[Array, " K"]
+    ) -> tuple[Float[Array, "K n"], Float[Array, "K n"]]:
         """(lag, drift) for every length, each of shape (K, n)."""
         if stiff.bend is None:
             nothing = jnp.zeros((self.columns, g.size))
             return nothing, nothing
         steady = stiff.damp(g, lengths[0])
-        return (jax.vmap(functools.partial(stiff.damp, answer))(lengths) for answer in stiff.bend(push(steady), steady))
+        lag, drift = (
+            jax.vmap(functools.partial(stiff.damp, part))(lengths) for part in stiff.bend(push(steady), steady)
+        )
+        return lag, drift
 
     def func(self, terms: Any, t0: Any, y0: Vector, args: Any) -> Vector:
         return terms.vf(t0, y0, args)

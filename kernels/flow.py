@@ -213,7 +213,10 @@ class RegressionFlow(Flow):
         return jnp.linalg.norm(data.y) / jnp.linalg.norm(data.x)
 
     def output_error(self, error: Theta, theta: Theta, log_norm: Scalar, data: LaneData, rtol: Scalar) -> Scalar:
-        """||change of beta|| against rtol times ||beta||, or the least norm that a solution can have."""
+        """||change of beta|| against rtol times ||beta||, or the least norm that a solution can have.
+
+        In coordinates of a decomposition beta is rho, and the norms are those of inputs S x.
+        """
         beta = self.coefficients(theta, data)
         change = jnp.linalg.norm(beta - self.coefficients(theta - error, data))
         return change / (rtol * jnp.maximum(jnp.linalg.norm(beta), self.least_norm(data)))
@@ -327,8 +330,8 @@ class ClassificationFlow(Flow):
         """log int e^{M + phi(M)} dM, phi = log(r^{2-2L} / ||velocity||^2) a cubic through both ends with their slopes.
 
         The weight e^M goes into the nodes: with e^{M - M1} as variable the integrand is smooth for steps of any size.
-        The error is that of the parabola which leaves out the slope at the start, times what one order more is worth:
-        phi is a function of log M, so that its derivatives fall by 1/M each.
+        The error is that of the parabola which leaves out the slope at the start, times what one order more is worth
+        (for M > 1 phi is a function of log M: its derivatives fall by 1/M each), and what rounding leaves in a growth.
         """
         (m0, phi0, slope0), (m1, phi1, slope1) = (self._clock(state, data) for state in (before, after))
         growth = m1 - m0
@@ -338,7 +341,8 @@ class ClassificationFlow(Flow):
         parabola = phi1 - growth * slope1 * back + (phi0 - phi1 + growth * slope1) * back**2
         cubic = parabola + (2 * (phi0 - phi1) + growth * (slope0 + slope1)) * back**2 * (1 - back)
         rough, fine = (jax.nn.logsumexp(phi, b=weights / 2) for phi in (parabola, cubic))
-        error = jnp.abs(fine - rough) * growth / (growth + jnp.abs(m1))
+        share = jnp.where(m0 > 1, growth / (growth + jnp.abs(m1)), 1.0)
+        error = jnp.abs(fine - rough) * share + EPSILON * (1 + jnp.abs(m1)) / growth
         return m1 + jnp.log(-jnp.expm1(-growth)) + fine, jnp.where(growth > 0, error, jnp.inf)
 
     def _clock(self, state: State, data: LaneData) -> tuple[Scalar, Scalar, Scalar]:

@@ -15,15 +15,19 @@ from kernels.theory.base import Problem
 
 
 def integrate(problems: Sequence[Problem]) -> Iterator[End]:
-    """The end of every flow, in whatever order they end. The problems share a compile key."""
-    starts = [start_of(problem) for problem in problems]
-    for end in run_ensemble(program_of(problems[0]), starts):
-        yield restored(problems[end.index], end)
+    """The end of every flow, in whatever order they end."""
+    groups: dict[Program, list[int]] = {}
+    for index, problem in enumerate(problems):
+        groups.setdefault(program_of(problem), []).append(index)
+    for program, indices in groups.items():
+        for end in run_ensemble(program, [start_of(problems[index]) for index in indices]):
+            index = indices[end.index]
+            yield replace(restored(problems[index], end), index=index)
 
 
 def coordinates_of(problem: Problem) -> Coordinates | None:
     """Those of the network for the project's own integrator; others check it in the network's own parameters."""
-    return problem.architecture.coordinates() if problem.spec.solver == "extrapolation" else None
+    return problem.architecture.coordinates if problem.spec.solver == "extrapolation" else None
 
 
 def program_of(problem: Problem) -> Program:
@@ -51,7 +55,7 @@ def start_of(problem: Problem) -> Start:
 
 
 def restored(problem: Problem, end: End) -> End:
-    """The end in the network's own parameters and coefficients."""
+    """The end in the network's own parameters, coefficients and invariants."""
     coordinates = coordinates_of(problem)
     if coordinates is None:
         return end
@@ -60,10 +64,23 @@ def restored(problem: Problem, end: End) -> End:
         count = len(OBSERVABLES)
         return np.concatenate([rows[..., :count], rows[..., count:] @ coordinates.s], axis=-1)
 
+    theta = coordinates.back(end.theta[None])[0]
     return replace(
         end,
-        theta=coordinates.back(end.theta[None])[0],
+        theta=theta,
         jacobian=coordinates.back(end.jacobian),
         final=beta(end.final),
         orbit=beta(end.orbit),
+        drift=_drift(problem, theta, end),
     )
+
+
+def _drift(problem: Problem, theta: np.ndarray, end: End) -> float:
+    """Largest change of the network's own invariants, relative to ||Theta||^2."""
+    if end.drift == 0:  # at rest
+        return 0.0
+    layers = np.split(theta, problem.architecture.depth)
+    scale = np.exp(-2 * end.log_norm)
+    pairs = zip(problem.architecture.invariants(layers), problem.architecture.invariants(problem.layers), strict=True)
+    changes = [np.abs(after - scale * before).max() for after, before in pairs]
+    return float(max(changes, default=0.0) / np.sum(theta**2))

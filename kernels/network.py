@@ -22,8 +22,9 @@ class Architecture(ABC):
 
     Class attributes:
         uses: which of the axes width and filter it has.
-        axial: whether, at the saddles where training stops over, parameters are large or small each by itself, and not
-            combinations of them. The flow of such a network tells rounding from forces at every depth and scale.
+        axial: whether, at the saddles where training stops over, parameters are large or small each by itself (or pair
+            by pair), and not combinations of them. The flow of such a network tells rounding from forces at every
+            depth and scale. A subclass with coefficients of its own is not, unless it says so.
         random: whether the seed of the run determines the network itself.
         defaults: its parameters, given as {name: parameters}, and their defaults. What they determine must be in
             `constants`: networks of one shape run through one program.
@@ -33,6 +34,10 @@ class Architecture(ABC):
     axial: ClassVar[bool] = False
     random: ClassVar[bool] = False
     defaults: ClassVar[Parameters] = MappingProxyType({})
+
+    def __init_subclass__(cls) -> None:
+        if "coefficients" in vars(cls) and "axial" not in vars(cls):
+            cls.axial = False
 
     def __init__(
         self,
@@ -97,6 +102,7 @@ class Architecture(ABC):
     def decomposition(self) -> Decomposition | None:
         """The orthogonal decomposition of the data tensor, or None if it has none."""
 
+    @functools.cached_property
     def coordinates(self) -> Coordinates | None:
         """Where its flow is integrated, if not in its own parameters."""
         return None if self.axial else by_decomposition(self.decomposition())

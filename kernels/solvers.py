@@ -22,20 +22,18 @@ class Solver:
     Attributes:
         make: the diffrax solver, given what `ExtrapolatedEuler` takes: force and stiffness of the flow, and columns.
         fixed_order: its order; None where that is the number of columns.
-        reuses: whether its state is the velocity at the start of a step, so that it need not be evaluated again.
     """
 
     make: Callable[[Field, Field, int], diffrax.AbstractSolver[Any]]
     fixed_order: int | None = None
-    reuses: bool = False
 
     def order(self, columns: int) -> int:
         return columns if self.fixed_order is None else self.fixed_order
 
     def step(
-        self, force: Field, stiffness: Field, columns: int, h: Any, y: Vector, first: Vector, args: tuple[Any, ...]
+        self, force: Field, stiffness: Field, columns: int, h: Any, y: Vector, args: tuple[Any, ...]
     ) -> tuple[Vector, Vector, Vector]:
-        """(y, error estimate, velocity) at the end of a step of length h; `first` is the velocity at its start."""
+        """(y, error estimate, velocity) at the end of a step of length h."""
 
         def velocity(t: Any, y: Vector, args: tuple[Any, ...]) -> Vector:
             g, push = force(y, *args)
@@ -44,10 +42,10 @@ class Solver:
         solver = self.make(lambda t, y, args: force(y, *args), lambda t, y, args: stiffness(y, *args), columns)
         term = diffrax.ODETerm(velocity)
         start = jnp.zeros(())
-        state = first if self.reuses else solver.init(term, start, h, y, args)
-        new, error, _, state, result = solver.step(term, start, h, y, args, state, jnp.array(not self.reuses))
+        state = solver.init(term, start, h, y, args)
+        new, error, _, _, result = solver.step(term, start, h, y, args, state, jnp.array(True))
         error = jnp.where(result == diffrax.RESULTS.successful, jnp.asarray(error), jnp.inf)
-        return new, error, state if self.reuses else velocity(h, new, args)
+        return new, error, velocity(h, new, args)
 
 
 def _newton(solver: Callable[..., diffrax.AbstractSolver[Any]]) -> diffrax.AbstractSolver[Any]:
@@ -56,7 +54,7 @@ def _newton(solver: Callable[..., diffrax.AbstractSolver[Any]]) -> diffrax.Abstr
 
 
 SOLVERS: dict[str, Solver] = {
-    "extrapolation": Solver(ExtrapolatedEuler, reuses=True),
+    "extrapolation": Solver(ExtrapolatedEuler),
     "kvaerno5": Solver(lambda *_: _newton(diffrax.Kvaerno5), 5),
     "kvaerno3": Solver(lambda *_: _newton(diffrax.Kvaerno3), 3),
     "tsit5": Solver(lambda *_: diffrax.Tsit5(), 5),

@@ -9,7 +9,7 @@ from kernels.flow import Flow, Forces, LaneData, Scalar, State, Theta
 from kernels.observables import Point
 from kernels.solvers import Solver
 
-LARGEST_GROWTH = 4.0
+LARGEST_RATE_GROWTH = 4.0
 """Growth of the clock's rate, in logarithms, past which its integral along the step is given up."""
 
 
@@ -26,30 +26,30 @@ class Step(NamedTuple):
 def take_step(flow: Flow, solver: Solver, point: Point, h: Scalar, data: LaneData) -> Step:
     """A step of length h. Where physical time is another clock, its integral rides along as one more coordinate.
 
-    On long steps, along which time all but passes at their end, the flow's own account of it is the better one.
+    The flow's own account of it counts where it is the better one, as on long steps: time all but passes at their end.
     """
     theta, log_norm, velocity = point[:3]
     args = (log_norm, data)
     if not flow.timed:
-        new, error, slope = solver.step(flow.force, flow.stiffness, flow.columns, h, theta, velocity, args)
+        new, error, slope = solver.step(flow.force, flow.stiffness, flow.columns, h, theta, args)
         return Step(new, slope, error, jnp.log(h), jnp.zeros(()))
     rate = flow.log_rate(theta, log_norm, data)
 
     def clocked(y: Theta, log_norm: Scalar, data: LaneData) -> tuple[Forces, Push]:
-        growth = jnp.minimum(flow.log_rate(y[:-1], log_norm, data) - rate, LARGEST_GROWTH)
+        growth = jnp.minimum(flow.log_rate(y[:-1], log_norm, data) - rate, LARGEST_RATE_GROWTH)
         g, push = flow.force(y[:-1], log_norm, data)
         return g, lambda g: jnp.append(push(g), jnp.exp(growth))
 
     def stiffness(y: Theta, log_norm: Scalar, data: LaneData) -> Stiffness:
         stiff = flow.stiffness(y[:-1], log_norm, data)
         bend = stiff.bend
+        assert stiff.basis is None, "the clock is not among the parameters that a basis is of"
         return stiff if bend is None else stiff._replace(bend=lambda v, g: bend(v[:-1], g))
 
-    start, slope = jnp.append(theta, 0.0), jnp.append(velocity, 1.0)
-    ends = solver.step(clocked, stiffness, flow.columns, h, start, slope, args)
+    ends = solver.step(clocked, stiffness, flow.columns, h, jnp.append(theta, 0.0), args)
     (new, time), (error, time_error), (slope, _) = ((end[:-1], end[-1]) for end in ends)
     smooth, smooth_error = flow.log_elapsed(State(theta, log_norm, velocity), State(new, log_norm, slope), data)
-    followed = (time > 0) & (flow.log_rate(new, log_norm, data) - rate < LARGEST_GROWTH)
+    followed = (time > 0) & (flow.log_rate(new, log_norm, data) - rate < LARGEST_RATE_GROWTH)
     time_error = jnp.where(followed, jnp.abs(time_error / time), jnp.inf)
     better = time_error < smooth_error
     log_elapsed = jnp.where(better, rate + jnp.log(time), smooth)

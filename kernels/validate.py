@@ -64,24 +64,39 @@ def build(spec: RunSpec, dim: int) -> Architecture:
 def check_compatible(spec: RunSpec, dataset: Dataset) -> None:
     """Raise InputError where architecture, initialisation and data of a run do not go together."""
     network = build(spec, dataset.x.shape[1])
-    _check_coordinates(network)
+    if type(network) not in ARCHITECTURES.values():
+        _check_decomposition(network)
     initial_layers(spec, network)
 
 
-def _check_coordinates(network: Architecture) -> None:
-    """Raise InputError where a network's coefficients and its decomposition, by which it is integrated, disagree."""
-    coordinates = network.coordinates()
-    if coordinates is None or type(network) in ARCHITECTURES.values():
+def _check_decomposition(network: Architecture) -> None:
+    """Raise InputError where a user's decomposition is not one, or not that of the coefficients."""
+    decomposition, name = network.decomposition(), type(network).__name__
+    if decomposition is None:
         return
+    m, bases = len(decomposition.s), decomposition.bases
+    wanted = [(*shape, m) for shape in network.shapes]
+    if decomposition.s.shape != (m, network.dim) or [basis.shape for basis in bases] != wanted:
+        raise InputError(
+            f"architecture: the decomposition of {name} has s of shape {decomposition.s.shape} and bases of shapes "
+            f"{[basis.shape for basis in bases]}; inputs of dimension {network.dim} and its layers need "
+            f"{(m, network.dim)} and {wanted}"
+        )
+    for number, basis in enumerate(bases, start=1):
+        gap = float(np.abs(basis.conj().T @ basis - np.eye(m)).max())
+        if gap > 1e-10:
+            raise InputError(
+                f"architecture: U_{number} in the decomposition of {name} is not orthonormal: U^* U differs from the "
+                f"identity by {gap:.1e}; normalise its columns, and put the factor into s"
+            )
     rng = np.random.default_rng(0)
     layers = [rng.standard_normal(shape) for shape in network.shapes]
-    own = network.coefficients(layers)
-    product = architecture_class(coordinates.product)(len(coordinates.s), network.depth)
-    theirs = coordinates.s.T @ product.coefficients(coordinates.into(layers))
-    if not np.allclose(own, theirs, rtol=1e-9, atol=1e-9 * float(np.abs(own).max())):
+    own = np.asarray(network.coefficients(layers))
+    theirs = decomposition.s.T @ np.prod(decomposition.transform(layers), axis=0)
+    if not np.allclose(own, theirs, rtol=0, atol=1e4 * np.finfo(own.dtype).eps * float(np.abs(own).max())):
         raise InputError(
-            f"architecture: coefficients and decomposition of {type(network).__name__} disagree: at random layers they "
-            f"give {own[:3]}... and {theirs[:3]}...; correct one of them, or let decomposition return None"
+            f"architecture: coefficients and decomposition of {name} disagree: at random layers they give {own[:3]}... "
+            f"and {theirs[:3]}...; correct one of them, or let decomposition return None"
         )
 
 

@@ -9,10 +9,13 @@ import pyarrow as pa
 from db.store import Store, StoreLocked
 
 EVERY_SECONDS = 1.0
-"""Between two commits, at least: what a kill can lose, and how often readers have to wait a moment."""
+"""Between two commits, at least: how often readers have to wait a moment."""
+
+LONGEST_SECONDS = 10.0
+"""Between two commits, at most: what a kill can lose."""
 
 SHARE = 0.05
-"""Of the driver's time that commits may take, on average: workers may need its core."""
+"""Of the driver's time that commits should take: workers may need its core."""
 
 MAX_BYTES = 512 << 20
 """Uncommitted rows that are kept while others hold the store; beyond, the driver waits."""
@@ -43,11 +46,10 @@ class Ledger:
 
     def commit_if_due(self) -> None:
         """Commit now and then; a store that is held by others is tried again later."""
-        if self._tables and time.monotonic() >= self._due:
-            if sum(table.nbytes for tables in self._tables.values() for table in tables) > MAX_BYTES:
-                self.flush()
-            else:
-                self._try()
+        if sum(table.nbytes for tables in self._tables.values() for table in tables) > MAX_BYTES:
+            self.flush()
+        elif self._tables and time.monotonic() >= self._due:
+            self._try()
 
     def flush(self) -> None:
         """Commit all rows. Raises StoreLocked if others hold the store for longer than PATIENCE_SECONDS."""
@@ -67,7 +69,7 @@ class Ledger:
             self._due = time.monotonic() + EVERY_SECONDS
             return False
         end = time.monotonic()
-        self._due = end + max(EVERY_SECONDS, (end - begin) / SHARE)
+        self._due = end + min(max(EVERY_SECONDS, (end - begin) / SHARE), LONGEST_SECONDS)
         self._tables.clear()
         self._waiting = False
         return True

@@ -1,11 +1,13 @@
 """Coordinates in which flows are integrated, against the networks' own parameters."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+import scipy.linalg
 
-from kernels.architectures import Architecture, Diagonal, architecture_class
+from kernels.architectures import Architecture, Diagonal, Walsh, architecture_class
 from kernels.decomposition import Decomposition
 from kernels.ensemble import Program, run_ensemble
 from kernels.flow import LaneData
@@ -24,7 +26,7 @@ TURNED: list[tuple[str, dict[str, Any]]] = [
 
 
 def test_coordinates_multiply_to_the_coefficients(architecture: Architecture) -> None:
-    coordinates = architecture.coordinates()
+    coordinates = architecture.coordinates
     if coordinates is None:
         return
     rng = np.random.default_rng(0)
@@ -43,7 +45,7 @@ def test_coordinates_multiply_to_the_coefficients(architecture: Architecture) ->
 
 def test_which_networks_have_them(architecture: Architecture) -> None:
     decomposable = architecture.decomposition() is not None
-    assert (architecture.coordinates() is not None) == (decomposable and not architecture.axial)
+    assert (architecture.coordinates is not None) == (decomposable and not architecture.axial)
 
 
 @pytest.mark.parametrize(("name", "sizes"), TURNED)
@@ -65,6 +67,10 @@ def test_flow_ends_where_it_does_in_own_parameters(name: str, sizes: dict[str, A
     np.testing.assert_allclose(turned.theta, own.theta, atol=tolerance)
     np.testing.assert_allclose(turned.jacobian, own.jacobian, atol=10 * tolerance)
     np.testing.assert_allclose(turned.final[[5, *range(7, 15)]], own.final[[5, *range(7, 15)]], atol=10 * tolerance)
+    if task == "classification":  # log t + log Loss: where it stops matters little
+        assert turned.final[1] + turned.final[2] == pytest.approx(own.final[1] + own.final[2], abs=1e-3)
+    for end in (turned, own):
+        np.testing.assert_allclose(end.orbit[-1], end.final, atol=1e-12)
     np.testing.assert_allclose(turned.orbit[0, 2:], own.orbit[0, 2:], atol=1e-12)
     split = np.split(turned.theta, problem.architecture.depth)
     np.testing.assert_allclose(turned.final[7:], problem.architecture.coefficients(split), atol=1e-11)
@@ -74,16 +80,84 @@ def test_flow_ends_where_it_does_in_own_parameters(name: str, sizes: dict[str, A
 class Mistaken(Diagonal):
     """A network whose decomposition is of another one."""
 
-    axial = False
+    def coefficients(self, layers: Any) -> Any:
+        return super().coefficients(layers)
 
     def decomposition(self) -> Decomposition:
-        turn = np.eye(self.dim)[::-1]
-        return Decomposition(2 * np.eye(self.dim), (turn,) * self.depth)
+        return Decomposition(2 * np.eye(self.dim), (np.eye(self.dim)[::-1],) * self.depth)
 
 
-def test_a_users_network_with_a_wrong_decomposition_is_refused() -> None:
+class Unnormalised(Walsh):
+    """S = H and U_l = H give the coefficients, but H is not orthonormal."""
+
+    def decomposition(self) -> Decomposition:
+        h = scipy.linalg.hadamard(self.dim) * self.dim ** (-0.5 + 1 / (2 * self.depth + 2))
+        return Decomposition(h * self.dim ** (-1 / 2), (h,) * self.depth)
+
+
+class TooFew(Diagonal):
+    """A basis is missing."""
+
+    def decomposition(self) -> Decomposition:
+        return Decomposition(np.eye(self.dim), (np.eye(self.dim),))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Mistaken", "coefficients and decomposition of Mistaken disagree"),
+        ("Unnormalised", r"U_1 in the decomposition of Unnormalised is not orthonormal"),
+        ("TooFew", r"bases of shapes \[\(4, 4\)\]; inputs of dimension 4 and its layers need"),
+    ],
+)
+def test_a_wrong_decomposition_of_a_users_network_is_refused(name: str, message: str) -> None:
     dataset = regression_data(2, 4)
     axes: dict[str, Any] = {"task": "regression", "depth": 2, "init": "gaussian"}
-    spec = spec_of(dataset, architecture=f"{__name__}:Mistaken", **axes)
-    with pytest.raises(InputError, match=r"coefficients and decomposition of Mistaken disagree"):
+    spec = spec_of(dataset, architecture=f"{__name__}:{name}", **axes)
+    with pytest.raises(InputError, match=message):
         check_compatible(spec, dataset)
+
+
+class Scaled(Diagonal):
+    """A parameter in its constants; inputs of two dimensions more than it has parameters; decomposable or not."""
+
+    defaults: ClassVar[Mapping[str, Any]] = {"scale": 1.0, "declared": True}
+
+    def __init__(self, *sizes: Any, scale: float = 1.0, declared: bool = True, **more: Any):
+        super().__init__(*sizes, scale=scale, declared=declared, **more)
+        self.declared, self.constants = declared, (np.float64(scale),)
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        return ((self.dim - 2,),) * self.depth
+
+    @property
+    def matrix(self) -> np.ndarray:
+        return np.tri(self.dim - 2, self.dim)
+
+    def coefficients(self, layers: Any) -> Any:
+        return self.constants[0] * (self.matrix.T @ super().coefficients(layers))
+
+    def decomposition(self) -> Decomposition | None:
+        bases = (np.eye(self.dim - 2),) * self.depth
+        return Decomposition(self.constants[0] * self.matrix, bases) if self.declared else None
+
+
+def test_a_users_network_goes_the_same_way_whether_it_declares_its_decomposition() -> None:
+    """With parameters in one batch: by its coordinates, and in its own parameters."""
+    dataset = regression_data(2, 6)
+    axes: dict[str, Any] = {"task": "regression", "depth": 2, "init": "gaussian", "alpha": 0.5, "rtol": 1e-10}
+    specs = [
+        spec_of(dataset, architecture={f"{__name__}:Scaled": {"scale": scale, "declared": declared}}, **axes)
+        for scale in (1.0, 2.0)
+        for declared in (True, False)
+    ]
+    for spec in specs:
+        check_compatible(spec, dataset)
+    problems = [problem_of(spec, dataset) for spec in specs]
+    assert [problem.architecture.coordinates is None for problem in problems] == [False, True, False, True]
+    ends = sorted(integrate(problems), key=lambda end: end.index)
+    for turned, own in zip(ends[::2], ends[1::2], strict=True):
+        np.testing.assert_allclose(turned.theta, own.theta, atol=1e-8)
+        np.testing.assert_allclose(turned.final[7:], own.final[7:], atol=1e-8)
+    assert np.abs(ends[0].theta - ends[2].theta).max() > 1e-3

@@ -54,10 +54,23 @@ def test_velocity_and_stiffness_are_derivatives_of_the_potential(
     curved = jax.jit(jax.hessian(potential))(theta) - rest
     stiff = flow.stiffness(theta, log_norm, data)
     check_bend(flow, theta, data)
+    if task == "classification":
+        check_bend_of_forces(flow, theta, log_norm, data)
     g, push = flow.force(theta, *stiff.args)
     for c in (0.1, 10.0):
         damped = np.linalg.solve(np.eye(theta.size) + c * curved, flow.velocity(theta, log_norm, data))
         np.testing.assert_allclose(stiff.settle(push(stiff.damp(g, c)), c), damped, atol=1e-8)
+
+
+def check_bend_of_forces(flow: Flow, theta: Any, log_norm: Any, data: LaneData) -> None:
+    """What the solver takes is C^T C, the Hessian of Phi in the outputs, times what bends."""
+    v, g = (jnp.asarray(np.random.default_rng(seed).standard_normal(size)) for seed, size in ((1, theta.size), (2, 4)))
+    kappa = jnp.exp(flow.architecture.depth * log_norm)
+    hessian = jax.hessian(lambda f: jax.nn.logsumexp(-kappa * data.y * f) / kappa)(flow.outputs(theta, data))
+    stiff = flow.stiffness(theta, log_norm, data)
+    assert stiff.bend is not None
+    for found, plain in zip(stiff.bend(v, g), flow.bend(theta, v, g, data), strict=True):
+        np.testing.assert_allclose(found, hessian @ plain, atol=1e-8)
 
 
 def check_bend(flow: Flow, theta: Any, data: LaneData) -> None:
@@ -90,7 +103,7 @@ def test_forces_see_where_stiff_directions_turn() -> None:
 
     solver = ExtrapolatedEuler(lambda t, y, args: flow.force(y, log_norm, data), stiffness, 4)
     term = diffrax.ODETerm(lambda t, y, args: flow.velocity(y, log_norm, data))
-    step = jax.jit(lambda y, h, curved: solver.step(term, 0.0, h, y, curved, y, False)[0])
+    step = jax.jit(lambda y, h, curved: solver.step(term, 0.0, h, y, curved, None, False)[0])
 
     def shares(h: float, curved: float, steps: int) -> np.ndarray:
         y = theta
