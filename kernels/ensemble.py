@@ -1,7 +1,7 @@
 """Many runs of one shape through one compiled loop: when a run ends, a waiting one takes its lane."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -83,31 +83,31 @@ def run_ensemble(program: Program, starts: Sequence[Start]) -> Iterator[End]:
     count = min(program.lanes, 8) if len(starts) <= 8 else program.lanes
     waiting = list(range(len(starts)))[::-1]
     owner = [waiting.pop() if waiting else None for _ in range(count)]
-    batch = _stack([starts[index or 0] for index in owner])
+    batch = _stack([starts[0 if index is None else index] for index in owner])
     lanes = _begin(program, batch)
     lanes = lanes._replace(status=jnp.where(jnp.array([i is None for i in owner]), ASLEEP, lanes.status))
     while any(index is not None for index in owner):
         lanes = _advance(program, lanes, batch, bool(waiting))
         status = np.asarray(lanes.status)
-        ended = [lane for lane in range(count) if owner[lane] is not None and status[lane] != RUNNING]
+        ended = {lane: index for lane, index in enumerate(owner) if index is not None and status[lane] != RUNNING}
         if not ended:
             continue
-        yield from _collect(program, lanes, batch, [(lane, owner[lane]) for lane in ended])
+        yield from _collect(program, lanes, batch, ended)
         for lane in ended:
             owner[lane] = waiting.pop() if waiting else None
         batch, lanes = _refill(program, lanes, batch, starts, owner, ended)
 
 
 def _refill(
-    program: Program, lanes: Lane, batch: Start, starts: Sequence[Start], owner: list[int | None], ended: list[int]
+    program: Program, lanes: Lane, batch: Start, starts: Sequence[Start], owner: list[int | None], ended: Iterable[int]
 ) -> tuple[Start, Lane]:
     """Put a waiting run into each lane that ended; a lane without one sleeps."""
-    changed = np.zeros(len(owner), bool)
-    changed[[lane for lane in ended if owner[lane] is not None]] = True
+    new = {lane: index for lane in ended if (index := owner[lane]) is not None}
     asleep = jnp.array([index is None for index in owner])
-    if changed.any():
-        new = _stack([starts[owner[lane] or 0] if changed[lane] else starts[0] for lane in range(len(owner))])
-        batch, lanes = _merge(program, jnp.asarray(changed), new, batch, lanes)
+    if new:
+        changed = jnp.array([lane in new for lane in range(len(owner))])
+        filled = _stack([starts[new.get(lane, 0)] for lane in range(len(owner))])
+        batch, lanes = _merge(program, changed, filled, batch, lanes)
     return batch, lanes._replace(status=jnp.where(asleep, ASLEEP, lanes.status))
 
 
@@ -169,12 +169,12 @@ def _finish(program: Program, lanes: Lane, batch: Start) -> tuple[Array, Array, 
     return jax.vmap(finish)(lanes, batch)
 
 
-def _collect(program: Program, lanes: Lane, batch: Start, ended: list[tuple[int, int | None]]) -> Iterator[End]:
+def _collect(program: Program, lanes: Lane, batch: Start, ended: Mapping[int, int]) -> Iterator[End]:
     jacobian, drift, final = (np.asarray(value) for value in _finish(program, lanes, batch))
     host: Any = jax.tree.map(np.asarray, lanes)
-    for lane, index in ended:
+    for lane, index in ended.items():
         yield End(
-            index=index or 0,
+            index=index,
             theta=host.point.theta[lane].copy(),
             log_norm=float(host.point.log_norm[lane]),
             status=int(host.status[lane]),
