@@ -167,12 +167,16 @@ def awkward(store_path: Path, tmp_path: Path) -> Store:
     """The runs of a store with the values that have no logarithm: in predictions, in orbits, in runs."""
     source, target = Store(store_path), Store(tmp_path / "awkward.duckdb")
     target.create()
-    odd = "CASE hash(run_id) % 4 WHEN 0 THEN 0.0 WHEN 1 THEN 'nan'::DOUBLE WHEN 2 THEN 'inf'::DOUBLE ELSE {} END AS {}"
+    place = "row_number() OVER (PARTITION BY {} ORDER BY run_id) % 4"  # the first of each group keeps its value
+    odd = "CASE {place} WHEN 2 THEN 0.0 WHEN 3 THEN 'nan'::DOUBLE WHEN 0 THEN 'inf'::DOUBLE ELSE {name} END AS {name}"
+    by_task, by_prediction = place.format("task"), place.format("prediction")
     hole = "list_transform({0}, lambda v, i: CASE i % 7 WHEN 3 THEN 0.0 WHEN 5 THEN 'nan'::DOUBLE ELSE v END) AS {0}"
     points = ", ".join(hole.format(name) for name in ("residual", "min_margin", "alignment", "norm"))
     replaced = {
-        "runs": ", ".join(odd.format(name, name) for name in ("invariant_drift", "wall_seconds", "min_margin")),
-        "predictions": ", ".join(odd.format(name, name) for name in ("certificate", "objective")),
+        "runs": ", ".join(
+            odd.format(place=by_task, name=name) for name in ("invariant_drift", "wall_seconds", "min_margin")
+        ),
+        "predictions": ", ".join(odd.format(place=by_prediction, name=name) for name in ("certificate", "objective")),
         "trajectories": points,
     }
     target.commit({name: source.query(f"SELECT * REPLACE ({sql}) FROM {name}") for name, sql in replaced.items()})
