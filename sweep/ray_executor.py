@@ -155,8 +155,8 @@ def start_here(workers: int | None) -> Any:
     """Ray on this machine, listening on loopback only."""
     for name, value in (ALWAYS | OWN | {"RAY_AUTH_TOKEN": secrets.token_hex(32)}).items():
         os.environ.setdefault(name, value)
-    ray = _import()
-    with _signals_wait(ray.shutdown):
+    with _signals_wait(lambda: _import().shutdown()):  # an import may swallow what a signal raises
+        ray = _import()
         ray.init(
             address="local",
             num_cpus=workers,
