@@ -9,6 +9,7 @@ import numpy as np
 from kernels.coordinates import Coordinates
 from kernels.ensemble import End, Program, Start, run_ensemble
 from kernels.flow import Control, LaneData
+from kernels.lane import AT_REST
 from kernels.observables import OBSERVABLES
 from kernels.spec import compile_key
 from kernels.theory.base import Problem
@@ -33,7 +34,8 @@ def coordinates_of(problem: Problem) -> Coordinates | None:
 def program_of(problem: Problem) -> Program:
     """What the loop is compiled for."""
     samples, dim = problem.dataset.x.shape
-    program = Program(*compile_key(problem.spec, dim, samples))  # type: ignore[arg-type]
+    key: tuple[Any, ...] = compile_key(problem.spec, dim, samples)
+    program = Program(*key)
     coordinates = coordinates_of(problem)
     if coordinates is None:
         return program
@@ -44,7 +46,8 @@ def start_of(problem: Problem) -> Start:
     """Theta(0), data and stop rule, as the loop takes them."""
     limits = {"residual": np.nan, "log_loss": -np.inf, "log_margin": np.inf, **problem.spec.stop}
     numbers: dict[str, Any] = {name: np.float64(value) for name, value in limits.items()}
-    control = Control(rtol=np.array(problem.spec.rtol), **numbers)  # type: ignore[arg-type]
+    numbers["rtol"] = np.float64(problem.spec.rtol)
+    control = Control(**numbers)
     coordinates, x, layers = coordinates_of(problem), problem.dataset.x, problem.layers
     constants = problem.architecture.constants
     if coordinates is not None:
@@ -77,10 +80,10 @@ def restored(problem: Problem, end: End) -> End:
 
 def _drift(problem: Problem, theta: np.ndarray, end: End) -> float:
     """Largest change of the network's own invariants, relative to ||Theta||^2."""
-    if end.drift == 0:  # at rest
+    if end.status == AT_REST:
         return 0.0
     layers = np.split(theta, problem.architecture.depth)
     scale = np.exp(-2 * end.log_norm)
     pairs = zip(problem.architecture.invariants(layers), problem.architecture.invariants(problem.layers), strict=True)
-    changes = [np.abs(after - scale * before).max() for after, before in pairs]
+    changes = [np.max(np.abs(after - scale * before), initial=0.0) for after, before in pairs]
     return float(max(changes, default=0.0) / np.sum(theta**2))
