@@ -12,9 +12,9 @@ from benchmarks.common import spread
 from kernels.architectures import Architecture
 from kernels.datasets import Dataset, canonical, load
 from kernels.ensemble import End, Program, Start, run_ensemble
-from kernels.integrate import program_of, restored, start_of
+from kernels.integrate import Passage
 from kernels.observables import OBSERVABLES
-from kernels.simulate import forecasts, layers_of, problem_of
+from kernels.simulate import forecasts, problem_of
 from kernels.spec import RunSpec
 from kernels.theory.base import Problem
 from kernels.validate import canonicalise
@@ -56,6 +56,11 @@ class Ensemble:
         """Networks and initial layers."""
         return [problem_of(spec, dataset) for spec, dataset in self.runs]
 
+    @cached_property
+    def passages(self) -> list[Passage]:
+        """The problems in the coordinates in which the project integrates them."""
+        return [Passage(problem) for problem in self.problems]
+
     @property
     def architecture(self) -> Architecture:
         """The network, the same for all runs."""
@@ -79,17 +84,17 @@ class Ensemble:
     @property
     def program(self) -> Program:
         """What the project's own loop is compiled for."""
-        return program_of(self.problems[0])
+        return self.passages[0].program
 
     @cached_property
     def starts(self) -> list[Start]:
         """The runs as `run_ensemble` takes them."""
-        return [start_of(problem) for problem in self.problems]
+        return [passage.start for passage in self.passages]
 
     def integrate(self, program: Program | None = None) -> list[End]:
         """The project's own integration of all runs, ends in the order of the runs."""
         ends = run_ensemble(program or self.program, self.starts)
-        return sorted((restored(self.problems[end.index], end) for end in ends), key=lambda end: end.index)
+        return sorted((self.passages[end.index].restored(end) for end in ends), key=lambda end: end.index)
 
 
 def _merged(spec: RunSpec, axes: dict[str, Any]) -> dict[str, Any]:
@@ -99,7 +104,7 @@ def _merged(spec: RunSpec, axes: dict[str, Any]) -> dict[str, Any]:
 def coefficients(ensemble: Ensemble, thetas: np.ndarray) -> np.ndarray:
     """beta of each run's parameters."""
     betas = [
-        problem.architecture.coefficients(layers_of(problem.architecture, theta))
+        problem.architecture.coefficients(problem.architecture.split(theta))
         for problem, theta in zip(ensemble.problems, thetas, strict=True)
     ]
     return np.array(betas)

@@ -15,12 +15,13 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Complex, Float
 
-from kernels.coordinates import Coordinates
+from kernels.coordinates import Coordinates, Factors
 from kernels.decomposition import Decomposition, Layers, coordinate_invariants
 from kernels.fourier import convolution_scale, fourier_parts, real_fourier
 from kernels.network import Architecture, Parameters
 from kernels.odeco import Odeco
 from kernels.spec import InputError, architecture_name
+from kernels.subspaces import moving_subspaces
 
 __all__ = [
     "ARCHITECTURES",
@@ -68,6 +69,10 @@ class FullyConnected(Architecture):
 
     def decomposition(self) -> Decomposition | None:
         return None
+
+    def coordinates(self, layers: Layers, x: Float[np.ndarray, "n d"]) -> Coordinates | None:
+        """The hidden subspaces in which it moves."""
+        return moving_subspaces(layers, x) if self.depth > 1 else None
 
     def invariants(self, layers: Layers) -> list[Any]:
         """W_l^T W_l - W_{l+1} W_{l+1}^T, shape (k, k)."""
@@ -154,14 +159,13 @@ class Convolutional(Architecture):
         matrix = np.real(fourier) if self.dim <= 2 else fourier
         return Decomposition(self.dim ** ((self.depth - 1) / 2) * matrix, (np.conj(matrix),) * self.depth)
 
-    @functools.cached_property
-    def coordinates(self) -> Coordinates | None:
+    def coordinates(self, layers: Layers, x: Float[np.ndarray, "n d"]) -> Coordinates | None:
         """Cosines and sines, for full-length filters."""
         if not self._full:
             return None
         basis = real_fourier(self.dim)
         scale = convolution_scale(self.dim, self.depth)
-        return Coordinates("kernels.fourier:FourierProduct", scale[:, None] * basis, (basis.T,) * self.depth)
+        return Factors("kernels.fourier:FourierProduct", scale[:, None] * basis, (basis.T,) * self.depth)
 
     def invariants(self, layers: Layers) -> list[Any]:
         """Per Fourier coordinate for full-length filters, else ||v_l||^2 - ||v_{l+1}||^2."""

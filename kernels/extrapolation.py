@@ -107,18 +107,21 @@ class ExtrapolatedEuler(AbstractSolver[None]):
         lengths = (t1 - t0) / jnp.arange(1.0, self.columns + 1)
         stiff = self.stiffness(t0, y0, args)
         g0, push0 = self.force(t0, y0, stiff.args)
-        lag, drift = self._bend(stiff, push0, g0, lengths)
+        bend = self._bend(stiff, push0, g0, lengths)
 
-        def first(column: Any) -> Vector:
+        def change(g: Forces, push: Push, elapsed: Any, column: Any) -> Vector:
             c = lengths[column]
-            return stiff.settle(c * push0(stiff.damp(g0, c) - c**2 * lag[column]), c)
+            answer = stiff.damp(g, c)
+            if bend is not None:
+                lag, drift = bend
+                answer = answer - c * (c * lag[column] + elapsed * drift[column])
+            return stiff.settle(c * push(answer), c)
 
         def move(z: Vector, elapsed: Any, column: Any) -> Vector:
-            c = lengths[column]
             g, push = self.force(t0 + elapsed, y0 + z, stiff.args)
-            return stiff.settle(c * push(stiff.damp(g, c) - c * (c * lag[column] + elapsed * drift[column])), c)
+            return change(g, push, elapsed, column)
 
-        firsts = jax.vmap(first)(jnp.arange(self.columns))
+        firsts = jax.vmap(lambda column: change(g0, push0, 0.0, column))(jnp.arange(self.columns))
         schedule = _schedule(self.columns)
 
         # increments, not states: the table's weights, of order e^K, then amplify the rounding of the change alone
@@ -138,11 +141,10 @@ class ExtrapolatedEuler(AbstractSolver[None]):
 
     def _bend(
         self, stiff: Stiffness, push: Push, g: Forces, lengths: Float[Array, " K"]
-    ) -> tuple[Float[Array, "K n"], Float[Array, "K n"]]:
-        """(lag, drift) for every length, each of shape (K, n)."""
+    ) -> tuple[Float[Array, "K n"], Float[Array, "K n"]] | None:
+        """(lag, drift) for every length, if the stiffness has them."""
         if stiff.bend is None:
-            nothing = jnp.zeros((self.columns, g.size))
-            return nothing, nothing
+            return None
         steady = stiff.damp(g, lengths[0])
         lag, drift = (
             jax.vmap(functools.partial(stiff.damp, part))(lengths) for part in stiff.bend(push(steady), steady)

@@ -23,11 +23,15 @@ EPSILON = float(np.finfo(float).eps)
 
 
 class LaneData(NamedTuple):
-    """What one run brings to the flow: its data and the arrays of its network, if those are drawn."""
+    """What one run brings to the flow: its data, the arrays of its network, if those are drawn, and what rests.
+
+    The last are the squared norms of what the layers have besides the parameters that move.
+    """
 
     x: Float[Array, "n d"]
     y: Float[Array, " n"]
     constants: Any
+    rest: Float[Array, " L"] | float = 0.0
 
 
 class Control(NamedTuple):
@@ -69,20 +73,15 @@ class Flow(ABC):
     def __init__(self, architecture: Architecture):
         self.architecture = architecture
 
-    def layers(self, theta: Theta) -> list[Array]:
-        """The layers v_1, ..., v_L in a flat vector of parameters."""
-        layers, start = [], 0
-        for shape in self.architecture.shapes:
-            size = 1
-            for length in shape:
-                size *= length
-            layers.append(theta[start : start + size].reshape(shape))
-            start += size
-        return layers
+    def sizes(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Float[Array, " L"]:
+        """Norm of each whole layer, in the frame of theta."""
+        squares = jnp.stack([jnp.sum(layer**2) for layer in self.architecture.split(theta)])
+        return jnp.sqrt(squares + data.rest * jnp.exp(-2 * log_norm))
 
     def coefficients(self, theta: Theta, data: LaneData) -> Float[Array, " d"]:
         """beta(theta)."""
-        return self.architecture.with_constants(data.constants).coefficients(self.layers(theta))
+        network = self.architecture.with_constants(data.constants)
+        return network.coefficients(network.split(theta))
 
     def jacobian(self, theta: Theta, data: LaneData) -> Float[Array, "n P"]:
         """J = d f(x_i) / d theta, by n vector-Jacobian products: O(n P)."""
@@ -96,12 +95,14 @@ class Flow(ABC):
     def invariants(self, theta: Theta, data: LaneData) -> Float[Array, " i"]:
         """The conserved quadratic functions, flattened."""
         network = self.architecture.with_constants(data.constants)
-        return jnp.concatenate([jnp.ravel(value) for value in network.invariants(self.layers(theta))] or [jnp.zeros(1)])
+        values = network.invariants(network.split(theta))
+        return jnp.concatenate([jnp.ravel(value) for value in values] or [jnp.zeros(1)])
 
     def push(self, theta: Theta, data: LaneData) -> tuple[Float[Array, " n"], Push]:
         """(outputs f(x_i; theta), g -> J^T g with J their Jacobian)."""
-        beta, pullback = jax.vjp(lambda z: self.coefficients(z, data), theta)
-        return data.x @ beta, lambda g: pullback(g @ data.x)[0]
+        network = self.architecture.with_constants(data.constants)
+        beta, pullback = jax.vjp(network.coefficients, network.split(theta))
+        return data.x @ beta, lambda g: jnp.concatenate([jnp.ravel(part) for part in pullback(g @ data.x)[0]])
 
     def velocity(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Theta:
         """-grad Phi = J^T g."""
@@ -136,7 +137,7 @@ class Flow(ABC):
 
     @abstractmethod
     def renormalise(
-        self, theta: Theta, log_norm: Scalar, velocity: Theta, h: Scalar
+        self, theta: Theta, log_norm: Scalar, velocity: Theta, h: Scalar, data: LaneData
     ) -> tuple[Theta, Scalar, Theta, Scalar]:
         """The same state, velocity and step size in the coordinates of the next step."""
 
@@ -157,7 +158,7 @@ class Flow(ABC):
         """||X beta - y|| / ||y||, NaN for classification."""
 
     @abstractmethod
-    def min_margin(self, theta: Theta, data: LaneData) -> Scalar:
+    def min_margin(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Scalar:
         """min_i y_i f(x_i; Theta / ||Theta||), NaN for regression."""
 
     @abstractmethod
@@ -222,7 +223,7 @@ class RegressionFlow(Flow):
         return change / (rtol * jnp.maximum(jnp.linalg.norm(beta), self.least_norm(data)))
 
     def renormalise(
-        self, theta: Theta, log_norm: Scalar, velocity: Theta, h: Scalar
+        self, theta: Theta, log_norm: Scalar, velocity: Theta, h: Scalar, data: LaneData
     ) -> tuple[Theta, Scalar, Theta, Scalar]:
         return theta, log_norm, velocity, h
 
@@ -238,7 +239,7 @@ class RegressionFlow(Flow):
     def residual(self, theta: Theta, data: LaneData) -> Scalar:
         return jnp.linalg.norm(self.outputs(theta, data) - data.y) / jnp.linalg.norm(data.y)
 
-    def min_margin(self, theta: Theta, data: LaneData) -> Scalar:
+    def min_margin(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Scalar:
         return jnp.full((), jnp.nan)
 
     def progress(self, theta: Theta, log_norm: Scalar, data: LaneData, control: Control) -> Scalar:
@@ -249,7 +250,7 @@ class RegressionFlow(Flow):
 class ClassificationFlow(Flow):
     """The flow of Loss = sum_i exp(-y_i f(x_i)) in a clock in which nothing under- or overflows.
 
-    With r = e^{log_norm} = ||Theta||, theta = Theta / r restarted at unit norm every step, kappa = r^L,
+    With r = e^{log_norm} = ||Theta||, theta = Theta / r anew every step (of unit norm, with what rests), kappa = r^L,
     q_i = y_i f(x_i; theta) and p = softmax(-kappa q), the orbit of gradient flow is that of
 
         d theta / ds = sum_i p_i grad q_i,    the gradient flow of (1/kappa) log Loss in theta,
@@ -306,7 +307,7 @@ class ClassificationFlow(Flow):
         velocity = self.velocity(jnp.zeros_like(theta), jnp.zeros(()), data)
         away = 1e-16 * velocity / jnp.maximum(jnp.linalg.norm(velocity) * jnp.linalg.norm(data.x), 1e-300)
         theta = jnp.where(jnp.any(theta != 0), theta, away)
-        norm = jnp.linalg.norm(theta)
+        norm = jnp.linalg.norm(self.sizes(theta, jnp.zeros(()), data))
         unit = theta / jnp.where(norm > 0, norm, 1)
         return unit, jnp.log(norm), _size(unit)
 
@@ -317,9 +318,9 @@ class ClassificationFlow(Flow):
         return jnp.exp(self.architecture.depth * log_norm) * jnp.sqrt(jnp.sum(p * change**2)) / self.EXPONENT_TOLERANCE
 
     def renormalise(
-        self, theta: Theta, log_norm: Scalar, velocity: Theta, h: Scalar
+        self, theta: Theta, log_norm: Scalar, velocity: Theta, h: Scalar, data: LaneData
     ) -> tuple[Theta, Scalar, Theta, Scalar]:
-        norm = jnp.linalg.norm(theta)
+        norm = jnp.linalg.norm(self.sizes(theta, log_norm, data))
         depth = self.architecture.depth
         return theta / norm, log_norm + jnp.log(norm), velocity / norm ** (depth - 1), h * norm ** (depth - 2)
 
@@ -360,8 +361,9 @@ class ClassificationFlow(Flow):
     def residual(self, theta: Theta, data: LaneData) -> Scalar:
         return jnp.full((), jnp.nan)
 
-    def min_margin(self, theta: Theta, data: LaneData) -> Scalar:
-        return jnp.min(self.margins(theta, data)) / jnp.linalg.norm(theta) ** self.architecture.depth
+    def min_margin(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Scalar:
+        norm = jnp.linalg.norm(self.sizes(theta, log_norm, data))
+        return jnp.min(self.margins(theta, data)) / norm**self.architecture.depth
 
     def progress(self, theta: Theta, log_norm: Scalar, data: LaneData, control: Control) -> Scalar:
         """asinh(-log Loss), or asinh of the smallest margin, against its value at the stop: the larger of the two."""

@@ -1,7 +1,8 @@
 """Problems through an ensemble: into the coordinates in which a flow is integrated, and back."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,73 +18,85 @@ from kernels.theory.base import Problem
 
 def integrate(problems: Sequence[Problem]) -> Iterator[End]:
     """The end of every flow, in whatever order they end."""
+    passages = [Passage(problem) for problem in problems]
     groups: dict[Program, list[int]] = {}
-    for index, problem in enumerate(problems):
-        groups.setdefault(program_of(problem), []).append(index)
+    for index, passage in enumerate(passages):
+        groups.setdefault(passage.program, []).append(index)
     for program, indices in groups.items():
-        for end in run_ensemble(program, [start_of(problems[index]) for index in indices]):
+        for end in run_ensemble(program, [passages[index].start for index in indices]):
             index = indices[end.index]
-            yield replace(restored(problems[index], end), index=index)
+            yield replace(passages[index].restored(end), index=index)
 
 
-def coordinates_of(problem: Problem) -> Coordinates | None:
-    """Those of the network for the project's own integrator; others check it in the network's own parameters."""
-    return problem.architecture.coordinates if problem.spec.solver == "extrapolation" else None
+@dataclass(frozen=True, eq=False)
+class Passage:
+    """A problem in the coordinates in which its flow is integrated, and the end of the flow back from there."""
 
+    problem: Problem
 
-def program_of(problem: Problem) -> Program:
-    """What the loop is compiled for."""
-    samples, dim = problem.dataset.x.shape
-    key: tuple[Any, ...] = compile_key(problem.spec, dim, samples)
-    program = Program(*key)
-    coordinates = coordinates_of(problem)
-    if coordinates is None:
-        return program
-    return replace(program, architecture=coordinates.product, dim=len(coordinates.s), width=None, filter=None)
+    @cached_property
+    def coordinates(self) -> Coordinates | None:
+        """Those of the network for the project's own integrator; others check it in the network's own parameters."""
+        problem = self.problem
+        if problem.spec.solver != "extrapolation":
+            return None
+        return problem.architecture.coordinates(problem.layers, problem.dataset.x)
 
+    @cached_property
+    def program(self) -> Program:
+        """What the loop is compiled for."""
+        samples, dim = self.problem.dataset.x.shape
+        key: tuple[Any, ...] = compile_key(self.problem.spec, dim, samples)
+        program = Program(*key)
+        return program if self.coordinates is None else replace(program, **self.coordinates.network)
 
-def start_of(problem: Problem) -> Start:
-    """Theta(0), data and stop rule, as the loop takes them."""
-    limits = {"residual": np.nan, "log_loss": -np.inf, "log_margin": np.inf, **problem.spec.stop}
-    numbers: dict[str, Any] = {name: np.float64(value) for name, value in limits.items()}
-    numbers["rtol"] = np.float64(problem.spec.rtol)
-    control = Control(**numbers)
-    coordinates, x, layers = coordinates_of(problem), problem.dataset.x, problem.layers
-    constants = problem.architecture.constants
-    if coordinates is not None:
-        x, layers, constants = x @ coordinates.s.T, tuple(coordinates.into(layers)), ()
-    arrays: dict[str, Any] = {"x": x, "y": problem.dataset.y, "constants": constants}
-    theta: Any = np.concatenate([np.ravel(layer) for layer in layers])
-    return Start(theta, LaneData(**arrays), control)
+    @property
+    def start(self) -> Start:
+        """Theta(0), data and stop rule, as the loop takes them."""
+        problem, coordinates = self.problem, self.coordinates
+        limits = {"residual": np.nan, "log_loss": -np.inf, "log_margin": np.inf, **problem.spec.stop}
+        numbers: dict[str, Any] = {name: np.float64(value) for name, value in limits.items()}
+        numbers["rtol"] = np.float64(problem.spec.rtol)
+        control = Control(**numbers)
+        x, layers, constants = problem.dataset.x, problem.layers, problem.architecture.constants
+        if coordinates is not None:
+            x, layers, constants = coordinates.inputs(x), tuple(coordinates.into(layers)), ()
+        rest = np.array([np.sum(part**2) for part in problem.architecture.split(self._rest)])
+        arrays: dict[str, Any] = {"x": x, "y": problem.dataset.y, "constants": constants, "rest": rest}
+        theta: Any = np.concatenate([np.ravel(layer) for layer in layers])
+        return Start(theta, LaneData(**arrays), control)
 
+    @cached_property
+    def _rest(self) -> np.ndarray:
+        """What the flow leaves of Theta as it is."""
+        coordinates, problem = self.coordinates, self.problem
+        return np.zeros(problem.architecture.parameters) if coordinates is None else coordinates.rest(problem.layers)
 
-def restored(problem: Problem, end: End) -> End:
-    """The end in the network's own parameters, coefficients and invariants."""
-    coordinates = coordinates_of(problem)
-    if coordinates is None:
-        return end
+    def restored(self, end: End) -> End:
+        """The end in the network's own parameters, coefficients and invariants."""
+        coordinates = self.coordinates
+        if coordinates is None:
+            return end
 
-    def beta(rows: np.ndarray) -> np.ndarray:
-        count = len(OBSERVABLES)
-        return np.concatenate([rows[..., :count], rows[..., count:] @ coordinates.s], axis=-1)
+        def beta(rows: np.ndarray) -> np.ndarray:
+            count = len(OBSERVABLES)
+            return np.concatenate([rows[..., :count], coordinates.coefficients(rows[..., count:])], axis=-1)
 
-    theta = coordinates.back(end.theta[None])[0]
-    return replace(
-        end,
-        theta=theta,
-        jacobian=coordinates.back(end.jacobian),
-        final=beta(end.final),
-        orbit=beta(end.orbit),
-        drift=_drift(problem, theta, end),
-    )
+        theta = coordinates.back(end.theta[None])[0] + np.exp(-end.log_norm) * self._rest
+        return replace(
+            end,
+            theta=theta,
+            jacobian=coordinates.back(end.jacobian),
+            final=beta(end.final),
+            orbit=beta(end.orbit),
+            drift=self._drift(theta, end),
+        )
 
-
-def _drift(problem: Problem, theta: np.ndarray, end: End) -> float:
-    """Largest change of the network's own invariants, relative to ||Theta||^2."""
-    if end.status == AT_REST:
-        return 0.0
-    layers = np.split(theta, problem.architecture.depth)
-    scale = np.exp(-2 * end.log_norm)
-    pairs = zip(problem.architecture.invariants(layers), problem.architecture.invariants(problem.layers), strict=True)
-    changes = [np.max(np.abs(after - scale * before), initial=0.0) for after, before in pairs]
-    return float(max(changes, default=0.0) / np.sum(theta**2))
+    def _drift(self, theta: np.ndarray, end: End) -> float:
+        """Largest change of the network's own invariants, relative to ||Theta||^2."""
+        if end.status == AT_REST:
+            return 0.0
+        architecture, scale = self.problem.architecture, np.exp(-2 * end.log_norm)
+        ends, begins = (architecture.invariants(layers) for layers in (architecture.split(theta), self.problem.layers))
+        changes = [np.max(np.abs(a - scale * b), initial=0.0) for a, b in zip(ends, begins, strict=True)]
+        return float(max(changes, default=0.0) / np.sum(theta**2))

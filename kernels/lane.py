@@ -89,7 +89,7 @@ def attempt(flow: Flow, solver: Solver, lane: Lane, data: LaneData, control: Con
     landing = jnp.where(too_far, (1 + flow.overshoot / 2 - lane.progress) / (progress - lane.progress), jnp.inf)
     h = lane.h * jnp.clip(jnp.minimum(growth, landing), SMALLEST_GROWTH, LARGEST_GROWTH)
 
-    new, new_norm, slope, new_h = flow.renormalise(step.theta, log_norm, step.velocity, h)
+    new, new_norm, slope, new_h = flow.renormalise(step.theta, log_norm, step.velocity, h, data)
     moved = Point(new, new_norm, slope, jnp.logaddexp(log_time, step.log_elapsed), steps + 1)
     point = jax.tree.map(lambda a, b: jnp.where(accept, a, b), moved, lane.point)
     lane = lane._replace(

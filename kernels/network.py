@@ -3,12 +3,15 @@
 import copy
 import functools
 import hashlib
+import itertools
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
+from jaxtyping import Float
 
 from kernels.coordinates import Coordinates, by_decomposition
 from kernels.decomposition import Decomposition, Layers
@@ -24,7 +27,8 @@ class Architecture(ABC):
         uses: which of the axes width and filter it has.
         axial: whether, at the saddles where training stops over, parameters are large or small each by itself (or pair
             by pair), and not combinations of them. The flow of such a network tells rounding from forces at every
-            depth and scale. A subclass with coefficients of its own is not, unless it says so.
+            depth and scale. A subclass with coefficients of its own is not, unless it says so (nor does it inherit
+            `coordinates`).
         random: whether the seed of the run determines the network itself.
         defaults: its parameters, given as {name: parameters}, and their defaults. What they determine must be in
             `constants`: networks of one shape run through one program.
@@ -36,8 +40,11 @@ class Architecture(ABC):
     defaults: ClassVar[Parameters] = MappingProxyType({})
 
     def __init_subclass__(cls) -> None:
-        if "coefficients" in vars(cls) and "axial" not in vars(cls):
-            cls.axial = False
+        if "coefficients" in vars(cls):
+            if "axial" not in vars(cls):
+                cls.axial = False
+            if "coordinates" not in vars(cls):
+                cls.coordinates = Architecture.coordinates  # type: ignore[method-assign]
 
     def __init__(
         self,
@@ -102,9 +109,8 @@ class Architecture(ABC):
     def decomposition(self) -> Decomposition | None:
         """The orthogonal decomposition of the data tensor, or None if it has none."""
 
-    @functools.cached_property
-    def coordinates(self) -> Coordinates | None:
-        """Where its flow is integrated, if not in its own parameters."""
+    def coordinates(self, layers: Layers, x: Float[np.ndarray, "n d"]) -> Coordinates | None:
+        """Where the flow from these layers on inputs x is integrated, if not in the network's own parameters."""
         return None if self.axial else by_decomposition(self.decomposition())
 
     @abstractmethod
@@ -114,4 +120,10 @@ class Architecture(ABC):
     @property
     def parameters(self) -> int:
         """Number of parameters P."""
-        return sum(int(np.prod(shape)) for shape in self.shapes)
+        return sum(math.prod(shape) for shape in self.shapes)
+
+    def split(self, theta: Any) -> tuple[Any, ...]:
+        """The layers v_1, ..., v_L in a flat vector of parameters, numpy or JAX."""
+        ends = list(itertools.accumulate(math.prod(shape) for shape in self.shapes))
+        starts = [0, *ends[:-1]]
+        return tuple(theta[a:b].reshape(shape) for a, b, shape in zip(starts, ends, self.shapes, strict=True))

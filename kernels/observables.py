@@ -24,13 +24,16 @@ Observable = Callable[[Flow, Point, LaneData], Scalar]
 
 def alignment(flow: Flow, point: Point, data: LaneData) -> Scalar:
     """max over layers of 1 - |cos(v_l, grad_{v_l} Loss)|; 1 where a layer or its gradient is zero."""
-    pairs = zip(flow.layers(point.theta), flow.layers(point.velocity), strict=True)
-    return jnp.max(jnp.stack([1 - jnp.abs(_cosine(jnp.ravel(v), jnp.ravel(g))) for v, g in pairs]))
+    layers, slopes = flow.architecture.split(point.theta), flow.architecture.split(point.velocity)
+    sizes = flow.sizes(point.theta, point.log_norm, data)
+    cosines = [_cosine(jnp.ravel(v), size, jnp.ravel(g)) for v, size, g in zip(layers, sizes, slopes, strict=True)]
+    return jnp.max(1 - jnp.abs(jnp.stack(cosines)))
 
 
-def _cosine(a: Float[Array, " k"], b: Float[Array, " k"]) -> Scalar:
-    a, b = (v / jnp.where(jnp.any(v != 0), jnp.linalg.norm(v), 1) for v in (a, b))
-    return a @ b
+def _cosine(a: Float[Array, " k"], size: Scalar, b: Float[Array, " k"]) -> Scalar:
+    """Between b and a vector of this size of which b sees the part a."""
+    length = jnp.linalg.norm(b)
+    return (a / jnp.where(size > 0, size, 1)) @ (b / jnp.where(length > 0, length, 1))
 
 
 OBSERVABLES: dict[str, Observable] = {
@@ -38,8 +41,10 @@ OBSERVABLES: dict[str, Observable] = {
     "log_time": lambda flow, point, data: point.log_time,
     "log_loss": lambda flow, point, data: flow.log_loss(point.theta, point.log_norm, data),
     "residual": lambda flow, point, data: flow.residual(point.theta, data),
-    "min_margin": lambda flow, point, data: flow.min_margin(point.theta, data),
-    "norm": lambda flow, point, data: jnp.exp(point.log_norm + jnp.log(jnp.linalg.norm(point.theta))),
+    "min_margin": lambda flow, point, data: flow.min_margin(point.theta, point.log_norm, data),
+    "norm": lambda flow, point, data: jnp.exp(
+        point.log_norm + jnp.log(jnp.linalg.norm(flow.sizes(point.theta, point.log_norm, data)))
+    ),
     "alignment": alignment,
 }
 """name -> (flow, point, data) -> number; the linear coefficients are recorded after them."""

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kernels.architectures import Architecture
 from kernels.datasets import Dataset
 from kernels.initialisations import initial_layers
 from kernels.results import PredictionRecord, RunResult, Trajectory
@@ -64,13 +63,6 @@ def problem_of(spec: RunSpec, dataset: Dataset) -> Problem:
     return Problem(spec, dataset, architecture, initial_layers(spec, architecture))
 
 
-def layers_of(architecture: Architecture, theta: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The layers v_1, ..., v_L in a flat vector of parameters."""
-    shapes = architecture.shapes
-    cuts = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
-    return tuple(part.reshape(shape) for part, shape in zip(np.split(theta, cuts), shapes, strict=True))
-
-
 def _compare(problem: Problem, end: "End") -> tuple[PredictionRecord, ...]:
     """Every applicable prediction against a run that moved and did not break down."""
     from kernels.lane import AT_REST
@@ -79,7 +71,7 @@ def _compare(problem: Problem, end: "End") -> tuple[PredictionRecord, ...]:
         return ()
     observed = _observed(end)
     endpoint = Endpoint(
-        layers=layers_of(problem.architecture, end.theta),
+        layers=problem.architecture.split(end.theta),
         beta=end.final[len(observed) :],
         jacobian=end.jacobian,
         log_norm=end.log_norm,

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from kernels.architectures import Architecture, Diagonal, Walsh, architecture_class
+from kernels.architectures import Architecture, Diagonal, FullyConnected, Walsh, architecture_class
 from kernels.decomposition import Decomposition
-from kernels.ensemble import Program, run_ensemble
-from kernels.flow import LaneData
-from kernels.integrate import integrate, start_of
+from kernels.ensemble import End, run_ensemble
+from kernels.integrate import Passage, integrate
 from kernels.lane import CONVERGED
 from kernels.simulate import problem_of
-from kernels.spec import InputError, compile_key
+from kernels.spec import InputError
+from kernels.theory.base import Problem
 from kernels.validate import check_compatible
 from tests.kernels.conftest import classification_data, regression_data, spec_of
 
@@ -26,26 +26,34 @@ TURNED: list[tuple[str, dict[str, Any]]] = [
 
 
 def test_coordinates_multiply_to_the_coefficients(architecture: Architecture) -> None:
-    coordinates = architecture.coordinates
-    if coordinates is None:
-        return
     rng = np.random.default_rng(0)
     layers = [rng.standard_normal(shape) for shape in architecture.shapes]
+    x = rng.standard_normal((2, architecture.dim))
+    coordinates = architecture.coordinates(layers, x)
+    if coordinates is None:
+        return
+    sizes = coordinates.network
+    product = architecture_class(sizes["architecture"])(sizes["dim"], architecture.depth, sizes["width"])
     turned = coordinates.into(layers)
-    product = architecture_class(coordinates.product)(len(coordinates.s), architecture.depth)
     assert product.axial
-    assert product.shapes == architecture.shapes
-    np.testing.assert_allclose(
-        coordinates.s.T @ product.coefficients(turned), architecture.coefficients(layers), atol=1e-12
-    )
-    np.testing.assert_allclose(coordinates.back(np.concatenate(turned)[None])[0], np.concatenate(layers), atol=1e-12)
-    for basis in coordinates.bases:
-        np.testing.assert_allclose(basis.T @ basis, np.eye(len(basis)), atol=1e-12)
+    assert product.shapes == tuple(layer.shape for layer in turned)
+    beta = product.coefficients(turned)
+    np.testing.assert_allclose(coordinates.coefficients(beta), architecture.coefficients(layers), atol=1e-12)
+    np.testing.assert_allclose(coordinates.inputs(x) @ beta, x @ architecture.coefficients(layers), atol=1e-12)
+    flat = np.concatenate([np.ravel(layer) for layer in turned])
+    whole = np.concatenate([np.ravel(layer) for layer in layers])
+    rest = coordinates.rest(layers)
+    np.testing.assert_allclose(coordinates.back(flat[None])[0] + rest, whole, atol=1e-12)
+    assert np.abs(coordinates.back(np.eye(flat.size)) @ rest).max() < 1e-12
+    np.testing.assert_allclose(np.sum(flat**2) + np.sum(rest**2), np.sum(whole**2), rtol=1e-12)
 
 
 def test_which_networks_have_them(architecture: Architecture) -> None:
+    layers = [np.ones(shape) for shape in architecture.shapes]
+    found = architecture.coordinates(layers, np.eye(architecture.dim)) is not None
+    connected = isinstance(architecture, FullyConnected) and architecture.depth > 1
     decomposable = architecture.decomposition() is not None
-    assert (architecture.coordinates is not None) == (decomposable and not architecture.axial)
+    assert found == (connected or (decomposable and not architecture.axial))
 
 
 @pytest.mark.parametrize(("name", "sizes"), TURNED)
@@ -58,10 +66,7 @@ def test_flow_ends_where_it_does_in_own_parameters(name: str, sizes: dict[str, A
     spec = spec_of(dataset, stop=stop, **axes)
     problem = problem_of(spec, dataset)
     (turned,) = integrate([problem])
-    start = start_of(problem)
-    layers = np.concatenate([np.ravel(layer) for layer in problem.layers])
-    own_start = start._replace(theta=layers, data=LaneData(dataset.x, dataset.y, problem.architecture.constants))
-    (own,) = run_ensemble(Program(*compile_key(spec, 8, len(dataset.y))), [own_start])
+    own = in_own_parameters(problem)
     assert own.status == turned.status == CONVERGED
     tolerance = 1e-7 if task == "regression" else 1e-3  # where along the orbit it stops is met to 1e-4
     np.testing.assert_allclose(turned.theta, own.theta, atol=tolerance)
@@ -72,9 +77,17 @@ def test_flow_ends_where_it_does_in_own_parameters(name: str, sizes: dict[str, A
     for end in (turned, own):
         np.testing.assert_allclose(end.orbit[-1], end.final, atol=1e-12)
     np.testing.assert_allclose(turned.orbit[0, 2:], own.orbit[0, 2:], atol=1e-12)
-    split = np.split(turned.theta, problem.architecture.depth)
-    np.testing.assert_allclose(turned.final[7:], problem.architecture.coefficients(split), atol=1e-11)
+    layers = problem.architecture.split(turned.theta)
+    np.testing.assert_allclose(turned.final[7:], problem.architecture.coefficients(layers), atol=1e-11)
     assert turned.drift < 1e-8
+
+
+def in_own_parameters(problem: Problem) -> End:
+    """The end of the flow without coordinates."""
+    passage = Passage(problem)
+    vars(passage)["coordinates"] = None
+    (end,) = run_ensemble(passage.program, [passage.start])
+    return end
 
 
 class Mistaken(Diagonal):
@@ -155,7 +168,7 @@ def test_a_users_network_goes_the_same_way_whether_it_declares_its_decomposition
     for spec in specs:
         check_compatible(spec, dataset)
     problems = [problem_of(spec, dataset) for spec in specs]
-    assert [problem.architecture.coordinates is None for problem in problems] == [False, True, False, True]
+    assert [Passage(problem).coordinates is None for problem in problems] == [False, True, False, True]
     ends = sorted(integrate(problems), key=lambda end: end.index)
     for turned, own in zip(ends[::2], ends[1::2], strict=True):
         np.testing.assert_allclose(turned.theta, own.theta, atol=1e-8)

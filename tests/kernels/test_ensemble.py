@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kernels.integrate import program_of, start_of
+from kernels.integrate import Passage
 from kernels.lane import AT_REST, CAPACITY, CONVERGED, OUT_OF_STEPS, RUNNING, attempt, start
 from kernels.simulate import problem_of, simulate
 from kernels.solvers import SOLVERS
@@ -23,7 +23,7 @@ def test_a_run_does_not_depend_on_its_batch() -> None:
     for seed, alpha in enumerate(np.geomspace(0.05, 2, 100)):
         dataset = regression_data(3, 6, seed)
         runs.append((spec_of(dataset, alpha=float(alpha), seed=seed, **axes), dataset))
-    assert len(runs) > program_of(problem_of(*runs[0])).lanes
+    assert len(runs) > Passage(problem_of(*runs[0])).program.lanes
     order = np.random.default_rng(0).permutation(len(runs))
     whole, shuffled = ends_of(runs), ends_of([runs[index] for index in order])
     part = ends_of(runs[20:50])
@@ -82,7 +82,8 @@ def test_a_trial_step_that_overflows_is_only_too_long(capacity: int) -> None:
     dataset = regression_data(2, 4)
     spec = spec_of(dataset, task="regression", architecture="diagonal", depth=3, init="gaussian", alpha=0.5)
     problem = problem_of(spec, dataset)
-    flow, run = program_of(problem).flow, jax.tree.map(jnp.asarray, start_of(problem))
+    passage = Passage(problem)
+    flow, run = passage.program.flow, jax.tree.map(jnp.asarray, passage.start)
     lane = start(flow, run.theta, run.data, run.control, capacity)
     far = lane._replace(h=1e200 * lane.h)
     after = jax.jit(lambda lane: attempt(flow, SOLVERS["extrapolation"], lane, run.data, run.control))(far)
