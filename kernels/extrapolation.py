@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from kernels.x64 import jax
 
-_NOISE = 30
+_NOISE = 15
 """Times what one rounding of each force gives the error estimate; substeps and products add theirs. More is error."""
 
 Vector = Float[Array, " P"]
@@ -55,7 +55,7 @@ class Stiffness(NamedTuple):
         return v - (length / (1 + length * self.rates) * (self.basis @ v)) @ self.basis
 
 
-class ExtrapolatedEuler(AbstractSolver[None]):
+class ExtrapolatedEuler(AbstractSolver[Vector]):
     """Linearly implicit Euler with 1, 2, ..., K substeps, extrapolated to order K, for flows driven by few forces.
 
     For dy/dt = J(y)^T g(y) + (what is not stiff) on flat vectors, with n << P forces g that answer to the outputs of
@@ -73,7 +73,8 @@ class ExtrapolatedEuler(AbstractSolver[None]):
     W-method, does. Either substep is a consistent one-step method, smooth in c, whatever is frozen: so the order is K.
     One eigendecomposition of C J_0 J_0^T C^T a step serves all substeps, and no P x P matrix is formed: K^2 / 2 times
     what one gradient costs a step by the first, O(K^2 n P) by the second. The error estimate is the difference of the
-    last two entries of the extrapolation table, less what rounding must leave in it.
+    last two entries of the extrapolation table, less what rounding must leave in it; as it was before that, it is kept
+    as the solver's state, for a controller that would not have steps grow on the strength of a zero.
 
     Reference: Hairer and Wanner, Solving Ordinary Differential Equations II, section IV.9 (SEULEX), with the harmonic
     sequence; for the expansion in c, theorem II.8.1 of volume I.
@@ -98,12 +99,12 @@ class ExtrapolatedEuler(AbstractSolver[None]):
     def order(self, terms: Any) -> int:
         return self.columns
 
-    def init(self, terms: Any, t0: Any, t1: Any, y0: Vector, args: Any) -> None:
-        return None
+    def init(self, terms: Any, t0: Any, t1: Any, y0: Vector, args: Any) -> Vector:
+        return jnp.zeros_like(y0)
 
     def step(
-        self, terms: Any, t0: Any, t1: Any, y0: Vector, args: Any, solver_state: None, made_jump: Any
-    ) -> tuple[Vector, Vector, dict[str, Vector], None, Any]:
+        self, terms: Any, t0: Any, t1: Any, y0: Vector, args: Any, solver_state: Vector, made_jump: Any
+    ) -> tuple[Vector, Vector, dict[str, Vector], Vector, Any]:
         lengths = (t1 - t0) / jnp.arange(1.0, self.columns + 1)
         stiff = self.stiffness(t0, y0, args)
         g0, push0 = self.force(t0, y0, stiff.args)
@@ -132,12 +133,16 @@ class ExtrapolatedEuler(AbstractSolver[None]):
             return z, z
 
         _, history = jax.lax.scan(substep, firsts[schedule.column[0]], (schedule.column, schedule.number))
-        increment, error = _extrapolate([firsts[0], *(history[place] for place in schedule.ends)])
-        y1 = y0 + increment
+        *others, last = (history[place] for place in schedule.ends)
+        apart = [column - last for column in (firsts[0], *others)]
+        value, error = (row[:-1] for row in _weights(self.columns))
+        y1 = y0 + (last + sum(w * column for w, column in zip(value, apart, strict=True)))
+        estimate = sum(w * column for w, column in zip(error, apart, strict=True))
+        certain = estimate
         if stiff.noise is not None:
-            noise = _NOISE * np.linalg.norm(_weights(self.columns)) * stiff.noise(lengths[-1])
-            error = jnp.sign(error) * jnp.maximum(jnp.abs(error) - noise, 0)
-        return y1, error, {"y0": y0, "y1": y1}, None, RESULTS.successful
+            noise = _NOISE * np.linalg.norm(_weights(self.columns)[1]) * stiff.noise(lengths[-1])
+            certain = jnp.sign(estimate) * jnp.maximum(jnp.abs(estimate) - noise, 0)
+        return y1, certain, {"y0": y0, "y1": y1}, estimate, RESULTS.successful
 
     def _bend(
         self, stiff: Stiffness, push: Push, g: Forces, lengths: Float[Array, " K"]
@@ -182,16 +187,15 @@ def _schedule(columns: int) -> _Schedule:
     return _Schedule(padded[:, :, 0].T, padded[:, :, 1].T, ends)
 
 
-def _extrapolate(ends: list[Any]) -> tuple[Any, Any]:
-    """Aitken-Neville to zero substep length; the last entry and its difference from the one before."""
-    table, last = list(ends), ends[-1]
-    for order in range(1, len(ends)):
+@functools.cache
+def _weights(columns: int) -> tuple[Float[np.ndarray, " K"], Float[np.ndarray, " K"]]:
+    """Weights of the columns in the extrapolated value, of sum one, and in its error estimate, of sum zero.
+
+    By Aitken and Neville's scheme to zero substep length; the estimate is the difference of its last two entries.
+    """
+    table = list(np.eye(columns))
+    last = table[-1]
+    for order in range(1, columns):
         last = table[-1]
         table = [table[i + 1] + (table[i + 1] - table[i]) * ((i + 1) / order) for i in range(len(table) - 1)]
     return table[0], table[0] - last
-
-
-def _weights(columns: int) -> Float[np.ndarray, " K"]:
-    """Weights of the columns in the error estimate."""
-    weights: Float[np.ndarray, " K"] = _extrapolate(list(np.eye(columns)))[1]
-    return weights

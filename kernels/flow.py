@@ -137,9 +137,9 @@ class Flow(ABC):
 
     @abstractmethod
     def renormalise(
-        self, theta: Theta, log_norm: Scalar, velocity: Theta, h: Scalar, data: LaneData
-    ) -> tuple[Theta, Scalar, Theta, Scalar]:
-        """The same state, velocity and step size in the coordinates of the next step."""
+        self, theta: Theta, log_norm: Scalar, velocity: Theta, data: LaneData
+    ) -> tuple[Theta, Scalar, Theta]:
+        """The same state and velocity in the frame in which the next step starts."""
 
     @abstractmethod
     def log_rate(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Scalar:
@@ -164,6 +164,10 @@ class Flow(ABC):
     @abstractmethod
     def progress(self, theta: Theta, log_norm: Scalar, data: LaneData, control: Control) -> Scalar:
         """1 where the stop rule is met, less before; a scale on which recorded points lie evenly."""
+
+    @abstractmethod
+    def landing(self, before: Scalar, after: Scalar, control: Control) -> Scalar:
+        """Share of a step that goes too far after which the stop rule would be met, given progress at its ends."""
 
 
 def _size(theta: Theta) -> Scalar:
@@ -223,9 +227,9 @@ class RegressionFlow(Flow):
         return change / (rtol * jnp.maximum(jnp.linalg.norm(beta), self.least_norm(data)))
 
     def renormalise(
-        self, theta: Theta, log_norm: Scalar, velocity: Theta, h: Scalar, data: LaneData
-    ) -> tuple[Theta, Scalar, Theta, Scalar]:
-        return theta, log_norm, velocity, h
+        self, theta: Theta, log_norm: Scalar, velocity: Theta, data: LaneData
+    ) -> tuple[Theta, Scalar, Theta]:
+        return theta, log_norm, velocity
 
     def log_rate(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Scalar:
         return jnp.zeros(())
@@ -245,6 +249,9 @@ class RegressionFlow(Flow):
     def progress(self, theta: Theta, log_norm: Scalar, data: LaneData, control: Control) -> Scalar:
         """log residual / log of the residual to stop at."""
         return jnp.log(self.residual(theta, data)) / jnp.log(control.residual)
+
+    def landing(self, before: Scalar, after: Scalar, control: Control) -> Scalar:
+        return jnp.full((), jnp.inf)
 
 
 class ClassificationFlow(Flow):
@@ -318,11 +325,10 @@ class ClassificationFlow(Flow):
         return jnp.exp(self.architecture.depth * log_norm) * jnp.sqrt(jnp.sum(p * change**2)) / self.EXPONENT_TOLERANCE
 
     def renormalise(
-        self, theta: Theta, log_norm: Scalar, velocity: Theta, h: Scalar, data: LaneData
-    ) -> tuple[Theta, Scalar, Theta, Scalar]:
+        self, theta: Theta, log_norm: Scalar, velocity: Theta, data: LaneData
+    ) -> tuple[Theta, Scalar, Theta]:
         norm = jnp.linalg.norm(self.sizes(theta, log_norm, data))
-        depth = self.architecture.depth
-        return theta / norm, log_norm + jnp.log(norm), velocity / norm ** (depth - 1), h * norm ** (depth - 2)
+        return theta / norm, log_norm + jnp.log(norm), velocity / norm ** (self.architecture.depth - 1)
 
     def log_rate(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Scalar:
         return -self.log_loss(theta, log_norm, data) + (2 - self.architecture.depth) * log_norm
@@ -368,8 +374,20 @@ class ClassificationFlow(Flow):
     def progress(self, theta: Theta, log_norm: Scalar, data: LaneData, control: Control) -> Scalar:
         """asinh(-log Loss), or asinh of the smallest margin, against its value at the stop: the larger of the two."""
         smallest = jnp.exp(self.architecture.depth * log_norm) * jnp.min(self.margins(theta, data))
-        by_loss = jnp.arcsinh(-self.log_loss(theta, log_norm, data)) / jnp.arcsinh(-control.log_loss)
-        return jnp.maximum(by_loss, jnp.arcsinh(smallest) / jnp.arcsinh(jnp.exp(control.log_margin)))
+        by_loss, by_margin = self._goals(control)
+        return jnp.maximum(
+            jnp.arcsinh(-self.log_loss(theta, log_norm, data)) / by_loss, jnp.arcsinh(smallest) / by_margin
+        )
+
+    def landing(self, before: Scalar, after: Scalar, control: Control) -> Scalar:
+        """As if exponents, of degree L in the parameters, had L-th roots that grow evenly along the step."""
+        scale = jnp.minimum(*self._goals(control)) / self.architecture.depth
+        begin, end = (jnp.exp(scale * (progress - 1 - self.overshoot / 2)) for progress in (before, after))
+        return (1 - begin) / (end - begin)
+
+    def _goals(self, control: Control) -> tuple[Scalar, Scalar]:
+        """asinh of -log Loss and of the smallest margin at the stop; infinite where it was not set."""
+        return jnp.arcsinh(-control.log_loss), jnp.arcsinh(jnp.exp(control.log_margin))
 
 
 FLOWS: dict[str, type[Flow]] = {"regression": RegressionFlow, "classification": ClassificationFlow}

@@ -28,7 +28,7 @@ TIME_TOLERANCE = 100.0
 ROUNDING = 1e-13
 """Least relative error of a step that can be told from rounding."""
 
-LARGEST_GROWTH, SMALLEST_GROWTH, SAFETY = 6.0, 0.1, 0.85
+LARGEST_GROWTH, GROWTH_IN_NOISE, SMALLEST_GROWTH, SAFETY = 6.0, 1.5, 0.1, 0.85
 
 
 class Lane(NamedTuple):
@@ -48,7 +48,7 @@ class Lane(NamedTuple):
 
 
 def start(flow: Flow, theta: Theta, data: LaneData, control: Control, capacity: int) -> Lane:
-    """A run at t = 0; its first step moves the parameters by about 1 % of their norm, or meets the error control."""
+    """A run at t = 0; its first step moves the parameters by about 10 % of their norm, or meets the error control."""
     theta, log_norm, floor = flow.start(theta, data)
     velocity = flow.velocity(theta, log_norm, data)
     point = Point(theta, log_norm, velocity, jnp.full((), -jnp.inf), jnp.zeros((), int))
@@ -59,7 +59,7 @@ def start(flow: Flow, theta: Theta, data: LaneData, control: Control, capacity: 
     orbit = jnp.zeros((capacity, first.size)).at[:1].set(first)
     return Lane(
         point=point,
-        h=0.01 * floor * np.sqrt(theta.size) / jnp.where(speed == 0, 1, speed),
+        h=0.1 * floor * np.sqrt(theta.size) / jnp.where(speed == 0, 1, speed),
         last_h=jnp.zeros(()),
         last_error=jnp.ones(()),
         floor=floor,
@@ -76,7 +76,10 @@ def attempt(flow: Flow, solver: Solver, lane: Lane, data: LaneData, control: Con
     """Try one step; take it if its error is within tolerance; choose the next step size either way."""
     _, log_norm, _, log_time, steps = lane.point
     step = take_step(flow, solver, lane.point, lane.h, data)
-    error = _error(flow, lane, step, data, control)
+    error, noisy = (_error(flow, lane, step, error, data, control) for error in (step.error, step.noisy))
+    # an error that rounding hides is no reason for a much longer step: half of those would be rejected
+    hidden = (SAFETY / GROWTH_IN_NOISE) ** solver.order(flow.columns)
+    error = jnp.where(error <= 1, jnp.maximum(error, jnp.minimum(noisy, hidden)), error)
     progress = flow.progress(step.theta, log_norm, data, control)
     # a trial step that overflows is too long, nothing worse
     gain = jnp.where(jnp.isfinite(progress), progress - lane.progress, jnp.inf)
@@ -86,16 +89,17 @@ def attempt(flow: Flow, solver: Solver, lane: Lane, data: LaneData, control: Con
     growth = SAFETY * jnp.minimum(
         _growth(lane, error, solver.order(flow.columns)), PROGRESS_PER_STEP / jnp.maximum(gain, 1e-30)
     )
-    landing = jnp.where(too_far, (1 + flow.overshoot / 2 - lane.progress) / (progress - lane.progress), jnp.inf)
-    h = lane.h * jnp.clip(jnp.minimum(growth, landing), SMALLEST_GROWTH, LARGEST_GROWTH)
+    landing = jnp.where(too_far, flow.landing(lane.progress, progress, control), jnp.inf)
+    h = lane.h * jnp.minimum(jnp.clip(growth, SMALLEST_GROWTH, LARGEST_GROWTH), landing)
 
-    new, new_norm, slope, new_h = flow.renormalise(step.theta, log_norm, step.velocity, h, data)
+    # in the new frame a step as long, relative to theta, is the better guess: not one as long in the old clock
+    new, new_norm, slope = flow.renormalise(step.theta, log_norm, step.velocity, data)
     moved = Point(new, new_norm, slope, jnp.logaddexp(log_time, step.log_elapsed), steps + 1)
     point = jax.tree.map(lambda a, b: jnp.where(accept, a, b), moved, lane.point)
     lane = lane._replace(
         point=point,
-        h=jnp.where(accept, new_h, h),
-        last_h=jnp.where(accept, lane.h * new_h / h, lane.last_h),
+        h=h,
+        last_h=jnp.where(accept, lane.h, lane.last_h),
         last_error=jnp.where(accept, jnp.maximum(error, 1e-30), lane.last_error),
         rejected=lane.rejected + (~accept).astype(int),
         progress=jnp.where(accept, progress, lane.progress),
@@ -129,14 +133,14 @@ def _growth(lane: Lane, error: Scalar, order: int) -> Scalar:
     return jnp.where((lane.last_h > 0) & (error <= 1), elementary * jnp.minimum(trend, 1), elementary)
 
 
-def _error(flow: Flow, lane: Lane, step: Step, data: LaneData, control: Control) -> Scalar:
+def _error(flow: Flow, lane: Lane, step: Step, error: Theta, data: LaneData, control: Control) -> Scalar:
     """Largest of the errors of parameters, function and time, each as a multiple of what is tolerated."""
     rtol = jnp.maximum(flow.step_share * control.rtol, ROUNDING)
     sizes = jnp.maximum(jnp.abs(lane.point.theta), jnp.abs(step.theta)) + lane.floor
-    parameters = jnp.max(jnp.abs(step.error) / (rtol * sizes))
-    outputs = flow.output_error(step.error, step.theta, lane.point.log_norm, data, rtol)
-    error = jnp.maximum(jnp.maximum(parameters, outputs), step.time_error / (TIME_TOLERANCE * rtol))
-    return jnp.where(jnp.isfinite(error), error, jnp.inf)
+    parameters = jnp.max(jnp.abs(error) / (rtol * sizes))
+    outputs = flow.output_error(error, step.theta, lane.point.log_norm, data, rtol)
+    largest = jnp.maximum(jnp.maximum(parameters, outputs), step.time_error / (TIME_TOLERANCE * rtol))
+    return jnp.where(jnp.isfinite(largest), largest, jnp.inf)
 
 
 def _status(lane: Lane, control: Control, failed: Bool[Array, ""]) -> Int[Array, ""]:

@@ -32,8 +32,8 @@ class Solver:
 
     def step(
         self, force: Field, stiffness: Field, columns: int, h: Any, y: Vector, args: tuple[Any, ...]
-    ) -> tuple[Vector, Vector, Vector]:
-        """(y, error estimate, velocity) at the end of a step of length h."""
+    ) -> tuple[Vector, Vector, Vector, Vector]:
+        """(y, its error, its error with rounding, velocity) at the end of a step of length h."""
 
         def velocity(t: Any, y: Vector, args: tuple[Any, ...]) -> Vector:
             g, push = force(y, *args)
@@ -43,9 +43,9 @@ class Solver:
         term = diffrax.ODETerm(velocity)
         start = jnp.zeros(())
         state = solver.init(term, start, h, y, args)
-        new, error, _, _, result = solver.step(term, start, h, y, args, state, jnp.array(True))
+        new, error, _, state, result = solver.step(term, start, h, y, args, state, jnp.array(True))
         error = jnp.where(result == diffrax.RESULTS.successful, jnp.asarray(error), jnp.inf)
-        return new, error, velocity(h, new, args)
+        return new, error, state if isinstance(solver, ExtrapolatedEuler) else error, velocity(h, new, args)
 
 
 def _newton(solver: Callable[..., diffrax.AbstractSolver[Any]]) -> diffrax.AbstractSolver[Any]:

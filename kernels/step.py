@@ -14,11 +14,15 @@ LARGEST_RATE_GROWTH = 4.0
 
 
 class Step(NamedTuple):
-    """The end of a step in the frame of its start, with error estimates; the time error is relative."""
+    """The end of a step in the frame of its start, with error estimates; the time error is relative.
+
+    `noisy` is the error with what rounding has left in it.
+    """
 
     theta: Theta
     velocity: Theta
     error: Theta
+    noisy: Theta
     log_elapsed: Scalar
     time_error: Scalar
 
@@ -31,8 +35,8 @@ def take_step(flow: Flow, solver: Solver, point: Point, h: Scalar, data: LaneDat
     theta, log_norm, velocity = point[:3]
     args = (log_norm, data)
     if not flow.timed:
-        new, error, slope = solver.step(flow.force, flow.stiffness, flow.columns, h, theta, args)
-        return Step(new, slope, error, jnp.log(h), jnp.zeros(()))
+        new, error, noisy, slope = solver.step(flow.force, flow.stiffness, flow.columns, h, theta, args)
+        return Step(new, slope, error, noisy, jnp.log(h), jnp.zeros(()))
     rate = flow.log_rate(theta, log_norm, data)
 
     def clocked(y: Theta, log_norm: Scalar, data: LaneData) -> tuple[Forces, Push]:
@@ -47,10 +51,10 @@ def take_step(flow: Flow, solver: Solver, point: Point, h: Scalar, data: LaneDat
         return stiff if bend is None else stiff._replace(bend=lambda v, g: bend(v[:-1], g))
 
     ends = solver.step(clocked, stiffness, flow.columns, h, jnp.append(theta, 0.0), args)
-    (new, time), (error, time_error), (slope, _) = ((end[:-1], end[-1]) for end in ends)
+    (new, time), (error, time_error), (noisy, _), (slope, _) = ((end[:-1], end[-1]) for end in ends)
     smooth, smooth_error = flow.log_elapsed(State(theta, log_norm, velocity), State(new, log_norm, slope), data)
     followed = (time > 0) & (flow.log_rate(new, log_norm, data) - rate < LARGEST_RATE_GROWTH)
     time_error = jnp.where(followed, jnp.abs(time_error / time), jnp.inf)
     better = time_error < smooth_error
     log_elapsed = jnp.where(better, rate + jnp.log(time), smooth)
-    return Step(new, slope, error, log_elapsed, jnp.minimum(time_error, smooth_error))
+    return Step(new, slope, error, noisy, log_elapsed, jnp.minimum(time_error, smooth_error))

@@ -69,12 +69,13 @@ def test_thinned_orbits_stay_even() -> None:
 def test_a_run_that_ends_on_a_rejected_step_keeps_its_last_point() -> None:
     dataset = regression_data(2, 4)
     axes = {"task": "regression", "architecture": "diagonal", "depth": 4, "init": "gaussian", "alpha": 0.02}
-    stops = range(129, 189, 2)
+    stops = range(80, 130)
     ends = ends_of([(spec_of(dataset, rtol=1e-9, stop={"max_steps": most}, **axes), dataset) for most in stops])
     for end in ends:
         assert end.status == OUT_OF_STEPS
         np.testing.assert_allclose(end.orbit[-1], end.final, rtol=1e-12, atol=1e-12)
         assert (np.diff(end.orbit[:, 0]) > 0).all()
+    assert 1 in np.diff([end.rejected for end in ends])
 
 
 @pytest.mark.parametrize("capacity", [0, CAPACITY])

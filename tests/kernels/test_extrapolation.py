@@ -42,7 +42,8 @@ def term_of(factor: np.ndarray) -> diffrax.ODETerm:
 def integrate(factor: np.ndarray, damps: str, columns: int, steps: int) -> np.ndarray:
     solver, term = solver_of(factor, damps, columns), term_of(factor)
     y = jnp.asarray(START)
-    step = jax.jit(lambda t, y: solver.step(term, t, t + 1 / steps, y, None, None, False)[0])
+    state = solver.init(term, 0.0, 1 / steps, y, None)
+    step = jax.jit(lambda t, y: solver.step(term, t, t + 1 / steps, y, None, state, False)[0])
     for index in range(steps):
         y = step(index / steps, y)
     return np.asarray(y)
