@@ -107,7 +107,7 @@ def _refill(
     if new:
         changed = jnp.array([lane in new for lane in range(len(owner))])
         filled = _stack([starts[new.get(lane, 0)] for lane in range(len(owner))])
-        batch, lanes = _merge(program, changed, filled, batch, lanes)
+        batch, lanes = _merge(changed, (filled, _begin(program, filled)), (batch, lanes))
     return batch, lanes._replace(status=jnp.where(asleep, ASLEEP, lanes.status))
 
 
@@ -121,12 +121,12 @@ def _begin(program: Program, batch: Start) -> Lane:
     return jax.vmap(lambda run: start(program.flow, run.theta, run.data, run.control, capacity))(batch)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _merge(program: Program, changed: Bool[Array, " B"], new: Start, batch: Start, lanes: Lane) -> tuple[Start, Lane]:
+@jax.jit
+def _merge(changed: Bool[Array, " B"], new: tuple[Start, Lane], old: tuple[Start, Lane]) -> tuple[Start, Lane]:
     def pick(a: Array, b: Array) -> Array:
         return jnp.where(changed.reshape(-1, *(1,) * (a.ndim - 1)), a, b)
 
-    return jax.tree.map(pick, new, batch), jax.tree.map(pick, _begin(program, new), lanes)
+    return jax.tree.map(pick, new, old)
 
 
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
