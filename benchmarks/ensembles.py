@@ -186,7 +186,7 @@ def classification(name: str, count: int, samples: int, dim: int, **axes: Any) -
 
 def regression_ensembles(quick: bool) -> list[Ensemble]:
     """Three diagonal depths, a Walsh network in 64 dimensions, and a fully connected one with 3,550 parameters."""
-    many, some, few = (16, 4, 2) if quick else (512, 256, 16)
+    many, some, few = (16, 4, 2) if quick else (512, 256, 64)
     made = [
         regression(f"diagonal L={depth}, d=10, n=4", many, 4, 10, architecture="diagonal", depth=depth)
         for depth in ((2,) if quick else (2, 3, 5))

@@ -3,7 +3,7 @@
     python benchmarks/orchestration.py [--quick]
 
 Compared, on one grid (diagonal networks of four depths, Gaussian data of 20 samples in 64 dimensions, orbits recorded,
-all predictions evaluated):
+all predictions evaluated; for Ray Tune on a light one, too: two depths, 4 samples in 10 dimensions):
 `sweep launch` as a command on a Ray that it starts itself, with one worker and with two; `kernels.simulate` on the same
 runs in the same batches, in one process that does nothing else, set up as a worker is (one thread); integration alone,
 without predictions, in that process, of every fourth batch; Ray Tune with one trial a run and the same `simulate`, on a
@@ -28,6 +28,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,77 @@ def with_overhead(row: Row, kernel: float) -> Row:
     }
 
 
+@dataclass(frozen=True)
+class Bench:
+    """What all launches share: the folder of their files, their environment and the grids."""
+
+    folder: Path
+    environment: dict[str, str]
+    sizes: Row
+    runs: int
+
+    def grid(self, name: str, runs: int, **sizes: Any) -> Path:
+        """A grid of so many runs."""
+        merged = self.sizes | sizes
+        alphas = min(25, runs // len(merged["depths"]))
+        seeds = runs // (alphas * len(merged["depths"]))
+        path = self.folder / f"{name}.yaml"
+        path.write_text(GRID.format(seeds=seeds, alphas=alphas, **merged), encoding="utf-8")
+        return path
+
+    def launch(self, grid: Path, workers: int) -> Row:
+        """One launch into a store of its own."""
+        return launch(grid, self.store(grid, workers), workers, self.environment)
+
+    def store(self, grid: Path, workers: int) -> Path:
+        return grid.with_name(f"{grid.stem}-{workers}.duckdb")
+
+
+def compare_launches(bench: Bench, report: Report) -> Row:
+    """Launches with one and two workers against the kernel alone; the row of two workers."""
+    small, grid = bench.grid("small", bench.runs // 32), bench.grid("heavy", bench.runs)
+    cold = bench.launch(small, 1)
+    one, two = (bench.launch(grid, workers) for workers in (1, 2))
+    bare = replayed(grid, bench.store(grid, 1), bench.environment)
+    kernel = bare["seconds"]
+    rows: list[Row] = [
+        cold | {"what": f"sweep launch of {cold['runs']} runs, nothing compiled"},
+        with_overhead(one, kernel),
+        with_overhead(two, kernel),
+        {
+            "what": "kernels.simulate alone, one process",
+            "workers": 1,
+            **bare,
+            "runs_per_second": bare["runs"] / kernel,
+        },
+    ]
+    report.add("Launches", rows)
+    report.conclude(
+        **{
+            "orchestration, one worker, whole process": f"{100 * rows[1]['overhead']:.1f} %",
+            "orchestration, one worker, between first and last batch": f"{100 * rows[1]['overhead_between']:.1f} %",
+            "two workers against one, whole process": f"{one['seconds'] / two['seconds']:.2f} times",
+            "two workers against one, between first and last batch": f"{one['between'] / two['between']:.2f} times",
+        }
+    )
+    return two
+
+
+def compare_with_tune(bench: Bench, report: Report, name: str, swept: Row, trials: int) -> None:
+    """A launch with two workers against Ray Tune on a sample of its runs, actors reused or not."""
+    store = bench.store(bench.folder / f"{name}.yaml", 2)
+    for reuse in (True, False):
+        found = tune(store, trials, reuse, bench.environment)
+        if found is None:
+            report.conclude(**{"Ray Tune": "not installed: pip install 'ray[tune]'"})
+            return
+        steady = swept["runs_per_second"] / found["steady_runs_per_second"]
+        rates = {"sweep_runs_per_second": swept["runs_per_second"], "sweep / steady tune": steady}
+        report.add("Ray Tune, one trial a run, two workers", [{"grid": name, **found, **rates}])
+        how = "actors reused" if reuse else "an actor a trial, its default"
+        report.conclude(**{f"{name} runs, two workers against Ray Tune's steady rate, {how}": f"{steady:.0f} times"})
+
+
 def main() -> None:
     chosen = options(__doc__, _hidden)
     if chosen.replay:
@@ -155,53 +227,20 @@ def main() -> None:
         print(json.dumps(replay(grid, store)))
         return
     report = Report("orchestration", chosen.output, chosen.quick, __doc__ or "")
-    sizes: dict[str, Any] = {"samples": 20, "dim": 64, "depths": [2, 3, 4, 5]}
-    if chosen.quick:
-        sizes = {"samples": 6, "dim": 16, "depths": [2, 3]}
-    shapes = len(sizes["depths"])
-    trials, alphas = (6, 16 // shapes) if chosen.quick else (40, 25)
-    seeds = (64 if chosen.quick else 10_000) // (shapes * alphas)
+    runs, trials, depths = (64, 6, [2, 3]) if chosen.quick else (10_000, 40, [2, 3, 4, 5])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         environment = os.environ | {"XDG_CACHE_HOME": str(folder / "cache"), "JAX_PLATFORMS": "cpu"}
         environment |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "python")}
-        grid, small = folder / "grid.yaml", folder / "small.yaml"
-        grid.write_text(GRID.format(seeds=seeds, alphas=alphas, **sizes), encoding="utf-8")
-        small.write_text(GRID.format(seeds=10, alphas=8, **sizes), encoding="utf-8")
-        cold = launch(small, folder / "cold.duckdb", 1, environment)
-        one = launch(grid, folder / "one.duckdb", 1, environment)
-        two = launch(grid, folder / "two.duckdb", 2, environment)
-        bare = replayed(grid, folder / "one.duckdb", environment)
-        kernel = bare["seconds"]
-        rates = {"runs_per_second": bare["runs"] / kernel}
-        rows: list[Row] = [
-            cold | {"what": f"sweep launch of {cold['runs']} runs, nothing compiled"},
-            with_overhead(one, kernel),
-            with_overhead(two, kernel),
-            {"what": "kernels.simulate alone, one process", "workers": 1, **bare, **rates},
-        ]
-        report.add("Launches", rows)
-        report.conclude(
-            **{
-                "orchestration, one worker, whole process": f"{100 * rows[1]['overhead']:.1f} %",
-                "orchestration, one worker, between first and last batch": f"{100 * rows[1]['overhead_between']:.1f} %",
-                "two workers against one, whole process": f"{one['seconds'] / two['seconds']:.2f} times",
-                "two workers against one, between first and last batch": f"{one['between'] / two['between']:.2f} times",
-            }
-        )
-        tuned = [tune(folder / "one.duckdb", trials, reuse, environment) for reuse in (True, False)]
-        found = [row for row in tuned if row is not None]
-        if not found:
-            report.conclude(**{"Ray Tune": "not installed: pip install 'ray[tune]'"})
-            return
-        for row in found:
-            row["sweep with 2 workers / tune"] = two["runs_per_second"] / row["runs_per_second"]
-            row["sweep / steady tune"] = two["runs_per_second"] / row["steady_runs_per_second"]
-        report.add("Ray Tune, one trial a run", found)
-        for row in found:
-            how = "actors reused" if row["reuse_actors"] else "an actor a trial, its default"
-            ratio = f"{row['sweep / steady tune']:.0f} times"
-            report.conclude(**{f"runs/s with 2 workers against Ray Tune's steady rate, {how}": ratio})
+        heavy = {"samples": 6, "dim": 16} if chosen.quick else {"samples": 20, "dim": 64}
+        bench = Bench(folder, environment, heavy | {"depths": depths}, runs)
+        swept = compare_launches(bench, report)
+        compare_with_tune(bench, report, "heavy", swept, trials)
+        light = {"samples": 4, "dim": 10, "depths": depths[:2]}
+        bench.launch(bench.grid("filling", max(8, bench.runs // 32), **light), 2)
+        swept = bench.launch(bench.grid("light", bench.runs, **light), 2)
+        report.add("Launches", [swept | {"what": "sweep launch of light runs, 2 workers"}])
+        compare_with_tune(bench, report, "light", swept, trials)
 
 
 def _hidden(parser: argparse.ArgumentParser) -> None:

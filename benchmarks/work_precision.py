@@ -11,7 +11,9 @@ same flow and scale tolerances alike (rtol (|theta| + rms theta(0))). All stop a
 may also end at the time at which the flow gets there, which they are told (explicit methods at their stability limit
 keep a residual of the size of their tolerance). Nobody records an orbit; compilation is reported apart. Error is the
 worst relative error of the limit against theory's exact coefficients (fully connected: of the final parameters, against
-rtol 1e-12, because coefficients there are right at any tolerance). The project integrates all runs; rivals a sample
+rtol 1e-12, because coefficients there are right at any tolerance). The project integrates in the coordinates it finds
+(of the decomposition; fully connected, in the subspaces that move), diffrax in the network's parameters as one would
+write it, scipy in those of the decomposition, where there is one. The project integrates all runs; rivals a sample
 spread evenly over alpha, which flatters their worst error. diffrax twice: all of its runs in one vmapped call, as one
 would write it, where every lane waits for the slowest; and in blocks of neighbours in alpha, one call each, so that no
 lane waits long, which takes knowing beforehand which runs are alike. scipy in random order until its time is over.
