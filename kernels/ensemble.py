@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 from kernels.architectures import architecture_class
 from kernels.flow import FLOWS, Control, Flow, LaneData, Theta
 from kernels.lane import ASLEEP, AT_REST, CAPACITY, RUNNING, Lane, attempt, start, thin
+from kernels.memory_maps import make_room
 from kernels.observables import observe
 from kernels.solvers import SOLVERS
 from kernels.x64 import jax
@@ -80,6 +81,7 @@ class End:
 
 def run_ensemble(program: Program, starts: Sequence[Start]) -> Iterator[End]:
     """Integrate every run to its end, in whatever order they end."""
+    make_room()
     count = min(program.lanes, 8) if len(starts) <= 8 else program.lanes
     waiting = list(range(len(starts)))[::-1]
     owner = [waiting.pop() if waiting else None for _ in range(count)]

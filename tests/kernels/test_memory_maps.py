@@ -1,0 +1,24 @@
+"""A process that compiles many programs must not meet Linux's bound on memory maps."""
+
+import pytest
+
+from kernels.memory_maps import MAPS, make_room
+from tests.kernels.conftest import regression_data, spec_of
+from tests.kernels.test_flow import ends_of
+
+
+def maps() -> int:
+    return len(MAPS.read_text().splitlines())
+
+
+@pytest.mark.skipif(not MAPS.exists(), reason="there is no such bound")
+def test_compiled_programs_give_their_maps_back() -> None:
+    dataset = regression_data(2, 5)
+    run = spec_of(dataset, task="regression", architecture="diagonal", depth=2, alpha=0.5), dataset
+    (end,) = ends_of([run])
+    make_room()
+    held = maps()
+    make_room(share=0.0)
+    assert maps() < held - 100
+    (again,) = ends_of([run])
+    assert (again.theta == end.theta).all()
