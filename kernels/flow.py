@@ -165,6 +165,10 @@ class Flow(ABC):
     def progress(self, theta: Theta, log_norm: Scalar, data: LaneData, control: Control) -> Scalar:
         """1 where the stop rule is met, less before; a scale on which recorded points lie evenly."""
 
+    def evenly_until(self, control: Control) -> Scalar:
+        """Progress up to which recorded points lie evenly."""
+        return jnp.full((), jnp.inf)
+
     @abstractmethod
     def landing(self, before: Scalar, after: Scalar, control: Control) -> Scalar:
         """Share of a step that goes too far after which the stop rule would be met, given progress at its ends."""
@@ -249,6 +253,10 @@ class RegressionFlow(Flow):
     def progress(self, theta: Theta, log_norm: Scalar, data: LaneData, control: Control) -> Scalar:
         """log residual / log of the residual to stop at."""
         return jnp.log(self.residual(theta, data)) / jnp.log(control.residual)
+
+    def evenly_until(self, control: Control) -> Scalar:
+        """Where the residual is 1e-10: in steps of any length, weights of the table amplify rounding to some 1e-12."""
+        return jnp.log(1e-10) / jnp.log(control.residual)
 
     def landing(self, before: Scalar, after: Scalar, control: Control) -> Scalar:
         return jnp.full((), jnp.inf)

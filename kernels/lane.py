@@ -83,7 +83,7 @@ def attempt(flow: Flow, solver: Solver, lane: Lane, data: LaneData, control: Con
     progress = flow.progress(step.theta, log_norm, data, control)
     # a trial step that overflows is too long, nothing worse
     gain = jnp.where(jnp.isfinite(progress), progress - lane.progress, jnp.inf)
-    gain = gain if lane.orbit.shape[0] else jnp.zeros(())
+    gain = jnp.where(lane.progress < flow.evenly_until(control), gain, 0.0) if lane.orbit.shape[0] else jnp.zeros(())
     too_far = jnp.isfinite(progress) & (progress > 1 + flow.overshoot)
     accept = (error <= 1) & (gain <= PROGRESS_PER_STEP) & ~too_far
     growth = SAFETY * jnp.minimum(

@@ -103,7 +103,8 @@ def test_forces_see_where_stiff_directions_turn() -> None:
 
     solver = ExtrapolatedEuler(lambda t, y, args: flow.force(y, log_norm, data), stiffness, 4)
     term = diffrax.ODETerm(lambda t, y, args: flow.velocity(y, log_norm, data))
-    step = jax.jit(lambda y, h, curved: solver.step(term, 0.0, h, y, curved, None, False)[0])
+    state = solver.init(term, 0.0, 1.0, jnp.asarray(theta), None)
+    step = jax.jit(lambda y, h, curved: solver.step(term, 0.0, h, y, curved, state, False)[0])
 
     def shares(h: float, curved: float, steps: int) -> np.ndarray:
         y = theta
