@@ -159,7 +159,7 @@ class Bench:
     runs: int
 
     def grid(self, name: str, runs: int, **sizes: Any) -> Path:
-        """A grid of so many runs."""
+        """A grid of about so many runs."""
         merged = self.sizes | sizes
         alphas = min(25, runs // len(merged["depths"]))
         seeds = runs // (alphas * len(merged["depths"]))

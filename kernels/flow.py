@@ -76,7 +76,7 @@ class Flow(ABC):
     def sizes(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Float[Array, " L"]:
         """Norm of each whole layer, in the frame of theta."""
         squares = jnp.stack([jnp.sum(layer**2) for layer in self.architecture.split(theta)])
-        return jnp.sqrt(squares + data.rest * jnp.exp(-2 * log_norm))
+        return jnp.sqrt(squares + jnp.where(data.rest > 0, data.rest * jnp.exp(-2 * log_norm), 0.0))
 
     def coefficients(self, theta: Theta, data: LaneData) -> Float[Array, " d"]:
         """beta(theta)."""
@@ -165,9 +165,9 @@ class Flow(ABC):
     def progress(self, theta: Theta, log_norm: Scalar, data: LaneData, control: Control) -> Scalar:
         """1 where the stop rule is met, less before; a scale on which recorded points lie evenly."""
 
-    def evenly_until(self, control: Control) -> Scalar:
-        """Progress up to which recorded points lie evenly."""
-        return jnp.full((), jnp.inf)
+    @abstractmethod
+    def evenly(self, control: Control) -> tuple[Scalar, Scalar]:
+        """Progress from which and up to which recorded points lie evenly."""
 
     @abstractmethod
     def landing(self, before: Scalar, after: Scalar, control: Control) -> Scalar:
@@ -254,9 +254,9 @@ class RegressionFlow(Flow):
         """log residual / log of the residual to stop at."""
         return jnp.log(self.residual(theta, data)) / jnp.log(control.residual)
 
-    def evenly_until(self, control: Control) -> Scalar:
-        """Where the residual is 1e-10: in steps of any length, weights of the table amplify rounding to some 1e-12."""
-        return jnp.log(1e-10) / jnp.log(control.residual)
+    def evenly(self, control: Control) -> tuple[Scalar, Scalar]:
+        """Down to a residual of 1e-10: in steps of any length, weights of the table amplify rounding to some 1e-12."""
+        return jnp.full((), -jnp.inf), jnp.log(1e-10) / jnp.log(control.residual)
 
     def landing(self, before: Scalar, after: Scalar, control: Control) -> Scalar:
         return jnp.full((), jnp.inf)
@@ -270,7 +270,7 @@ class ClassificationFlow(Flow):
 
         d theta / ds = sum_i p_i grad q_i,    the gradient flow of (1/kappa) log Loss in theta,
 
-    and physical time follows from M = -log Loss by dt/dM = e^M / (r^{2L-2} ||sum_i p_i grad q_i(theta/||theta||)||^2).
+    and physical time follows from M = -log Loss by dt/dM = e^M / (r^{2L-2} ||sum_i p_i grad q_i(Theta/r)||^2).
     The Hessian's stiff part is kappa J^T (diag p - p p^T) J with J = d q / d theta.
     """
 
@@ -383,15 +383,17 @@ class ClassificationFlow(Flow):
         """asinh(-log Loss), or asinh of the smallest margin, against its value at the stop: the larger of the two."""
         smallest = jnp.exp(self.architecture.depth * log_norm) * jnp.min(self.margins(theta, data))
         by_loss, by_margin = self._goals(control)
-        return jnp.maximum(
-            jnp.arcsinh(-self.log_loss(theta, log_norm, data)) / by_loss, jnp.arcsinh(smallest) / by_margin
-        )
+        reached = ((-self.log_loss(theta, log_norm, data), by_loss), (smallest, by_margin))
+        return jnp.maximum(*(jnp.where(goal < jnp.inf, jnp.arcsinh(value) / goal, -jnp.inf) for value, goal in reached))
+
+    def evenly(self, control: Control) -> tuple[Scalar, Scalar]:
+        """From where the loss is 1, or the smallest margin zero."""
+        return jnp.zeros(()), jnp.full((), jnp.inf)
 
     def landing(self, before: Scalar, after: Scalar, control: Control) -> Scalar:
         """As if exponents, of degree L in the parameters, had L-th roots that grow evenly along the step."""
         scale = jnp.minimum(*self._goals(control)) / self.architecture.depth
-        begin, end = (jnp.exp(scale * (progress - 1 - self.overshoot / 2)) for progress in (before, after))
-        return (1 - begin) / (end - begin)
+        return jnp.expm1(scale * (1 + self.overshoot / 2 - before)) / jnp.expm1(scale * (after - before))
 
     def _goals(self, control: Control) -> tuple[Scalar, Scalar]:
         """asinh of -log Loss and of the smallest margin at the stop; infinite where it was not set."""

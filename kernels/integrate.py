@@ -82,7 +82,9 @@ class Passage:
             count = len(OBSERVABLES)
             return np.concatenate([rows[..., :count], coordinates.coefficients(rows[..., count:])], axis=-1)
 
-        theta = coordinates.back(end.theta[None])[0] + np.exp(-end.log_norm) * self._rest
+        theta = coordinates.back(end.theta[None])[0]
+        if self._rest.any():
+            theta = theta + np.exp(-end.log_norm) * self._rest
         return replace(
             end,
             theta=theta,

@@ -28,7 +28,7 @@ TIME_TOLERANCE = 100.0
 ROUNDING = 1e-13
 """Least relative error of a step that can be told from rounding."""
 
-LARGEST_GROWTH, GROWTH_IN_NOISE, SMALLEST_GROWTH, SAFETY = 6.0, 1.5, 0.1, 0.85
+LARGEST_GROWTH, GROWTH_IN_NOISE, SMALLEST_GROWTH, LEAST_LANDING, SAFETY = 6.0, 1.5, 0.1, 1e-3, 0.85
 
 
 class Lane(NamedTuple):
@@ -81,15 +81,13 @@ def attempt(flow: Flow, solver: Solver, lane: Lane, data: LaneData, control: Con
     hidden = (SAFETY / GROWTH_IN_NOISE) ** solver.order(flow.columns)
     error = jnp.where(error <= 1, jnp.maximum(error, jnp.minimum(noisy, hidden)), error)
     progress = flow.progress(step.theta, log_norm, data, control)
-    # a trial step that overflows is too long, nothing worse
-    gain = jnp.where(jnp.isfinite(progress), progress - lane.progress, jnp.inf)
-    gain = jnp.where(lane.progress < flow.evenly_until(control), gain, 0.0) if lane.orbit.shape[0] else jnp.zeros(())
+    gain = _gain(flow, lane, progress, control)
     too_far = jnp.isfinite(progress) & (progress > 1 + flow.overshoot)
     accept = (error <= 1) & (gain <= PROGRESS_PER_STEP) & ~too_far
     growth = SAFETY * jnp.minimum(
         _growth(lane, error, solver.order(flow.columns)), PROGRESS_PER_STEP / jnp.maximum(gain, 1e-30)
     )
-    landing = jnp.where(too_far, flow.landing(lane.progress, progress, control), jnp.inf)
+    landing = jnp.where(too_far, jnp.maximum(flow.landing(lane.progress, progress, control), LEAST_LANDING), jnp.inf)
     h = lane.h * jnp.minimum(jnp.clip(growth, SMALLEST_GROWTH, LARGEST_GROWTH), landing)
 
     # in the new frame a step as long, relative to theta, is the better guess: not one as long in the old clock
@@ -117,6 +115,16 @@ def thin(lane: Lane, full: Bool[Array, ""]) -> Lane:
         recorded=jnp.where(full, capacity // 2, lane.recorded),
         stride=jnp.where(full, 2 * lane.stride, lane.stride),
     )
+
+
+def _gain(flow: Flow, lane: Lane, progress: Scalar, control: Control) -> Scalar:
+    """Progress made where recorded points lie evenly, if any are recorded."""
+    if not lane.orbit.shape[0]:
+        return jnp.zeros(())
+    begin, end = flow.evenly(control)
+    gain = jnp.clip(progress, begin, end) - jnp.clip(lane.progress, begin, end)
+    # a trial step that overflows is too long, nothing worse
+    return jnp.where(jnp.isfinite(progress), gain, jnp.inf)
 
 
 def _growth(lane: Lane, error: Scalar, order: int) -> Scalar:

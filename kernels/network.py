@@ -40,11 +40,12 @@ class Architecture(ABC):
     defaults: ClassVar[Parameters] = MappingProxyType({})
 
     def __init_subclass__(cls) -> None:
-        if "coefficients" in vars(cls):
-            if "axial" not in vars(cls):
-                cls.axial = False
-            if "coordinates" not in vars(cls):
-                cls.coordinates = Architecture.coordinates  # type: ignore[method-assign]
+        def place(name: str) -> int:
+            return next(place for place, owner in enumerate(cls.__mro__) if name in vars(owner))
+
+        for name in ("axial", "coordinates"):  # of other coefficients than these
+            if place("coefficients") < place(name):
+                setattr(cls, name, vars(Architecture)[name])
 
     def __init__(
         self,

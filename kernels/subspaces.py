@@ -71,27 +71,28 @@ class Subspaces(Coordinates):
 def moving_subspaces(layers: Layers, x: Float[np.ndarray, "n d"]) -> Subspaces | None:
     """The smallest such V_l; None if they are about as wide as the network.
 
-    With orthogonal hidden layers they have n dimensions and one for w_L; with two layers as many, whatever those are.
+    With orthogonal hidden layers they have n dimensions and one for w_L; with two layers as many, whatever those are. A
+    faint sample or signal counts as any other; of a product with a hidden layer, 1e-13 of its norm counts as rounding.
+    None, too, for layers of different widths.
     """
-    norms = np.linalg.norm(x, axis=1)
-    inputs = (x / np.where(norms > 0, norms, 1)[:, None]).T
-    spans = _closed(layers, inputs)
+    dim = x.shape[1]
+    seen = _extended(np.zeros((dim, 0)), _normalised(x.T))
+    spans = _closed(layers, seen) if len({layer.shape[1] for layer in layers[:-1]}) == 1 else None
     if spans is None:
         return None
-    seen, used = _extended(np.zeros((len(inputs), 0)), inputs), layers[0] @ spans[0]
+    used = layers[0] @ spans[0]
     inside = np.linalg.norm(used - seen @ (seen.T @ used)) <= ROUNDING * np.linalg.norm(layers[0])
     width = max(1, *(span.shape[1] for span in spans))
     filled = [np.pad(span, ((0, 0), (0, width - span.shape[1]))) for span in spans]
-    return Subspaces(
-        (seen.shape[1] if inside else len(inputs), *(width,) * len(spans), 1), (seen if inside else None, *filled, None)
-    )
+    sizes = (seen.shape[1] if inside else dim, *(width,) * len(spans), 1)
+    return Subspaces(sizes, (seen if inside else None, *filled, None))
 
 
-def _closed(layers: Layers, inputs: Float[np.ndarray, "d n"]) -> list[Float[np.ndarray, "_ _"]] | None:
+def _closed(layers: Layers, seen: Float[np.ndarray, "d r"]) -> list[Float[np.ndarray, "_ _"]] | None:
     """V_1, ..., V_{L-1}: grown from both ends until the layers map them into each other."""
     first, *hidden, last = layers
     spans = [np.zeros((len(last), 0))] * (len(hidden) + 1)
-    spans[0] = _extended(spans[0], first.T @ inputs)
+    spans[0] = _extended(spans[0], _normalised(first.T @ seen))
     spans[-1] = _extended(spans[-1], last[:, None])
     dimensions: list[int] = []
     while dimensions != (dimensions := [span.shape[1] for span in spans]):
@@ -115,6 +116,11 @@ def _extended(span: Float[np.ndarray, "k q"], vectors: Float[np.ndarray, "k v"])
     directions, sizes, _ = np.linalg.svd(outside, full_matrices=False)
     new = directions[:, sizes > ROUNDING]
     return np.linalg.qr(np.concatenate([span, new], axis=1))[0] if new.size else span
+
+
+def _normalised(columns: Float[np.ndarray, "k v"]) -> Float[np.ndarray, "k v"]:
+    norms = np.linalg.norm(columns, axis=0)
+    return columns / np.where(norms > 0, norms, 1)
 
 
 def _transposed(matrix: Any) -> Any:

@@ -137,7 +137,7 @@ STOP_RANGES = {"residual": (0.0, 1.0), "log_loss": (-1e300, 0.0), "log_margin": 
 """Open intervals of the conditions that end a flow."""
 
 
-def _stop(stop: Any, task: str) -> dict[str, float]:
+def _stop(stop: Any, task: str) -> dict[str, int | float]:
     defaults = DEFAULT_STOP[task]
     known = {*defaults, "log_margin"} if task == "classification" else set(defaults)
     if not isinstance(stop, Mapping) or set(stop) - known:

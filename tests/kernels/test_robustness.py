@@ -8,7 +8,7 @@ import pytest
 from kernels.datasets import Dataset
 from kernels.lane import CONVERGED
 from kernels.simulate import simulate
-from tests.kernels.conftest import classification_data, spec_of
+from tests.kernels.conftest import classification_data, regression_data, spec_of
 from tests.kernels.test_flow import ends_of
 
 SHAPES: list[tuple[str, dict[str, Any]]] = [
@@ -65,3 +65,29 @@ def test_a_thousand_classifications_reach_1e8_in_few_steps() -> None:
     assert len(attempts) > 1000
     assert max(attempts) <= 10 * np.median(attempts)
     assert np.median(attempts) <= 100
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("stop", "most"), [({"log_loss": -1e4}, 4), ({"log_margin": 5.0}, 4), ({"log_margin": -28.0}, 10)]
+)
+def test_a_classification_lands_on_its_stop_in_a_few_attempts(stop: dict[str, float], most: int) -> None:
+    """The smallest margin from below zero to e^-28, to 1e-4 of that, is the longest way."""
+    datasets = [classification_data(4, 8, seed) for seed in range(8)]
+    axes = {"task": "classification", "architecture": "diagonal", "depth": 1, "init": "gaussian", "record": False}
+    for end in ends_of([(spec_of(dataset, alpha=0.1, stop=stop, **axes), dataset) for dataset in datasets]):
+        assert end.status == CONVERGED
+        assert end.rejected <= most
+
+
+@pytest.mark.slow
+def test_small_tolerances_waste_few_attempts() -> None:
+    """Errors that rounding hides make no steps that are rejected next: at most one attempt in three."""
+    axes = {"task": "regression", "architecture": "diagonal", "depth": 3, "init": "structured", "record": False}
+    runs = [
+        (spec_of(dataset, alpha=0.1, rtol=1e-10, **axes), dataset)
+        for dataset in (regression_data(3, 8, seed) for seed in range(8))
+    ]
+    ends = ends_of(runs)
+    assert {end.status for end in ends} == {CONVERGED}
+    assert sum(end.rejected for end in ends) < sum(end.steps for end in ends) / 2

@@ -45,6 +45,40 @@ def test_subspaces_of_unequal_dimensions_are_filled_up() -> None:
     assert (ranks, found.sizes) == ([3, 2], (5, 3, 3, 1))
 
 
+class Funnel(FullyConnected):
+    """Hidden layers of different widths."""
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        return ((self.dim, 8), (8, 6), (6,))
+
+
+class Doubling:
+    """Coefficients that are not those of the network they are mixed into."""
+
+    def coefficients(self, layers: Any) -> Any:
+        return 2 * super().coefficients(layers)  # type: ignore[misc]
+
+
+class Doubled(Doubling, FullyConnected):
+    """Inherits coefficients from before, coordinates from behind."""
+
+
+@pytest.mark.parametrize("network", [Funnel, Doubled])
+def test_other_networks_are_left_as_they_are(network: type[FullyConnected]) -> None:
+    drawn = network(4, 3, 8)
+    layers = [np.ones(shape) for shape in drawn.shapes]
+    assert drawn.coordinates(layers, np.eye(2, 4)) is None
+
+
+def test_a_faint_signal_counts() -> None:
+    first = np.zeros((4, 8))
+    first[0, 0], first[1, 1] = 1.0, 1e-16
+    found = moving_subspaces([first, np.zeros(8)], np.eye(2, 4))
+    assert found is not None
+    assert found.sizes == (2, 2, 1)
+
+
 def test_a_faint_sample_counts() -> None:
     x = np.eye(2, 5) * [[1.0], [1e-20]]
     found = moving_subspaces(gaussian_layers(5, 10, 2), x)
@@ -58,6 +92,7 @@ def test_a_faint_sample_counts() -> None:
         (3, "orthogonal"),
         pytest.param(2, "gaussian", marks=pytest.mark.slow),
         pytest.param(3, "rank one", marks=pytest.mark.slow),
+        pytest.param(4, "orthogonal", marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.parametrize("task", ["regression", pytest.param("classification", marks=pytest.mark.slow)])
@@ -102,6 +137,17 @@ def test_what_is_observed_is_of_all_parameters(task: str, stop: dict[str, float]
     velocity = flow.velocity(theta, log_norm, data)
     point = Point(theta, log_norm, velocity, jnp.asarray(end.final[1]), jnp.asarray(end.steps))
     np.testing.assert_allclose(observe(flow, point, data), end.final, atol=1e-12)
+
+
+@pytest.mark.slow
+def test_layers_of_zero_leave_a_classification_at_rest() -> None:
+    dataset = classification_data(4, 6)
+    zeros = {"layers": [np.zeros((6, 8)).tolist(), np.zeros(8).tolist()]}
+    axes = {"task": "classification", "architecture": "fully_connected", "depth": 2, "width": 8, "init": zeros}
+    (end,) = integrate([problem_of(spec_of(dataset, **axes), dataset)])
+    assert end.status == AT_REST
+    assert (end.theta == 0).all()
+    assert end.final[5] == 0  # the norm
 
 
 def test_inputs_of_zero_leave_it_at_rest() -> None:
