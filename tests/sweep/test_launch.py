@@ -107,9 +107,9 @@ def test_good_runs_between_failures_keep_the_sweep_going(launch: Launch) -> None
 
 
 def test_runs_out_of_steps_are_results(launch: Launch) -> None:
-    ended = launch(SMALL, "stop={residual: 1e-10, max_steps: 2}")
+    ended = launch(SMALL, "stop={residual: 1e-10, max_steps: 1}")
     assert ended.counts == {"converged": 0, "stopped": 8, "diverged": 0, "failed": 0}
-    assert launch(SMALL, "stop={residual: 1e-10, max_steps: 2}").plan["pending"] == 0
+    assert launch(SMALL, "stop={residual: 1e-10, max_steps: 1}").plan["pending"] == 0
 
 
 def test_data_that_change_between_plan_and_run_are_noticed(launch: Launch, tmp_path: Path) -> None:
