@@ -148,10 +148,10 @@ cluster.shutdown()
 
 @pytest.mark.slow
 def test_a_node_that_goes_away_costs_no_run(write: Write, tmp_path: Path) -> None:
-    slow = SMALL.replace("architecture: diagonal", "architecture: 'fragile:Slow'").replace("[0, 4]", "[0, 3000]")
+    slow = SMALL.replace("architecture: diagonal", "architecture: 'fragile:Slow'").replace("[0, 4]", "[0, 6000]")
     write(slow)
     done = subprocess.run([sys.executable, "-c", NODES], cwd=tmp_path, capture_output=True, text=True, timeout=280)
-    assert "{'converged': 6000, 'stopped': 0, 'diverged': 0, 'failed': 0} {'converged': 6000}" in done.stdout, (
+    assert "{'converged': 12000, 'stopped': 0, 'diverged': 0, 'failed': 0} {'converged': 12000}" in done.stdout, (
         done.stderr
     )
     lost = rows(tmp_path / "results.duckdb", "SELECT count(*) AS n FROM attempts WHERE outcome = 'lost'")
