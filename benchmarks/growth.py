@@ -28,7 +28,7 @@ Row = dict[str, Any]
 
 DIAGONAL = {"architecture": "diagonal", "depth": 3}
 CONNECTED = {"architecture": "fully_connected", "depth": 3, "width": 20, "init": "gaussian"}
-"""Moves in all of its parameters; from orthogonal layers its width would cost nothing."""
+"""Moves in all of its parameters; from orthogonal layers a step would cost the same at any width."""
 
 
 @dataclass(frozen=True)

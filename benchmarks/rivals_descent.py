@@ -9,7 +9,9 @@ from jaxtyping import Array
 
 from benchmarks.ensembles import Ensemble
 from kernels.architectures import Architecture
-from kernels.flow import ClassificationFlow, LaneData, RegressionFlow
+from kernels.classification_flow import ClassificationFlow
+from kernels.flow import LaneData
+from kernels.regression_flow import RegressionFlow
 from kernels.x64 import jax
 
 

@@ -11,7 +11,8 @@ from jaxtyping import Array
 
 from benchmarks.ensembles import Ensemble
 from kernels.architectures import Architecture
-from kernels.flow import LaneData, RegressionFlow
+from kernels.flow import LaneData
+from kernels.regression_flow import RegressionFlow
 from kernels.x64 import jax
 
 MAX_STEPS = 20_000

@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from kernels.architectures import architecture_class
-from kernels.flow import FLOWS, Control, Flow, LaneData, Theta
+from kernels.flow import Control, Flow, LaneData, Theta
+from kernels.flows import FLOWS
 from kernels.lane import ASLEEP, AT_REST, CAPACITY, RUNNING, Lane, attempt, start, thin
 from kernels.memory_maps import make_room
 from kernels.observables import observe

@@ -10,7 +10,8 @@ from benchmarks.common import RESULTS, spread
 from benchmarks.ensembles import Ensemble, classification, regression
 from benchmarks.rivals_scipy import system
 from benchmarks.work_precision import rate_at
-from kernels.flow import LaneData, RegressionFlow
+from kernels.flow import LaneData
+from kernels.regression_flow import RegressionFlow
 
 SMALL = {
     "walsh": regression("walsh", 1, 3, 4, architecture="walsh", depth=3),
@@ -22,7 +23,7 @@ CONNECTED = regression("connected", 1, 2, 3, architecture="fully_connected", dep
 def differences(run: object, z: np.ndarray) -> np.ndarray:
     """The Jacobian of a velocity by central differences."""
     steps = 1e-6 * np.eye(len(z))
-    return np.array([(run.velocity(0, z + d) - run.velocity(0, z - d)) / 2e-6 for d in steps]).T  # type: ignore[attr-defined]
+    return np.array([(run.velocity(0, z + d) - run.velocity(0, z - d)) / 2e-6 for d in steps]).T
 
 
 @pytest.mark.parametrize("ensemble", [*SMALL.values(), CONNECTED], ids=lambda e: e.name)

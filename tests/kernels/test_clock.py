@@ -6,7 +6,8 @@ import pytest
 import scipy.integrate
 
 from kernels.architectures import Diagonal
-from kernels.flow import ClassificationFlow, LaneData, State
+from kernels.classification_flow import ClassificationFlow
+from kernels.flow import LaneData, State
 
 FLOW, DATA = ClassificationFlow(Diagonal(1, 3)), LaneData(jnp.ones((1, 1)), jnp.ones(1), ())
 

@@ -10,7 +10,8 @@ import scipy.integrate
 
 from kernels.ensemble import End
 from kernels.extrapolation import ExtrapolatedEuler
-from kernels.flow import FLOWS, Flow, LaneData
+from kernels.flow import Flow, LaneData
+from kernels.flows import FLOWS
 from kernels.integrate import integrate
 from kernels.lane import CONVERGED
 from kernels.simulate import problem_of

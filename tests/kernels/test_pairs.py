@@ -120,11 +120,7 @@ PAIRS = {
     for prediction in RULES
     if (place := place_of(architecture, prediction, 2)) is not None
 }
-DEEPER = {
-    pair: place
-    for pair in PAIRS
-    if (place := place_of(*pair, 3)) is not None and place[1]["depth"] == 3  # type: ignore[misc]
-}
+DEEPER = {pair: place for pair in PAIRS if (place := place_of(*pair, 3)) is not None and place[1]["depth"] == 3}
 CHEAP = ("diagonal", "fully_connected")
 """Their programs for two layers are compiled by default, one a task; everything else is slow."""
 

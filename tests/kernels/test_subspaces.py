@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from kernels.architectures import FullyConnected
-from kernels.flow import FLOWS, LaneData
+from kernels.flow import LaneData
+from kernels.flows import FLOWS
 from kernels.integrate import Passage, integrate
 from kernels.lane import AT_REST, CONVERGED
 from kernels.observables import Point, observe
@@ -57,7 +58,7 @@ class Doubling:
     """Coefficients that are not those of the network they are mixed into."""
 
     def coefficients(self, layers: Any) -> Any:
-        return 2 * super().coefficients(layers)  # type: ignore[misc]
+        return 2 * super().coefficients(layers)
 
 
 class Doubled(Doubling, FullyConnected):

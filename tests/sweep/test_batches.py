@@ -66,7 +66,7 @@ def test_batches_grow_from_a_first_one() -> None:
     sizes = []
     for _ in range(4):
         sizes.append(sizer.size(key, STRUCTURE, 10**6))
-        batch = Batch(key, (CANDIDATES[0],) * sizes[-1], ())  # type: ignore[arg-type]
+        batch = Batch(key, (CANDIDATES[0],) * sizes[-1], ())
         sizer.observe(batch, 1e-4 * len(batch))
     assert sizes == [FIRST * GROWTH**n for n in range(4)]
 
@@ -87,7 +87,7 @@ def test_memory_bounds_a_batch() -> None:
 
 def test_halves_hold_the_same_runs() -> None:
     runs = tuple((candidate.spec, None) for candidate in CANDIDATES[:5])
-    batch = Batch("key", runs, tuple(range(5)), lost=2)  # type: ignore[arg-type]
+    batch = Batch("key", runs, tuple(range(5)), lost=2)
     first, second = batch.halves(lost=0)
     assert first.runs + second.runs == batch.runs
     assert first.entries + second.entries == batch.entries

@@ -83,7 +83,7 @@ def _limit(velocity: Any, residual: Any, y: np.ndarray, start: np.ndarray) -> np
     def fitted(t: float, state: np.ndarray) -> float:
         return float(np.linalg.norm(residual(state)) - 1e-11 * np.linalg.norm(y))
 
-    fitted.terminal = True  # type: ignore[attr-defined]
+    fitted.terminal = True
     answer = solve_ivp(velocity, (0, 1e12), start, "LSODA", rtol=1e-11, atol=1e-14 * np.abs(start).max(), events=fitted)
     assert answer.status == 1
     return np.array(answer.y[:, -1])

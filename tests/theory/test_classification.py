@@ -157,7 +157,7 @@ def test_one_layer_is_the_svm(name: str) -> None:
     applying = {key for key in ("max_margin_l2", "max_margin_bridge") if PREDICTIONS[key].applies(drawn)}
     expected = {"fully_connected": {"max_margin_l2"}, "odeco": {"max_margin_bridge"}}
     assert applying == expected.get(name, {"max_margin_l2", "max_margin_bridge"})
-    betas = [PREDICTIONS[key].forecast(drawn).beta for key in applying]  # type: ignore[union-attr]
+    betas = [PREDICTIONS[key].forecast(drawn).beta for key in applying]
     np.testing.assert_allclose(betas[0], betas[-1], atol=1e-8)
 
 
@@ -188,6 +188,6 @@ def test_complex_bridge_is_symmetric() -> None:
     assert made is not None
     assert made.certificate is not None
     assert made.certificate < 1e-8
-    rho = np.linalg.solve(drawn.decomposition.s.T, np.asarray(made.beta).astype(complex))  # type: ignore[union-attr]
-    reached = margins.quasi_norm(signed(drawn.dataset) @ drawn.decomposition.s.T, rho, 1.0)  # type: ignore[union-attr]
+    rho = np.linalg.solve(drawn.decomposition.s.T, np.asarray(made.beta).astype(complex))
+    reached = margins.quasi_norm(signed(drawn.dataset) @ drawn.decomposition.s.T, rho, 1.0)
     assert reached == pytest.approx(made.objective, rel=1e-7)

@@ -12,7 +12,7 @@ from kernels.theory.base import Endpoint, Kind, Problem
 from kernels.theory.predictions import PREDICTIONS, applicable
 from tests.theory.problems import classification_data, problem, regression_data
 
-KINDS = Kind.__args__  # type: ignore[attr-defined]
+KINDS = Kind.__args__
 SIZES = {"fully_connected": {"width": 9}, "odeco": {"width": 9}, "multichannel_convolutional": {"width": 2}}
 NETWORKS: list[dict[str, Any]] = [
     {"architecture": name, **SIZES.get(name, {}), **extra}
@@ -68,7 +68,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 def test_documented(name: str) -> None:
     """The docstring states the theorem, when it applies, its kind, its certificate and where it is from."""
-    text = " ".join(type(PREDICTIONS[name]).__doc__.split())  # type: ignore[union-attr]
+    text = " ".join(type(PREDICTIONS[name]).__doc__.split())
     for part in ("Applies:", "Kind:", "ertificate", "Reference:", "arXiv:"):
         assert part in text
     assert PREDICTIONS[name].name == name
@@ -92,7 +92,7 @@ def test_forecasts_certify_themselves(name: str) -> None:
         assert made.certificate is None or made.certificate < 1e-9
         assert made.certificate is None or made.beta is not None
         again = prediction.forecast(drawn)
-        np.testing.assert_equal(again.beta, made.beta)  # type: ignore[union-attr]
+        np.testing.assert_equal(again.beta, made.beta)
 
 
 def test_distance_is_zero_at_the_prediction(name: str) -> None:

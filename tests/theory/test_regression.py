@@ -88,9 +88,9 @@ def test_complex_networks_with_two_samples_miss_the_least_sum() -> None:
     data = regression_data(samples=2, dim=5, seed=1)
     drawn = problem(data, task="regression", architecture="convolutional", depth=2, alpha=1e-3)
     assert [found.name for found in applicable(drawn)] == ["weighted_l2"]
-    signed = np.sign(data.y)[:, None] * (data.x @ drawn.decomposition.s.T) / np.abs(data.y)[:, None]  # type: ignore[union-attr]
+    signed = np.sign(data.y)[:, None] * (data.x @ drawn.decomposition.s.T) / np.abs(data.y)[:, None]
     least = margins.least_sum(signed).objective
-    rho = np.linalg.solve(drawn.decomposition.s.T, flow_limit(drawn).astype(complex))  # type: ignore[union-attr]
+    rho = np.linalg.solve(drawn.decomposition.s.T, flow_limit(drawn).astype(complex))
     assert np.abs(rho).sum() > 1.01 * least
 
 
@@ -243,7 +243,7 @@ def test_equal_columns_share(name: str, depth: int) -> None:
     drawn = problem(
         Dataset("twins", x, np.array([1.0, 2.1])), task="regression", architecture=name, depth=depth, alpha=1e-3
     )
-    transform = drawn.decomposition.s  # type: ignore[union-attr]
+    transform = drawn.decomposition.s
     for found in ("minimum_q_norm", "weighted_l1"):
         made = forecast(found, drawn)
         assert made.certificate is not None
