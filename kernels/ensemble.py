@@ -1,7 +1,7 @@
 """Many runs of one shape through one compiled loop: when a run ends, a waiting one takes its lane."""
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,6 +20,9 @@ from kernels.x64 import jax
 
 STEPS_PER_CALL = 4096
 """Steps a lane may take before the host looks at it."""
+
+NOBODY = -1
+"""Owner of a lane without a run."""
 
 
 @dataclass(frozen=True)
@@ -83,39 +86,31 @@ class End:
 def run_ensemble(program: Program, starts: Sequence[Start]) -> Iterator[End]:
     """Integrate every run to its end, in whatever order they end."""
     make_room()
+    if not starts:
+        return
     count = min(program.lanes, 8) if len(starts) <= 8 else program.lanes
+    queue: Start = jax.tree.map(lambda *values: np.stack(values), *starts)
     waiting = list(range(len(starts)))[::-1]
-    owner = [waiting.pop() if waiting else None for _ in range(count)]
-    batch = _stack([starts[0 if index is None else index] for index in owner])
+    owner = np.array([waiting.pop() if waiting else NOBODY for _ in range(count)])
+    batch = _take(queue, owner)
     lanes = _begin(program, batch)
-    lanes = lanes._replace(status=jnp.where(jnp.array([i is None for i in owner]), ASLEEP, lanes.status))
-    while any(index is not None for index in owner):
+    batch, lanes = _merge(owner == NOBODY, owner != NOBODY, (batch, lanes), (batch, lanes))
+    while (owner != NOBODY).any():
         lanes = _advance(program, lanes, batch, bool(waiting))
-        status = np.asarray(lanes.status)
-        ended = {lane: index for lane, index in enumerate(owner) if index is not None and status[lane] != RUNNING}
-        if not ended:
+        ended = np.flatnonzero((owner != NOBODY) & (np.asarray(lanes.status) != RUNNING))
+        if not ended.size:
             continue
-        yield from _collect(program, lanes, batch, ended)
-        for lane in ended:
-            owner[lane] = waiting.pop() if waiting else None
-        batch, lanes = _refill(program, lanes, batch, starts, owner, ended)
+        yield from _collect(program, lanes, batch, owner, ended)
+        owner[ended] = [waiting.pop() if waiting else NOBODY for _ in ended]
+        changed = np.isin(np.arange(count), ended)
+        filled = _take(queue, owner)
+        batch, lanes = _merge(owner == NOBODY, changed, (filled, _begin(program, filled)), (batch, lanes))
 
 
-def _refill(
-    program: Program, lanes: Lane, batch: Start, starts: Sequence[Start], owner: list[int | None], ended: Iterable[int]
-) -> tuple[Start, Lane]:
-    """Put a waiting run into each lane that ended; a lane without one sleeps."""
-    new = {lane: index for lane in ended if (index := owner[lane]) is not None}
-    asleep = jnp.array([index is None for index in owner])
-    if new:
-        changed = jnp.array([lane in new for lane in range(len(owner))])
-        filled = _stack([starts[new.get(lane, 0)] for lane in range(len(owner))])
-        batch, lanes = _merge(changed, (filled, _begin(program, filled)), (batch, lanes))
-    return batch, lanes._replace(status=jnp.where(asleep, ASLEEP, lanes.status))
-
-
-def _stack(starts: Sequence[Start]) -> Start:
-    return jax.tree.map(lambda *values: np.stack([np.asarray(value) for value in values]), *starts)
+def _take(queue: Start, owner: Int[np.ndarray, " B"]) -> Start:
+    """The runs of the lanes; a lane without one holds any."""
+    taken: Start = jax.tree.map(lambda values: values[owner], queue)
+    return taken
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -125,11 +120,16 @@ def _begin(program: Program, batch: Start) -> Lane:
 
 
 @jax.jit
-def _merge(changed: Bool[Array, " B"], new: tuple[Start, Lane], old: tuple[Start, Lane]) -> tuple[Start, Lane]:
+def _merge(
+    asleep: Bool[Array, " B"], changed: Bool[Array, " B"], new: tuple[Start, Lane], old: tuple[Start, Lane]
+) -> tuple[Start, Lane]:
+    """New runs in the lanes that changed; those without a run sleep."""
+
     def pick(a: Array, b: Array) -> Array:
         return jnp.where(changed.reshape(-1, *(1,) * (a.ndim - 1)), a, b)
 
-    return jax.tree.map(pick, new, old)
+    batch, lanes = jax.tree.map(pick, new, old)
+    return batch, lanes._replace(status=jnp.where(asleep, ASLEEP, lanes.status))
 
 
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
@@ -172,12 +172,14 @@ def _finish(program: Program, lanes: Lane, batch: Start) -> tuple[Array, Array, 
     return jax.vmap(finish)(lanes, batch)
 
 
-def _collect(program: Program, lanes: Lane, batch: Start, ended: Mapping[int, int]) -> Iterator[End]:
+def _collect(
+    program: Program, lanes: Lane, batch: Start, owner: Int[np.ndarray, " B"], ended: Int[np.ndarray, " e"]
+) -> Iterator[End]:
     jacobian, drift, final = (np.asarray(value) for value in _finish(program, lanes, batch))
     host: Any = jax.tree.map(np.asarray, lanes)
-    for lane, index in ended.items():
+    for lane in ended:
         yield End(
-            index=index,
+            index=int(owner[lane]),
             theta=host.point.theta[lane].copy(),
             log_norm=float(host.point.log_norm[lane]),
             status=int(host.status[lane]),
