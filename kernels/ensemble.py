@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 from kernels.architectures import architecture_class
 from kernels.flow import Control, Flow, LaneData, Theta
 from kernels.flows import FLOWS
-from kernels.lane import ASLEEP, AT_REST, CAPACITY, RUNNING, Lane, attempt, start, thin
+from kernels.lane import ASLEEP, CAPACITY, RUNNING, Lane, attempt, start, thin
 from kernels.memory_maps import make_room
 from kernels.observables import observe
 from kernels.solvers import SOLVERS
@@ -67,7 +67,6 @@ class End:
     Attributes:
         index: position of the run among the starts.
         jacobian: d f(x_i) / d theta at the end, shape (n, P).
-        drift: largest change of an invariant, relative to ||Theta||^2.
         orbit: recorded observables, shape (T, o); the last row is the end.
     """
 
@@ -77,7 +76,6 @@ class End:
     status: int
     steps: int
     rejected: int
-    drift: float
     jacobian: Float[np.ndarray, "n P"]
     final: Float[np.ndarray, " o"]
     orbit: Float[np.ndarray, "T o"]
@@ -158,16 +156,12 @@ def _advance(program: Program, lanes: Lane, batch: Start, refill: Bool[Array, ""
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _finish(program: Program, lanes: Lane, batch: Start) -> tuple[Array, Array, Array]:
-    """Jacobian, invariant drift and observables of every lane."""
+def _finish(program: Program, lanes: Lane, batch: Start) -> tuple[Array, Array]:
+    """Jacobian and observables of every lane."""
     flow = program.flow
 
-    def finish(lane: Lane, run: Start) -> tuple[Array, Array, Array]:
-        theta = lane.point.theta
-        begin = flow.invariants(run.theta, run.data) * jnp.exp(-2 * lane.point.log_norm)
-        drift = jnp.max(jnp.abs(flow.invariants(theta, run.data) - begin)) / jnp.sum(theta**2)
-        drift = jnp.where(lane.status == AT_REST, 0.0, drift)
-        return flow.jacobian(theta, run.data), drift, observe(flow, lane.point, run.data)
+    def finish(lane: Lane, run: Start) -> tuple[Array, Array]:
+        return flow.jacobian(lane.point.theta, run.data), observe(flow, lane.point, run.data)
 
     return jax.vmap(finish)(lanes, batch)
 
@@ -175,7 +169,7 @@ def _finish(program: Program, lanes: Lane, batch: Start) -> tuple[Array, Array, 
 def _collect(
     program: Program, lanes: Lane, batch: Start, owner: Int[np.ndarray, " B"], ended: Int[np.ndarray, " e"]
 ) -> Iterator[End]:
-    jacobian, drift, final = (np.asarray(value) for value in _finish(program, lanes, batch))
+    jacobian, final = (np.asarray(value) for value in _finish(program, lanes, batch))
     host: Any = jax.tree.map(np.asarray, lanes)
     for lane in ended:
         yield End(
@@ -185,7 +179,6 @@ def _collect(
             status=int(host.status[lane]),
             steps=int(host.point.steps[lane]),
             rejected=int(host.rejected[lane]),
-            drift=float(drift[lane]),
             jacobian=jacobian[lane].copy(),
             final=final[lane].copy(),
             orbit=host.orbit[lane, : host.recorded[lane]].copy(),

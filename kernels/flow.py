@@ -92,12 +92,6 @@ class Flow(ABC):
         """f(x_i; theta) = x_i^T beta(theta)."""
         return data.x @ self.coefficients(theta, data)
 
-    def invariants(self, theta: Theta, data: LaneData) -> Float[Array, " i"]:
-        """The conserved quadratic functions, flattened."""
-        network = self.architecture.with_constants(data.constants)
-        values = network.invariants(network.split(theta))
-        return jnp.concatenate([jnp.ravel(value) for value in values] or [jnp.zeros(1)])
-
     def push(self, theta: Theta, data: LaneData) -> tuple[Float[Array, " n"], Push]:
         """(outputs f(x_i; theta), g -> J^T g with J their Jacobian)."""
         network = self.architecture.with_constants(data.constants)

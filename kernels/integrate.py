@@ -28,6 +28,16 @@ def integrate(problems: Sequence[Problem]) -> Iterator[End]:
             yield replace(passages[index].restored(end), index=index)
 
 
+def invariant_drift(problem: Problem, end: End) -> float:
+    """Largest change along a run of what its network conserves, relative to ||Theta||^2."""
+    if end.status == AT_REST:
+        return 0.0
+    architecture, scale = problem.architecture, np.exp(-2 * end.log_norm)
+    before, after = (architecture.invariants(layers) for layers in (problem.layers, architecture.split(end.theta)))
+    changes = [np.max(np.abs(b - scale * a), initial=0.0) for a, b in zip(before, after, strict=True)]
+    return float(max(changes, default=0.0) / np.sum(end.theta**2))
+
+
 @dataclass(frozen=True, eq=False)
 class Passage:
     """A problem in the coordinates in which its flow is integrated, and the end of the flow back from there."""
@@ -73,7 +83,7 @@ class Passage:
         return np.zeros(problem.architecture.parameters) if coordinates is None else coordinates.rest(problem.layers)
 
     def restored(self, end: End) -> End:
-        """The end in the network's own parameters, coefficients and invariants."""
+        """The end in the network's own parameters and coefficients."""
         coordinates = self.coordinates
         if coordinates is None:
             return end
@@ -91,14 +101,4 @@ class Passage:
             jacobian=coordinates.back(end.jacobian),
             final=beta(end.final),
             orbit=beta(end.orbit),
-            drift=self._drift(theta, end),
         )
-
-    def _drift(self, theta: np.ndarray, end: End) -> float:
-        """Largest change of the network's own invariants, relative to ||Theta||^2."""
-        if end.status == AT_REST:
-            return 0.0
-        architecture, scale = self.problem.architecture, np.exp(-2 * end.log_norm)
-        ends, begins = (architecture.invariants(layers) for layers in (architecture.split(theta), self.problem.layers))
-        changes = [np.max(np.abs(a - scale * b), initial=0.0) for a, b in zip(ends, begins, strict=True)]
-        return float(max(changes, default=0.0) / np.sum(theta**2))

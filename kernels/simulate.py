@@ -90,6 +90,7 @@ def _observed(end: "End") -> dict[str, float]:
 
 
 def _result(problem: Problem, end: "End", records: tuple[PredictionRecord, ...], seconds: float) -> RunResult:
+    from kernels.integrate import invariant_drift
     from kernels.x64 import jax
 
     observed = _observed(end)
@@ -107,7 +108,7 @@ def _result(problem: Problem, end: "End", records: tuple[PredictionRecord, ...],
         log_time=observed["log_time"],
         residual=observed["residual"],
         min_margin=observed["min_margin"],
-        invariant_drift=end.drift,
+        invariant_drift=invariant_drift(problem, end),
         steps=end.steps,
         rejected=end.rejected,
         wall_seconds=seconds,
