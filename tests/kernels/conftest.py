@@ -59,12 +59,12 @@ def spec_of(dataset: Dataset, **axes: Any) -> RunSpec:
 
 
 def regression_data(samples: int = 3, dim: int = 8, seed: int = 0) -> Dataset:
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([seed, 2])
     x = rng.standard_normal((samples, dim))
     return Dataset("regression", x, x @ rng.standard_normal(dim))
 
 
 def classification_data(samples: int = 4, dim: int = 8, seed: int = 0) -> Dataset:
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([seed, 2])
     x = rng.standard_normal((samples, dim))
     return Dataset("classification", x, np.sign(x @ rng.standard_normal(dim)))
