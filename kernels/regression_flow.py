@@ -1,12 +1,14 @@
 """Gradient flow of the squared loss, in its own time."""
 
-from typing import Any
+from collections.abc import Callable
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from kernels.extrapolation import Push, Stiffness
 from kernels.flow import EPSILON, Control, Flow, Forces, LaneData, Scalar, State, Theta, mean_size
+from kernels.principal_samples import principal_samples
 
 
 class RegressionFlow(Flow):
@@ -28,19 +30,23 @@ class RegressionFlow(Flow):
         There stiff forces stay apart from the others, so that to damp them is to damp their rounding. Where large
         parameters are not axes, J^T g brings rounding back, and has to be damped itself.
         """
-        jacobian = self.jacobian(theta, data)
-        rates, axes = jnp.linalg.eigh(jacobian @ jacobian.T)
-        rates = jnp.maximum(rates, 0)
-        basis = axes.T @ jacobian
+        if not self.architecture.axial:
+            jacobian = self.jacobian(theta, data)
+            rates, axes = jnp.linalg.eigh(jacobian @ jacobian.T)
+            rates, basis = jnp.maximum(rates, 0), axes.T @ jacobian
+            return Stiffness(rates, basis=basis, noise=self._noise(rates, basis, data), args=(log_norm, data))
+        x, y, rows = principal_samples(lambda x: self.jacobian(theta, data._replace(x=x)), data.x, data.y)
+        rates = jnp.sum(rows**2, axis=1)
+        return Stiffness(rates, noise=self._noise(rates, rows, data), args=(log_norm, data._replace(x=x, y=y)))
+
+    def _noise(self, rates: Forces, basis: Float[Array, "n P"], data: LaneData) -> Callable[[Scalar], Theta]:
+        """Length of a substep -> what rounding of the residual leaves in each parameter."""
         rounding = EPSILON * jnp.linalg.norm(data.y) / np.sqrt(data.y.size)
 
-        def noise(length: Any) -> Theta:
+        def noise(length: Scalar) -> Theta:
             return rounding * jnp.sqrt(jnp.sum(((length / (1 + length * rates))[:, None] * basis) ** 2, axis=0))
 
-        if not self.architecture.axial:
-            return Stiffness(rates, basis=basis, noise=noise, args=(log_norm, data))
-        turned = data._replace(x=axes.T @ data.x, y=axes.T @ data.y)
-        return Stiffness(rates, noise=noise, args=(log_norm, turned))
+        return noise
 
     def start(self, theta: Theta, data: LaneData) -> tuple[Theta, Scalar, Scalar]:
         size = mean_size(theta)
