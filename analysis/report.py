@@ -145,12 +145,12 @@ def _title(store: Source, name: str) -> str:
 
 
 def _tables(store: Source, every: pl.DataFrame) -> list[Table]:
-    quantiles = ("runs", "median distance", "90 % quantile", "worst", "worst certificate")
+    quantiles = ("runs", "left out", "median distance", "90 % quantile", "worst", "worst certificate")
     summary = Table(
         "Predictions",
         "Distances are ||β − β*|| / ||β*|| for regression, ||β/||β|| − β*/||β*|| || for directions, "
         "|value/predicted − 1| for scalars, and the residual itself for stationarity conditions. "
-        "Runs that diverged or failed are not counted.",
+        "Only converged runs are counted, for predictions are of the limit; left out are those that did not converge.",
         ("task", "prediction", "holds", *quantiles),
         [(r["task"], r["prediction"], arrow(r["kind"]), *_quantiles(r)) for r in every.iter_rows(named=True)],
         counts.PREDICTIONS.sql,
@@ -179,7 +179,8 @@ def _tables(store: Source, every: pl.DataFrame) -> list[Table]:
 
 
 def _quantiles(row: Mapping[str, Any]) -> tuple[str, ...]:
-    return (f"{row['runs']:,}", *(_cell(row[key]) for key in ("median", "high", "worst", "worst_certificate")))
+    counted = (f"{row[key]:,}" for key in ("runs", "left_out"))
+    return (*counted, *(_cell(row[key]) for key in ("median", "high", "worst", "worst_certificate")))
 
 
 def _slopes(slopes: pl.DataFrame, frame: Frame) -> Table:

@@ -23,12 +23,12 @@ MEANINGS = {
 
 
 def headlines(head: Mapping[str, Any], predictions: pl.DataFrame, limits: pl.DataFrame) -> list[str]:
-    """Sentences: how many runs finished, then one for every prediction, exact ones first.
+    """Sentences: how many runs finished, then one for every prediction, exact ones first, about converged runs.
 
     The frames are HEAD's only row, PREDICTIONS and LIMITS of analysis.frames.counts.
     """
     order = pl.col("kind").replace_strict({"exact": 0, "limit t->inf": 1}, default=2, return_dtype=pl.Int64)
-    known = predictions.filter(pl.col("median").is_not_null()).sort(order, maintain_order=True)
+    known = predictions.filter(pl.col("median").is_not_null() | (pl.col("runs") == 0)).sort(order, maintain_order=True)
     extremes = {(row["task"], row["prediction"], row["kind"]): row for row in limits.iter_rows(named=True)}
     return [
         _finished(head),
@@ -64,14 +64,19 @@ def _prediction(row: Mapping[str, Any], extremes: Mapping[str, Any] | None) -> s
     about = f"{row['task'].capitalize()}, {row['prediction']}"
     meaning = MEANINGS.get(row["prediction"])
     meaning = f" ({meaning})" if meaning else ""
-    runs = _plural(row["runs"] - row["without_distance"], "run")
-    if extremes is not None:
-        return f"{about}{meaning}, holds in the {arrow(row['kind'])}: {_shrinking(extremes)} ({runs})."
     holds = "exact at every α" if row["kind"] == "exact" else f"holds in the {arrow(row['kind'])}"
-    return (
-        f"{about}{meaning}, {holds}: {runs} ended within {number(row['worst'])} of it, "
-        f"half of them within {number(row['median'])}."
-    )
+    return f"{about}{meaning}, {holds}: {_met(row, extremes)}."
+
+
+def _met(row: Mapping[str, Any], extremes: Mapping[str, Any] | None) -> str:
+    """How far the converged runs ended from the prediction, and how many others it is about."""
+    if not row["runs"]:
+        return f"none of {_plural(row['left_out'], 'run')} converged"
+    runs = _plural(row["runs"] - row["without_distance"], "run")
+    others = f"; {row['left_out']:,} more did not converge" if row["left_out"] else ""
+    if extremes is not None:
+        return f"{_shrinking(extremes)} ({runs}{others})"
+    return f"{runs} ended within {number(row['worst'])} of it, half of them within {number(row['median'])}{others}"
 
 
 def _shrinking(limit: Mapping[str, Any]) -> str:

@@ -148,7 +148,7 @@ class Driver:
             {row["values"]: row["counts"] for row in pc.value_counts(tables["runs"]["status"]).to_pylist()}
         )
         self.outcome.statuses += statuses
-        self.progress.done(len(batch), statuses, worst_gaps(tables["predictions"]))
+        self.progress.done(len(batch), statuses, worst_gaps(tables["runs"], tables["predictions"]))
 
     def _raised(self, batch: Batch, outcome: Raised) -> None:
         if len(batch) > 1:
@@ -232,8 +232,10 @@ class Driver:
         return table("attempts", {name: [value] for name, value in row.items()})
 
 
-def worst_gaps(predictions: pa.Table) -> dict[str, float]:
-    """Largest finite distance from predictions, by kind."""
-    found = predictions.select(["kind", "distance"]).filter(pc.fill_null(pc.is_finite(predictions["distance"]), False))
+def worst_gaps(runs: pa.Table, predictions: pa.Table) -> dict[str, float]:
+    """Largest finite distance of converged runs from predictions, by kind."""
+    converged = runs.filter(pc.equal(runs["status"], "converged"))["run_id"]
+    found = predictions.filter(pc.is_in(predictions["run_id"], value_set=converged)).select(["kind", "distance"])
+    found = found.filter(pc.fill_null(pc.is_finite(found["distance"]), False))
     worst = found.group_by("kind").aggregate([("distance", "max")])
     return dict(zip(worst["kind"].to_pylist(), worst["distance_max"].to_pylist(), strict=True))

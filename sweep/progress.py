@@ -20,7 +20,7 @@ GAPS = {"exact": "exact predictions", "limit t->inf": "limits in time"}
 
 
 class Progress(ABC):
-    """Runs done of all, rate, remaining time, failures, and the worst gap to a prediction so far.
+    """Runs done of all, rate, remaining time, failures, and the worst gap of converged runs to a prediction so far.
 
     Args:
         total: runs of the grid.

@@ -13,13 +13,12 @@ STATUSES = ("converged", "stopped", "diverged", "failed")
 
 TABLE = """
     SELECT
-        r.architecture, r.depth, p.prediction, p.kind, count(*) AS runs,
-        max(p.distance) FILTER (isfinite(p.distance)) AS worst,
-        median(p.distance) FILTER (isfinite(p.distance)) AS median
+        c.architecture, c.depth, c.prediction, c.kind, count(*) AS runs,
+        max(c.distance) FILTER (isfinite(c.distance)) AS worst,
+        median(c.distance) FILTER (isfinite(c.distance)) AS median
     FROM sweep_runs s
-    JOIN runs r USING (run_id)
-    JOIN predictions p USING (run_id)
-    WHERE s.sweep_id = ? AND r.status IN ('converged', 'stopped')
+    JOIN convergence c USING (run_id)
+    WHERE s.sweep_id = ? AND c.status = 'converged'
     GROUP BY ALL ORDER BY ALL
 """
 COUNTS = """
@@ -28,7 +27,7 @@ COUNTS = """
 
 
 def table(store: Store, sweep_id: str) -> pa.Table:
-    """Architecture x depth x prediction: runs of this sweep that reached an end, worst and median distance."""
+    """Architecture x depth x prediction: converged runs of this sweep, worst and median distance."""
     return store.query(TABLE, [sweep_id])
 
 

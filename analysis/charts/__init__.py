@@ -105,12 +105,13 @@ CHARTS: dict[str, Chart] = {
     ),
     "predictions": Chart(
         title="Every prediction and how far the runs ended from it",
-        shows="One line for each prediction, network and depth. Exact predictions must be met to the integrator's "
-        "tolerance at every α; limits only as far as α or t has gone. The certificate is a residual of the prediction "
-        "itself, which must be near rounding: it says that the optimum was found, whatever solver found it.",
+        shows="One line for each prediction, network and depth; converged runs only. Exact predictions must be met to "
+        "the integrator's tolerance at every α; limits only as far as α or t has gone. The certificate is a residual "
+        "of the prediction itself, which must be near rounding: it says that the optimum was found, whatever solver "
+        "found it.",
         frames={"summary": counts.PREDICTIONS_BY_NETWORK},
         draw=summary.predictions,
-        needs="finished runs with a prediction",
+        needs="converged runs with a prediction",
         run="sweep launch examples/quickstart.yaml",
     ),
     "alignment": Chart(

@@ -8,16 +8,20 @@ from analysis.frames.shared import FLOOR, PREFERRED
 TOLERANCE = 100
 """A run agrees with an exact prediction if the distance is below this many times the integrator's tolerance."""
 
-_QUANTILES = f"""count(*) AS runs,
-  count(*) FILTER (WHERE distance IS NULL OR NOT isfinite(distance)) AS without_distance,
-  greatest(median(distance) FILTER (WHERE isfinite(distance)), {FLOOR}) AS median,
-  greatest(quantile_cont(distance, 0.9) FILTER (WHERE isfinite(distance)), {FLOOR}) AS high,
-  greatest(max(distance) FILTER (WHERE isfinite(distance)), {FLOOR}) AS worst,
-  max(certificate) FILTER (WHERE isfinite(certificate)) AS worst_certificate"""
+_CONVERGED = "status = 'converged'"
+_MEASURED = f"{_CONVERGED} AND isfinite(distance)"
+_QUANTILES = f"""count(*) FILTER (WHERE {_CONVERGED}) AS runs,
+  count(*) FILTER (WHERE NOT {_CONVERGED}) AS left_out,
+  count(*) FILTER (WHERE {_CONVERGED} AND (distance IS NULL OR NOT isfinite(distance))) AS without_distance,
+  greatest(median(distance) FILTER (WHERE {_MEASURED}), {FLOOR}) AS median,
+  greatest(quantile_cont(distance, 0.9) FILTER (WHERE {_MEASURED}), {FLOOR}) AS high,
+  greatest(max(distance) FILTER (WHERE {_MEASURED}), {FLOOR}) AS worst,
+  max(certificate) FILTER (WHERE {_CONVERGED} AND isfinite(certificate)) AS worst_certificate"""
 
 _QUANTILE_COLUMNS: Mapping[str, str] = {
-    "runs": "finished runs that it is about (diverged and failed ones are not)",
-    "without_distance": "of those, how many have no finite distance",
+    "runs": "converged runs that it is about: it is of the limit",
+    "left_out": "runs that it is about and that did not converge",
+    "without_distance": "of the converged ones, how many have no finite distance",
     "median": "median distance",
     "high": "90 % quantile of the distance",
     "worst": "largest distance",
@@ -26,7 +30,7 @@ _QUANTILE_COLUMNS: Mapping[str, str] = {
 
 PREDICTIONS = Frame(
     f"""SELECT task, prediction, kind, {_QUANTILES}
-FROM runs JOIN predictions USING (run_id) WHERE status IN ('converged', 'stopped')
+FROM runs JOIN predictions USING (run_id)
 GROUP BY task, prediction, kind ORDER BY task DESC, kind, prediction""",
     {
         "task": "regression or classification",
@@ -38,8 +42,9 @@ GROUP BY task, prediction, kind ORDER BY task DESC, kind, prediction""",
 
 PREDICTIONS_BY_NETWORK = Frame(
     f"""SELECT task, prediction, kind, architecture, depth, {_QUANTILES}
-FROM runs JOIN predictions USING (run_id) WHERE status IN ('converged', 'stopped')
-GROUP BY task, prediction, kind, architecture, depth ORDER BY task DESC, kind, prediction, architecture, depth""",
+FROM runs JOIN predictions USING (run_id)
+GROUP BY task, prediction, kind, architecture, depth HAVING count(*) FILTER (WHERE {_CONVERGED}) > 0
+ORDER BY task DESC, kind, prediction, architecture, depth""",
     {
         "task": "regression or classification",
         "prediction": "name of the prediction",
@@ -55,7 +60,7 @@ LIMITS = Frame(
     f"""WITH limits AS (
   SELECT task, prediction, kind, alpha, distance, min(alpha) OVER each AS smallest, max(alpha) OVER each AS largest
   FROM runs JOIN predictions USING (run_id)
-  WHERE status IN ('converged', 'stopped') AND kind IN ('limit alpha->0', 'limit alpha->inf') AND isfinite(distance)
+  WHERE {_CONVERGED} AND kind IN ('limit alpha->0', 'limit alpha->inf') AND isfinite(distance)
   WINDOW each AS (PARTITION BY task, prediction, kind)
 )
 SELECT task, prediction, kind, smallest, {_AT.format(low="smallest * 1.00001", high="smallest")} AS at_smallest,

@@ -13,7 +13,7 @@ import pytest
 
 from analysis.charts import CHARTS
 from analysis.errors import CannotWrite, NoData
-from analysis.frames import along, plane, scale
+from analysis.frames import along, counts, plane, scale
 from analysis.report import figure, write_report
 from db.store import Store
 
@@ -101,15 +101,46 @@ def test_an_output_that_cannot_be_written_is_named(store_path: Path, tmp_path: P
         write_report(store_path, tmp_path / "none" / "report.html")
 
 
-def copies(store: Store, where: str, count: int) -> dict[str, pa.Table]:
-    """Tables of runs that are the same but for their ids."""
+def copies(store: Store, where: str, count: int, **changes: str) -> dict[str, pa.Table]:
+    """Tables of runs that are the same but for their ids, and for what SQL changes in a table."""
+    replaced = {
+        name: f", {changes[name]}" if name in changes else "" for name in ("runs", "predictions", "trajectories")
+    }
     return {
         name: store.query(
-            f"SELECT * EXCLUDE (i) REPLACE (md5(run_id || i) AS run_id) FROM {name}, range({count}) g(i) "
+            f"SELECT * EXCLUDE (i) REPLACE (md5(run_id || i) AS run_id{change}) FROM {name}, range({count}) g(i) "
             f"WHERE run_id IN (SELECT run_id FROM runs WHERE {where})"
         )
-        for name in ("runs", "predictions", "trajectories")
+        for name, change in replaced.items()
     }
+
+
+OUT_OF_STEPS = {"runs": "'stopped' AS status", "predictions": "0.626 AS distance"}
+
+
+def test_runs_out_of_steps_are_no_evidence_but_counted(store: Store, tmp_path: Path) -> None:
+    part = Store(tmp_path / "part.duckdb")
+    part.create()
+    part.commit(copies(store, "architecture = 'diagonal'", 2, **OUT_OF_STEPS))
+    none = write_report(part.path, tmp_path / "none.html").read_text()
+    assert re.search(r"minimum_q_norm [^<]*exact at every α: none of 10 runs converged\.", none)
+    assert re.search(r"weighted_l1 [^<]*: none of 10 runs converged\.", none)
+    assert "the store holds no converged runs with a prediction" in none
+    chosen = "WHERE run_id IN (SELECT run_id FROM runs WHERE architecture = 'diagonal')"
+    part.commit({name: store.query(f"SELECT * FROM {name} {chosen}") for name in ("runs", "predictions")})
+    some = re.sub("<[^>]*>", "", write_report(part.path, tmp_path / "some.html").read_text())
+    sentence = re.search(
+        r"minimum_q_norm .*every α: 5 runs ended within (\S+) of it, .*; 10 more did not converge\.", some
+    )
+    assert sentence
+    assert float(sentence[1]) < 1e-5
+    assert re.search(r"weighted_l1 .* at α = 10 and .* at α = 0\.01 \(5 runs; 10 more did not converge\)\.", some)
+    summary = counts.PREDICTIONS.read(part)
+    for frame in (summary, counts.PREDICTIONS_BY_NETWORK.read(part)):
+        assert set(frame.select("runs", "left_out").rows()) == {(5, 10)}
+    assert summary.filter(kind="exact")["worst"].max() < 1e-5
+    ends = counts.LIMITS.read(part).filter(prediction="weighted_l1").select("at_smallest", "at_largest")
+    assert ends.equals(counts.LIMITS.read(store).filter(prediction="weighted_l1").select(ends.columns))
 
 
 def test_charts_without_data_are_left_out_with_the_reason(store: Store, tmp_path: Path) -> None:

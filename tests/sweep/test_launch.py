@@ -112,6 +112,18 @@ def test_runs_out_of_steps_are_results(launch: Launch) -> None:
     assert launch(SMALL, "stop={residual: 1e-10, max_steps: 1}").plan["pending"] == 0
 
 
+def test_predictions_are_compared_with_converged_runs_only(launch: Launch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run out of steps is on its way to the limit: its distance is no evidence."""
+    launch(SMALL)
+    met = launch(SMALL).table
+    assert {row["runs"] for row in met.to_pylist()} == {8}
+    capsys.readouterr()
+    both = launch(SMALL, "stop=[{residual: 1e-4}, {residual: 1e-10, max_steps: 1}]")
+    assert both.counts == {"converged": 8, "stopped": 8, "diverged": 0, "failed": 0}
+    assert both.table == met
+    assert "worst gap" not in capsys.readouterr().out
+
+
 def test_data_that_change_between_plan_and_run_are_noticed(launch: Launch, tmp_path: Path) -> None:
     path = tmp_path / "samples.csv"
     path.write_text("a,b,y\n1,2,1\n")
