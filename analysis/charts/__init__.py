@@ -64,11 +64,16 @@ CHARTS: dict[str, Chart] = {
     ),
     "classification_distance": Chart(
         title="Distance to the prediction along the run: classification",
-        shows="Distance of the direction β/||β|| to the predicted one against -log Loss. It must fall all the way; "
-        "fully connected networks from small Gaussian weights have been observed to follow (-log Loss)^(-1/L), the "
-        "dashed guide (observed, not proven). For L >= 3 a decomposable network may rightly tend to another stationary "
-        "point than the one drawn as the prediction.",
-        frames={"curves": along.CLASSIFICATION_DISTANCE, "slopes": along.CLASSIFICATION_SLOPES},
+        shows="Distance of the direction β/||β|| to the predicted one against -log Loss. It must tend to zero; how "
+        "fast is not predicted, and the straight guides are observed, not proven: slope -1 (dotted) as of one layer "
+        "and many other networks, -1/L (dashed) of fully connected ones from small Gaussian weights. Two-layer "
+        "decomposable networks may follow neither: a coordinate off the support dies only like a power of -log Loss. "
+        "For L >= 3 stationarity is all that is predicted of a decomposable network: no direction, so no curve.",
+        frames={
+            "curves": along.CLASSIFICATION_DISTANCE,
+            "slopes": along.CLASSIFICATION_SLOPES,
+            "others": along.UNDIRECTED,
+        },
         draw=curves.classification_distance,
         needs="classification runs with a recorded path and a predicted direction",
         run="sweep launch examples/figure-classification.yaml",

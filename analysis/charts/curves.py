@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import altair as alt
 import polars as pl
@@ -34,18 +35,34 @@ def regression_distance(curves: pl.DataFrame) -> alt.VConcatChart:
     )
 
 
-def classification_distance(curves: pl.DataFrame, slopes: pl.DataFrame) -> alt.VConcatChart:
-    """||beta/||beta|| - beta*|| against -log Loss, with fitted slopes."""
+def classification_distance(curves: pl.DataFrame, slopes: pl.DataFrame, others: pl.DataFrame) -> alt.VConcatChart:
+    """||beta/||beta|| - beta*|| against -log Loss, with fitted slopes; what is left out is said."""
     here = named(curves, "prediction", "kind")
     axes = log_axes(here, MARGIN, "distance of directions")
     same = ["architecture", "prediction", "kind", "shape", "depth"]
-    fitted = here.unique(["panel", "depth"]).join(slopes, on=same).select("panel", "depth", "slope")
+    fitted = here.unique(["panel", "depth"]).join(slopes, on=same).select("panel", "depth", "slope", "guide")
     labels = {
-        (panel, depth): f"L = {depth}: slope {slope:.2f}".replace("-", "−") for panel, depth, slope in fitted.rows()
+        (panel, depth): f"L = {depth}: slope {slope:.2f}".replace("-", "−") for panel, depth, slope, _ in fitted.rows()
     }
-    drawn = curve_panels(here, axes, labels, guides)
-    more = "Dashed: slope −1/L. Slopes are fitted to the second half of each run's decades."
-    return panels(chunks(drawn, 3), "Distance to the prediction along the run: classification", f"{note(here)} {more}")
+    powers = {(panel, depth): guide for panel, depth, _, guide in fitted.rows() if guide is not None}
+    drawn = curve_panels(here, axes, labels, partial(guides, powers=powers))
+    words = " ".join([note(here), *_guides_in_words(bool(powers)), *_left_out(others)])
+    return panels(chunks(drawn, 3), "Distance to the prediction along the run: classification", words)
+
+
+def _guides_in_words(own: bool) -> list[str]:
+    dashed = "; dashed: −1/L, observed for fully connected networks from small Gaussian weights" if own else ""
+    return [
+        f"Dotted: slope −1, for comparison{dashed}. These are guides, not theorems.",
+        "Slopes are fitted to the second half of each run's decades.",
+    ]
+
+
+def _left_out(others: pl.DataFrame) -> list[str]:
+    """For which runs no direction is predicted, so that none is missed in silence."""
+    ((runs, networks),) = others.select("runs", "networks").rows()
+    counted = f"{runs:,} run{'s' if runs > 1 else ''}"
+    return [f"Left out, as no direction is predicted: {counted} ({networks})."] if runs else []
 
 
 def alignment(classification: pl.DataFrame, regression: pl.DataFrame) -> alt.VConcatChart:

@@ -28,6 +28,9 @@ SERIES = ("panel", "depth")
 Labels = Mapping[tuple[str, int], str]
 """Text for the curve of a panel and depth, where it is not "L = depth"."""
 
+Powers = Mapping[tuple[str, int], float]
+"""The slope that the curve of a panel and depth has been seen to have, where one is known."""
+
 
 @dataclass(frozen=True)
 class Axes:
@@ -110,17 +113,20 @@ def end_labels(here: pl.DataFrame, axes: Axes, labels: Labels, follow: bool = Fa
     return marks.encode(x, y, depth_colour(axes.depths, legend=False), text="label:N")
 
 
-def guides(here: pl.DataFrame, axes: Axes) -> alt.Chart:
-    """A dashed line of slope -1/L through the last point of every curve."""
-    rows: list[tuple[int, float, float]] = []
+def guides(here: pl.DataFrame, axes: Axes, powers: Powers) -> alt.Chart:
+    """Lines through the last point of every curve: a dotted one of slope -1, a dashed one of the curve's own power."""
+    rows: list[tuple[int, bool, float, float]] = []
     for curve in here.partition_by("depth", maintain_order=True):
         depth, last, middle = int(curve["depth"][0]), float(curve["clock"][-1]), float(curve["middle"][-1])
-        enters = last * (axes.y.value(axes.y.high) / middle) ** -depth
-        first = max(float(curve["clock"][0]), enters)
-        rows += [(depth, at, middle * (at / last) ** (-1 / depth)) for at in (first, last)]
-    frame = pl.DataFrame(rows, schema={"depth": pl.Int64, "clock": pl.Float64, "middle": pl.Float64}, orient="row")
-    line = alt.Chart(frame).mark_line(stroke=GUIDE, strokeDash=[4, 4], strokeWidth=1, clip=True)
-    return line.encode(*axes.encodings(), detail="depth:O")
+        own = powers.get((str(curve["panel"][0]), depth))
+        for power in (-1.0, *([] if own is None else [own])):
+            enters = last * (axes.y.value(axes.y.high) / middle) ** (1 / power)
+            first = max(float(curve["clock"][0]), enters)
+            rows += [(depth, power == own, at, middle * (at / last) ** power) for at in (first, last)]
+    kinds = {"depth": pl.Int64, "own": pl.Boolean, "clock": pl.Float64, "middle": pl.Float64}
+    line = alt.Chart(pl.DataFrame(rows, schema=kinds, orient="row")).mark_line(stroke=GUIDE, strokeWidth=1, clip=True)
+    dash = alt.StrokeDash("own:N", legend=None, scale=alt.Scale(domain=[True, False], range=[[5, 3], [1, 3]]))
+    return line.encode(*axes.encodings(), dash, detail="depth:O")
 
 
 def runs_behind(curves: pl.DataFrame) -> pl.Series:

@@ -24,7 +24,7 @@ TICKS: Mapping[str, float] = {"regression": 0.25, "classification": 0.125}
 RECORDED = ("log_time", "log_loss", "residual", "alignment", "beta", "min_margin")
 """Columns of trajectories that clocks and values are made of."""
 
-STATEMENTS = f"""SELECT run_id, architecture, {SHAPE}, depth, prediction, kind, p.beta AS star
+STATEMENTS = f"""SELECT run_id, architecture, {SHAPE}, depth, init, prediction, kind, p.beta AS star
   FROM runs JOIN predictions p USING (run_id)
   WHERE task = '{{task}}' AND status IN ('converged', 'stopped') AND p.beta IS NOT NULL AND isfinite(distance)
   QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY {PREFERRED}) = 1"""
@@ -117,16 +117,33 @@ CLASSIFICATION_SLOPES = Frame(
     f"""{_points("classification", STATEMENTS, _DIRECTION, ", ".join(_BY_STATEMENT))}, tails AS (
   SELECT *, max(clock) OVER (PARTITION BY run_id) AS last FROM points
 ), fitted AS (
-  SELECT {", ".join(_BY_STATEMENT)}, run_id, regr_slope(log10(value), clock) AS slope
+  SELECT {", ".join(_BY_STATEMENT)}, init, run_id, regr_slope(log10(value), clock) AS slope
   FROM tails WHERE clock >= last / 2 AND value > 1e-9 GROUP BY ALL HAVING count(*) >= 4
 )
-SELECT {", ".join(_BY_STATEMENT)}, median(slope) AS slope, -1.0 / depth AS guide, count(*) AS runs
-FROM fitted WHERE isfinite(slope) GROUP BY ALL ORDER BY ALL""",
+SELECT {", ".join(_BY_STATEMENT)}, median(slope) AS slope, count(*) AS runs,
+  CASE WHEN architecture = 'fully_connected' AND bool_or(init = 'gaussian') THEN -1.0 / depth END AS guide
+FROM fitted WHERE isfinite(slope) GROUP BY {", ".join(_BY_STATEMENT)} ORDER BY ALL""",
     {
         **_BY_STATEMENT,
         "slope": "median over runs of the slope of log distance against log(-log Loss), second half of its decades",
-        "guide": "-1/L",
         "runs": "runs fitted",
+        "guide": "-1/L where that was observed: fully connected networks from Gaussian weights; null elsewhere",
+    },
+)
+
+UNDIRECTED = Frame(
+    f"""WITH directed AS (
+  {STATEMENTS.format(task="classification")}
+), others AS (
+  SELECT architecture, string_agg(DISTINCT depth, ', ' ORDER BY depth) AS depths, count(*) AS runs
+  FROM runs SEMI JOIN trajectories USING (run_id) ANTI JOIN directed USING (run_id)
+  WHERE task = 'classification' AND status IN ('converged', 'stopped') GROUP BY architecture
+)
+SELECT coalesce(sum(runs), 0)::BIGINT AS runs,
+  string_agg(architecture || ' with L = ' || depths, '; ' ORDER BY architecture) AS networks FROM others""",
+    {
+        "runs": "classification runs with a recorded path for which no direction is predicted",
+        "networks": "theirs, in words; null if there are none",
     },
 )
 

@@ -163,6 +163,32 @@ def test_zeros_nans_and_infinities_do_not_blank_a_chart(store_path: Path, tmp_pa
     assert drawn == len(CHARTS)
 
 
+def test_guides_of_directions_are_where_they_were_observed_and_runs_left_out_are_named(
+    store: Store, tmp_path: Path
+) -> None:
+    mixed = Store(tmp_path / "mixed.duckdb")
+    mixed.create()
+    network = "CASE seed WHEN 0 THEN 'diagonal' WHEN 1 THEN 'walsh' ELSE architecture END AS architecture"
+    beta, of = "CASE seed WHEN 0 THEN NULL ELSE p.beta END AS beta", "FROM predictions p JOIN runs USING (run_id)"
+    queries = {
+        "runs": f"SELECT * REPLACE ({network}) FROM runs WHERE task = 'classification'",
+        "predictions": f"SELECT p.* REPLACE ({beta}) {of} WHERE task = 'classification'",
+        "trajectories": "FROM trajectories SEMI JOIN (FROM runs WHERE task = 'classification') USING (run_id)",
+    }
+    mixed.commit({name: store.query(sql) for name, sql in queries.items()})
+    drawing = specification("classification_distance", mixed)
+    words = " ".join(drawing["title"]["subtitle"])
+    assert "Dotted: slope −1, for comparison; dashed: −1/L, observed for fully connected" in words
+    assert words.endswith("Left out, as no direction is predicted: 1 run (diagonal with L = 2).")
+    connected, walsh = drawing["vconcat"][0]["hconcat"]
+    for panel, kinds in ((connected, {True, False}), (walsh, {False})):
+        lines = [drawing["datasets"][layer["data"]["name"]] for layer in panel["layer"]]
+        assert [{row["own"] for row in rows} for rows in lines if "own" in rows[0]] == [kinds]
+    plain = " ".join(specification("classification_distance", mixed, "architecture = 'walsh'")["title"]["subtitle"])
+    assert "dashed" not in plain
+    assert "Left out" not in plain
+
+
 def awkward(store_path: Path, tmp_path: Path) -> Store:
     """The runs of a store with the values that have no logarithm: in predictions, in orbits, in runs."""
     source, target = Store(store_path), Store(tmp_path / "awkward.duckdb")
