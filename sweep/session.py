@@ -70,6 +70,7 @@ class Ended:
     traceback: str | None
     resume: str
     report: str | None
+    drifting: int
     table: pa.Table = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -78,7 +79,7 @@ class Ended:
             "sweep_id": self.sweep_id, "store": str(self.store), **self.plan, "computed": sum(self.computed.values()),
             "statuses": self.counts, "computed_statuses": self.computed, "seconds": round(self.seconds, 2),
             "interrupted": self.interrupted, "traceback": self.traceback, "resume": self.resume,
-            "report": self.report, "table": self.table.to_pylist(),
+            "report": self.report, "drifting": self.drifting, "table": self.table.to_pylist(),
         }  # fmt: skip
 
     def lines(self) -> Iterator[str]:
@@ -87,6 +88,8 @@ class Ended:
 
         if self.table.num_rows:
             yield "\n" + text(self.table)
+        if self.drifting:
+            yield summary.drift_line(self.drifting)
         if self.traceback:
             yield f"stopped after too many failures in a row; the first one:\n{self.traceback}"
         if self.report:
@@ -132,6 +135,7 @@ def run(grid_path: Path, options: Options) -> Ended:
         traceback=outcome.traceback,
         resume=command(),
         report=report,
+        drifting=summary.drifting(store, sweep_id),
         table=summary.table(store, sweep_id),
     )
 

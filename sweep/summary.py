@@ -25,6 +25,11 @@ COUNTS = """
     SELECT r.status, count(*) AS runs FROM sweep_runs s JOIN runs r USING (run_id) WHERE s.sweep_id = ? GROUP BY ALL
 """
 
+DRIFT = 100
+"""More rtol than the integration lets conserved quantities drift: it stays near one, mostly far below."""
+
+DRIFTING = f"status = 'converged' AND invariant_drift > {DRIFT} * rtol"
+
 
 def table(store: Store, sweep_id: str) -> pa.Table:
     """Architecture x depth x prediction: converged runs of this sweep, worst and median distance."""
@@ -43,6 +48,21 @@ def counts_line(total: int, found: Mapping[str, int]) -> str:
     pending = total - sum(found.values())
     parts = [f"{found[name]} {name}" for name in STATUSES] + ([f"{pending} pending"] if pending else [])
     return f"{total} runs: {', '.join(parts)}"
+
+
+def drifting(store: Store, sweep_id: str) -> int:
+    """Converged runs of a sweep whose conserved quantities were not conserved."""
+    sql = f"SELECT count(*) AS runs FROM sweep_runs s JOIN runs r USING (run_id) WHERE s.sweep_id = ? AND {DRIFTING}"
+    return int(store.query(sql, [sweep_id])["runs"][0].as_py())
+
+
+def drift_line(runs: int) -> str:
+    """What that means, and where to look."""
+    return (
+        f"conserved quantities drifted by more than {DRIFT} rtol in {runs} converged run{'s' if runs > 1 else ''}: "
+        f'check the invariants of these networks; sweep query "SELECT run_id, architecture, depth, invariant_drift '
+        f'FROM runs WHERE {DRIFTING}"'
+    )
 
 
 def plan_lines(plan: Mapping[str, Any]) -> Iterator[str]:

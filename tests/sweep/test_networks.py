@@ -8,7 +8,7 @@ import pytest
 
 from db.store import Store
 from kernels.spec import RunSpec
-from tests.sweep.conftest import Launch
+from tests.sweep.conftest import SMALL, Launch
 
 HEAD = """
 task: regression
@@ -61,3 +61,19 @@ def test_a_network_of_the_users_own(
     found = rows(tmp_path / "results.duckdb", sql)
     assert [json.loads(row["given"] or "null") for row in found] == [{"scale": 2}] * 2 + [None] * 2
     assert all(row["predictions"] == 2 and row["worst"] < 1e-5 for row in found)
+
+
+def test_a_wrong_invariant_is_named_at_the_end_of_a_launch(launch: Launch, tmp_path: Path) -> None:
+    ended = launch(
+        SMALL.replace("architecture: diagonal", "architecture: [diagonal, 'scaled:Unbalanced']"), "rtol=1e-6"
+    )
+    assert (ended.counts["converged"], ended.drifting, ended.to_dict()["drifting"]) == (16, 8, 8)
+    (line,) = [line for line in ended.lines() if "drifted" in line]
+    assert line.startswith(
+        "conserved quantities drifted by more than 100 rtol in 8 converged runs: check the invariants "
+    )
+    found = Store(tmp_path / "results.duckdb").query(line.split('"')[1])
+    assert found["architecture"].to_pylist() == ["scaled:Unbalanced"] * 8
+    right = launch(SMALL, "rtol=1e-6")
+    assert right.drifting == 0
+    assert not any("drifted" in line for line in right.lines())

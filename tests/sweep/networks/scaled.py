@@ -1,5 +1,6 @@
 """A network of a user's own with a parameter: beta_j = scale v_{1,j} ... v_{L,j}, decomposable with S = scale I."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -22,3 +23,10 @@ class Scaled(Diagonal):
 
     def decomposition(self) -> Decomposition:
         return Decomposition(self.constants[0] * np.eye(self.dim), (np.eye(self.dim),) * self.depth)
+
+
+class Unbalanced(Scaled):
+    """The same with a wrong claim: no flow keeps the sums of squares."""
+
+    def invariants(self, layers: Any) -> list[Any]:
+        return [a**2 + b**2 for a, b in itertools.pairwise(layers)]
