@@ -45,7 +45,7 @@ class File:
 
     @contextmanager
     def open(self, write: bool = False) -> Iterator[Connection]:
-        """An open connection, in no transaction; DuckDB's errors leave as StoreErrors."""
+        """An open connection, in no transaction; DuckDB's errors leave as StoreErrors, an interrupt as one."""
         deadline = time.monotonic() + self.timeout
         lock = _in_process[str(self.path)]
         if not lock.acquire(timeout=self.timeout):
@@ -56,6 +56,11 @@ class File:
                 yield connection
             except (duckdb.Error, DBAPIError) as error:
                 raise translate(error, self.path) from error
+            except RuntimeError as error:  # what DuckDB makes of an interrupt
+                if isinstance(error.__cause__, KeyboardInterrupt):
+                    raw(connection).interrupt()  # else its threads may go on, and closing waits for them
+                    raise KeyboardInterrupt from error
+                raise
             finally:
                 connection.close()
         finally:

@@ -10,14 +10,12 @@ import secrets
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 from sweep.batches import FIRST, Batch, Device
 from sweep.executors import Executor, ExecutorError, Lost, Outcome
-from sweep.signals import answered_by
+from sweep.signals import held
 from sweep.user_code import UserCode
 from sweep.worker import Finished, Payload, Raised, run_batch
 
@@ -93,12 +91,13 @@ class RayExecutor(Executor):
         return len(self._in_flight)
 
     def close(self) -> None:
-        for ref in self._in_flight:
-            with contextlib.suppress(Exception):
-                self._ray.cancel(ref, force=True)
-        self._in_flight.clear()
-        if self._own:
-            self._ray.shutdown()
+        with held():  # an interrupted shutdown leaves a process without a raylet, which Ray ends with exit code 1
+            for ref in self._in_flight:
+                with contextlib.suppress(Exception):
+                    self._ray.cancel(ref, force=True)
+            self._in_flight.clear()
+            if self._own:
+                self._ray.shutdown()
 
     def describe(self) -> str:
         where = "a local Ray cluster" if self.address is None else f"the Ray cluster at {self.address}"
@@ -155,7 +154,7 @@ def start_here(workers: int | None) -> Any:
     """Ray on this machine, listening on loopback only."""
     for name, value in (ALWAYS | OWN | {"RAY_AUTH_TOKEN": secrets.token_hex(32)}).items():
         os.environ.setdefault(name, value)
-    with _signals_wait(lambda: _import().shutdown()):  # an import may swallow what a signal raises
+    with held(lambda: _import().shutdown()):  # Ray half-way takes the process down; an import may swallow a signal
         ray = _import()
         ray.init(
             address="local",
@@ -166,20 +165,6 @@ def start_here(workers: int | None) -> Any:
             object_store_memory=OBJECT_STORE,
         )
     return ray
-
-
-@contextlib.contextmanager
-def _signals_wait(undo: Callable[[], None]) -> Iterator[None]:
-    """A signal during the body is answered after it: Ray interrupted half-way takes the process down with it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    arrived: list[int] = []
-    with answered_by(lambda number, frame: arrived.append(number)):
-        yield
-    if arrived:
-        undo()
-        raise KeyboardInterrupt
 
 
 def _join(address: str) -> Any:

@@ -1,6 +1,7 @@
 """Who answers SIGINT and SIGTERM, for a while."""
 
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -15,3 +16,18 @@ def answered_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[No
     finally:
         for number, former in before.items():
             signal.signal(number, former)
+
+
+@contextmanager
+def held(undo: Callable[[], None] | None = None) -> Iterator[None]:
+    """A signal during the body raises KeyboardInterrupt after it, when `undo` has run; no effect in other threads."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[int] = []
+    with answered_by(lambda number, frame: arrived.append(number)):
+        yield
+    if arrived:
+        if undo is not None:
+            undo()
+        raise KeyboardInterrupt

@@ -1,6 +1,9 @@
 """What goes in comes out, once; a result is final, a failure is not."""
 
 import math
+import os
+import signal
+import threading
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -168,6 +171,25 @@ def test_query_takes_parameters_and_tables(store: Store) -> None:
     found = store.query("SELECT run_id FROM runs JOIN wanted USING (run_id) WHERE depth = ?", [2], {"wanted": wanted})
     assert found.to_pydict() == {"run_id": ["b"]}
     assert store.query("SELECT $x AS x", {"x": 3}).to_pydict() == {"x": [3]}
+
+
+def test_an_interrupted_query_is_an_interrupt(store: Store) -> None:
+    """DuckDB makes a RuntimeError of it."""
+    done = threading.Event()
+
+    def interrupt() -> None:
+        while not done.wait(0.5):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            store.query("SELECT count(*) FROM range(1000000) a, range(100000) b WHERE a.range * b.range % 7 = 3")
+    finally:
+        done.set()
+        thread.join()
+    assert store.query("SELECT 1 AS x").to_pydict() == {"x": [1]}
 
 
 @pytest.mark.parametrize(

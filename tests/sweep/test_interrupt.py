@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from db.store import Store
 from sweep.cli import app
+from sweep.signals import held
 from tests.sweep.conftest import SMALL, Launch, Write
 from tests.sweep.test_ray import COMMAND
 
@@ -19,9 +20,9 @@ SLOW = SMALL.replace("architecture: diagonal", "architecture: 'fragile:Slow'").r
 """1200 runs; the first batches take about a second."""
 
 
-def start(path: Path, store: Path) -> "subprocess.Popen[str]":
+def start(path: Path, store: Path, executor: str = "local") -> "subprocess.Popen[str]":
     """Launch in a process of its own and wait until something is stored."""
-    command = [*COMMAND, "launch", str(path), "--store", str(store), "--executor", "local"]
+    command = [*COMMAND, "launch", str(path), "--store", str(store), "--executor", executor]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 100
     while not (store.exists() and stored(store)) and time.monotonic() < deadline:
@@ -79,15 +80,31 @@ def test_a_signal_from_outside_does_the_same(number: int, write: Write, tmp_path
 
 
 @pytest.mark.slow
-def test_a_second_interrupt_ends_what_is_running(write: Write, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("executor", "pause"), [("local", 0.3), ("ray", 0.15), ("ray", 0.3), ("ray", 0.45)])
+def test_a_second_interrupt_ends_what_is_running(executor: str, pause: float, write: Write, tmp_path: Path) -> None:
+    """On Ray it arrives while the cluster is being shut down."""
     store = tmp_path / "results.duckdb"
-    process = start(write(SLOW), store)
+    process = start(write(SLOW), store, executor)
     for _ in range(2):
         process.send_signal(signal.SIGINT)
-        time.sleep(0.3)
+        time.sleep(pause)
     process.communicate(timeout=60)
     assert process.returncode == 130
     assert 0 < stored(store) < 1200
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_ray_shuts_down_is_answered_after_it(number: int) -> None:
+    done: list[str] = []
+
+    def shut_down() -> None:
+        with held(lambda: done.append("undone")):
+            signal.raise_signal(number)
+            done.append("shut down")
+
+    with pytest.raises(KeyboardInterrupt):
+        shut_down()
+    assert done == ["shut down", "undone"]
 
 
 @pytest.mark.slow
