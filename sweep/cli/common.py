@@ -69,6 +69,20 @@ def _message(error: Exception) -> str:
     return "\n".join(f"error: {mistake}" for mistake in mistakes)
 
 
+def check_output(option: str, output: Path | None, *, store: Path | None = None, grid: Path | None = None) -> None:
+    """Raise GridError where an output is the store or the grid of the same command: it would be lost."""
+    from sweep.mistakes import GridError
+
+    for what, path in (("store", store), ("grid", grid)):
+        if output is not None and path is not None and _same(output, path):
+            raise GridError([f"{option} {output}: that is the {what} of this command; name another file"])
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two paths are one file, there or yet to be made."""
+    return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
+
+
 def print_json(value: Any) -> None:
     """One JSON object on stdout, without NaN."""
     import json

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sweep.cli.common import STORE, StoreOption, answering
+from sweep.cli.common import STORE, StoreOption, answering, check_output
 
 STARTER = Path(__file__).parent.parent / "starter.yaml"
 
@@ -18,6 +18,7 @@ def report(
     """Write one HTML file that says where gradient flow ended and where theory says it must; works offline."""
     from analysis.report import write_report
 
+    check_output("-o", output, store=store)
     typer.echo(str(write_report(store, output)))
 
 
@@ -31,6 +32,7 @@ def chart(
     """Write one chart as html, svg, png or pdf."""
     from analysis.charts import save
 
+    check_output("-o", output, store=store)
     typer.echo(str(save(name, store, output) if where is None else save(name, store, output, where)))
 
 

@@ -19,6 +19,7 @@ from sweep.cli.common import (
     StoreOption,
     WaitOption,
     answering,
+    check_output,
     print_json,
 )
 from sweep.cli.formats import Format, write
@@ -55,6 +56,7 @@ def launch(
 
     if executor is Where.local and address is not None:
         raise GridError(["--address is of --executor ray; leave one of them out"])
+    check_output("--report", report, store=store, grid=grid)
     options = Options(
         store=store,
         local=executor is Where.local,
@@ -116,6 +118,7 @@ def predict(
     from sweep.forecast import forecast_table
     from sweep.grid import load
 
+    check_output("-o", output, grid=grid)
     write(forecast_table(load(grid, set or ())), format, output)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sweep.cli.common import STORE, WAIT, JsonOption, StoreOption, WaitOption, answering, print_json
+from sweep.cli.common import STORE, WAIT, JsonOption, StoreOption, WaitOption, answering, check_output, print_json
 from sweep.cli.formats import Format, text, write
 
 
@@ -34,6 +34,7 @@ def query(
     """Ask the store in SQL, read-only; works while a sweep is running. The view `convergence` has all axes."""
     from sweep.cli.open import opened
 
+    check_output("-o", output, store=store)
     write(opened(store, wait).query(sql), format, output)
 
 

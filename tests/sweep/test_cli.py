@@ -271,6 +271,25 @@ def test_a_locked_store(filled: tuple[Path, Path], tmp_path: Path) -> None:
     assert store.read_bytes() == full.read_bytes()
 
 
+def test_outputs_onto_what_is_read_are_refused(filled: tuple[Path, Path], tmp_path: Path) -> None:
+    """By whatever path: a link, a hard link, a way round."""
+    grid, store = tmp_path / "grid.yaml", tmp_path / "results.duckdb"
+    grid.write_bytes(filled[0].read_bytes())
+    store.write_bytes(filled[1].read_bytes())
+    before = grid.read_bytes(), store.read_bytes()
+    (tmp_path / "link.html").symlink_to(store)
+    (tmp_path / "hard.html").hardlink_to(store)
+    around = tmp_path / "folder" / ".." / store.name
+    for output in (store, around, tmp_path / "link.html", tmp_path / "hard.html"):
+        for command in (["query", "SELECT 1"], ["report"], ["chart", "overview"]):
+            refused(invoke(*command, "-o", output, store=store), f"-o {output}: that is the store of this command")
+        done = invoke("launch", grid, "--executor", "local", "--report", output, store=store)
+        refused(done, f"--report {output}: that is the store of this command")
+    refused(invoke("predict", grid, "-o", grid), f"-o {grid}: that is the grid of this command")
+    refused(invoke("launch", grid, "--report", grid, store=store), f"--report {grid}: that is the grid of this command")
+    assert (grid.read_bytes(), store.read_bytes()) == before
+
+
 def test_other_mistakes(filled: tuple[Path, Path], tmp_path: Path) -> None:
     grid, store = filled
     absent = tmp_path / "absent.duckdb"
