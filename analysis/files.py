@@ -1,12 +1,22 @@
-"""Files appear whole or not at all."""
+"""Files of figures and reports: named by their format, whole or not at all."""
 
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from analysis.errors import CannotWrite
+from analysis.errors import CannotWrite, UnknownFormat
+
+REPORT_FORMATS = ("html", "htm")
+
+
+def check_suffix(target: Path, formats: Sequence[str]) -> str:
+    """The format that the suffix names. Raises UnknownFormat if it is none of these."""
+    kind = target.suffix.removeprefix(".").lower()
+    if kind not in formats:
+        raise UnknownFormat(str(target), target.suffix, formats)
+    return kind
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ import vl_convert
 from analysis.charts import CHARTS, Chart
 from analysis.charts.theme import arrow, number
 from analysis.errors import NoData
-from analysis.files import writing
+from analysis.files import REPORT_FORMATS, check_suffix, writing
 from analysis.frames import counts, scale
 from analysis.frames.frame import Frame, Source
 from analysis.frames.provenance import SWEEPS
@@ -70,11 +70,12 @@ class Table:
 
 
 def write_report(store_path: str | Path, output: str | Path) -> Path:
-    """Write the report of a store; whole or not at all.
+    """Write the report of a store as html; whole or not at all.
 
-    Raises AnalysisError (an empty store, an output that cannot be written) and StoreError.
+    Raises AnalysisError (an empty store, another suffix, an output that cannot be written) and StoreError.
     """
     store, target = Store(store_path), Path(output)
+    check_suffix(target, REPORT_FORMATS)
     with writing(target) as temporary:
         temporary.write_text(render(store, Path(store_path).name), encoding="utf-8")
     return target

@@ -9,8 +9,8 @@ import altair as alt
 
 from analysis.charts import cone, curves, plane, scale, summary
 from analysis.charts.chart import Chart
-from analysis.errors import UnknownChart, UnknownFormat
-from analysis.files import writing
+from analysis.errors import UnknownChart
+from analysis.files import check_suffix, writing
 from analysis.frames import along, counts
 from analysis.frames import plane as paths
 from analysis.frames import scale as limits
@@ -183,9 +183,7 @@ def save(name: str, store_path: str | Path, output: str | Path, where: str = EVE
     bad condition, output that cannot be written) and StoreError.
     """
     chart, target = find(name), Path(output)
-    kind = target.suffix.removeprefix(".").lower()
-    if kind not in FORMATS:
-        raise UnknownFormat(str(output), target.suffix, FORMATS)
+    kind = check_suffix(target, FORMATS)
     drawing = chart.drawing(name, Store(store_path), where)
     with alt.data_transformers.enable("default", max_rows=None), writing(target) as temporary:
         if kind == "html":

@@ -301,6 +301,9 @@ def test_other_mistakes(filled: tuple[Path, Path], tmp_path: Path) -> None:
     refused(invoke("show", "", store=store), "no run has an id")
     refused(invoke("chart", "overvew", "-o", tmp_path / "a.svg", store=store), "did you mean overview")
     refused(invoke("chart", "overview", "-o", tmp_path / "a.doc", store=store), "a.doc")
+    for name in ("report.pdf", "report"):
+        refused(invoke("report", "-o", tmp_path / name, store=store), "write one of .html, .htm")
+        assert not (tmp_path / name).exists()
     refused(invoke("launch", grid, "--executor", "local", "--address", "auto", store=store), "--address is of")
     refused(invoke("launch", grid, store=tmp_path / "no" / "folder.duckdb"), "folder")
     assert invoke("launch", grid, "--executor", "slurm", store=store).exit_code == 2
