@@ -1,6 +1,7 @@
 """Files of figures and reports: named by their format, whole or not at all."""
 
 import contextlib
+import errno
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,17 @@ def check_suffix(target: Path, formats: Sequence[str]) -> str:
     if kind not in formats:
         raise UnknownFormat(str(target), target.suffix, formats)
     return kind
+
+
+def check_report(target: Path) -> None:
+    """Raise AnalysisError where no report could be written, before something long is done for it."""
+    check_suffix(target, REPORT_FORMATS)
+    try:
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        tempfile.TemporaryFile(dir=target.parent).close()
+    except OSError as error:
+        raise CannotWrite(str(target), error.strerror or str(error)) from error
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 from rich.console import Console
 
+from analysis.files import check_report
 from db.store import NoStore, Store, StoreDenied
 from sweep import summary
 from sweep.batches import Sizer
@@ -103,6 +104,8 @@ class Ended:
 
 def run(grid_path: Path, options: Options) -> Ended:
     """Plan, run, store, sum up. Raises before anything is written if something in the input is wrong."""
+    if options.report is not None:
+        check_report(options.report)
     grid = load(grid_path, options.overrides)
     store = Store(options.store, timeout=options.wait)
     plan = make_plan(grid, store, options.retry_failed)

@@ -290,6 +290,19 @@ def test_outputs_onto_what_is_read_are_refused(filled: tuple[Path, Path], tmp_pa
     assert (grid.read_bytes(), store.read_bytes()) == before
 
 
+def test_a_report_that_cannot_be_written_is_refused_before_anything_is_computed(write: Write, tmp_path: Path) -> None:
+    store = tmp_path / "results.duckdb"
+    (tmp_path / "folder.html").mkdir()
+    for name, words in (
+        ("none/report.html", "cannot be written (No such file or directory)"),
+        ("folder.html", "cannot be written (Is a directory)"),
+        ("report.pdf", "write one of .html, .htm"),
+    ):
+        done = invoke("launch", write(SMALL), "--executor", "local", "--report", tmp_path / name, store=store)
+        refused(done, words)
+    assert not store.exists()
+
+
 def test_other_mistakes(filled: tuple[Path, Path], tmp_path: Path) -> None:
     grid, store = filled
     absent = tmp_path / "absent.duckdb"
