@@ -174,7 +174,7 @@ class Store:
     ) -> pa.Table:
         """The result of SQL on a read-only connection; `tables` stand in the SQL under their names.
 
-        Raises QueryError for wrong SQL and for SQL that writes.
+        Raises QueryError for wrong SQL, for none and for SQL that writes.
         """
         self._must_exist()
         with self._file.open() as connection:
@@ -183,6 +183,8 @@ class Store:
             for name, table in (tables or {}).items():
                 duck.register(name, table)
             try:
+                if not duck.extract_statements(sql):
+                    raise QueryError(f"{sql!r} is no query; write SQL such as SELECT * FROM convergence")
                 return _select(duck, sql, parameters)
             except (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError) as error:
                 raise QueryError(str(error)) from error
