@@ -19,6 +19,7 @@ from kernels.coordinates import Coordinates, Factors
 from kernels.decomposition import Decomposition, Layers, coordinate_invariants
 from kernels.fourier import convolution_scale, fourier_parts, real_fourier
 from kernels.network import Architecture, Parameters
+from kernels.network_checks import check_class
 from kernels.odeco import Odeco
 from kernels.spec import InputError, architecture_name
 from kernels.subspaces import moving_subspaces
@@ -299,4 +300,5 @@ def architecture_class(name: str) -> type[Architecture]:
         raise InputError(f"architecture: {name!r} cannot be imported ({error}); is it on PYTHONPATH?") from error
     if not (isinstance(found, type) and issubclass(found, Architecture)):
         raise InputError(f"architecture: {name!r} is not a subclass of kernels.architectures.Architecture")
+    check_class(name, found)
     return found

@@ -115,6 +115,24 @@ class TooFew(Diagonal):
         return Decomposition(np.eye(self.dim), (np.eye(self.dim),))
 
 
+class Unfinished(Architecture):
+    """Two parts are missing."""
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        return ((self.dim,),) * self.depth
+
+    def coefficients(self, layers: Any) -> Any:
+        return layers[0] * layers[1]
+
+
+class Undecorated(Diagonal):
+    """Shapes without @property."""
+
+    def shapes(self) -> Any:
+        return ((self.dim,),) * self.depth
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -129,6 +147,18 @@ def test_a_wrong_decomposition_of_a_users_network_is_refused(name: str, message:
     spec = spec_of(dataset, architecture=f"{__name__}:{name}", **axes)
     with pytest.raises(InputError, match=message):
         check_compatible(spec, dataset)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Unfinished", "Unfinished lacks decomposition, invariants; a network has the property shapes and"),
+        ("Undecorated", "shapes of .*:Undecorated is a method; write @property above it"),
+    ],
+)
+def test_a_users_network_that_lacks_a_part_is_refused(name: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        spec_of(regression_data(2, 4), architecture=f"{__name__}:{name}", task="regression", init="gaussian")
 
 
 class Scaled(Diagonal):
