@@ -4,8 +4,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from kernels.architectures import (
     ARCHITECTURES,
     Architecture,
@@ -15,6 +13,7 @@ from kernels.architectures import (
 )
 from kernels.datasets import Dataset
 from kernels.initialisations import INITIALISATIONS, canonical_init, initial_layers
+from kernels.network_checks import check_network
 from kernels.spec import DEFAULT_STOP, DEFAULTS, SOLVER_NAMES, TASKS, InputError, RunSpec, architecture_name
 
 
@@ -65,39 +64,8 @@ def check_compatible(spec: RunSpec, dataset: Dataset) -> None:
     """Raise InputError where architecture, initialisation and data of a run do not go together."""
     network = build(spec, dataset.x.shape[1])
     if type(network) not in ARCHITECTURES.values():
-        _check_decomposition(network)
+        check_network(network)
     initial_layers(spec, network)
-
-
-def _check_decomposition(network: Architecture) -> None:
-    """Raise InputError where a user's decomposition is not one, or not that of the coefficients."""
-    decomposition, name = network.decomposition(), type(network).__name__
-    if decomposition is None:
-        return
-    m, bases = len(decomposition.s), decomposition.bases
-    wanted = [(*shape, m) for shape in network.shapes]
-    if decomposition.s.shape != (m, network.dim) or [basis.shape for basis in bases] != wanted:
-        raise InputError(
-            f"architecture: the decomposition of {name} has s of shape {decomposition.s.shape} and bases of shapes "
-            f"{[basis.shape for basis in bases]}; inputs of dimension {network.dim} and its layers need "
-            f"{(m, network.dim)} and {wanted}"
-        )
-    for number, basis in enumerate(bases, start=1):
-        gap = float(np.abs(basis.conj().T @ basis - np.eye(m)).max())
-        if gap > 1e-10:
-            raise InputError(
-                f"architecture: U_{number} in the decomposition of {name} is not orthonormal: U^* U differs from the "
-                f"identity by {gap:.1e}; normalise its columns, and put the factor into s"
-            )
-    rng = np.random.default_rng(0)
-    layers = [rng.standard_normal(shape) for shape in network.shapes]
-    own = np.asarray(network.coefficients(layers))
-    theirs = decomposition.s.T @ np.prod(decomposition.transform(layers), axis=0)
-    if not np.allclose(own, theirs, rtol=0, atol=1e4 * np.finfo(own.dtype).eps * float(np.abs(own).max())):
-        raise InputError(
-            f"architecture: coefficients and decomposition of {name} disagree: at random layers they give {own[:3]}... "
-            f"and {theirs[:3]}...; correct one of them, or let decomposition return None"
-        )
 
 
 def _width(width: Any, fixed: int | None, dim: int) -> int:

@@ -72,9 +72,21 @@ def run_batch(payload: Payload) -> Finished | Raised:
         rows = tables(results, payload.sweep_id)
         return Finished(rows, time.perf_counter() - begin, whoami())
     except Exception as error:
-        text = f"{type(error).__name__}: {error}"
+        text = f"{type(error).__name__}: {error}{_blame(error, payload.code)}"
         memory = isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text
         return Raised(text, traceback.format_exc(), whoami(), memory)
+
+
+def _blame(error: Exception, code: UserCode) -> str:
+    """Where in the user's own modules an exception was raised, if it was."""
+    files = {f"{name}.py" for name in code.sources}
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).name in files and not frame.name.startswith("<")]
+    if not own:
+        return ""
+    where = f"raised in {own[-1].name} of {Path(own[-1].filename).name}, line {own[-1].lineno}"
+    traced = type(error).__module__.startswith("jax")
+    return f" ({where}{'; write it with what numpy and JAX arrays share, such as @, * and .sum()' if traced else ''})"
 
 
 def prepare(payload: Payload) -> None:

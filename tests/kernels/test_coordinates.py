@@ -133,15 +133,75 @@ class Undecorated(Diagonal):
         return ((self.dim,),) * self.depth
 
 
+class Biased(Diagonal):
+    """Affine in every layer."""
+
+    def coefficients(self, layers: Any) -> Any:
+        return super().coefficients(layers) + 1
+
+
+class Rectified(Diagonal):
+    """Not linear in its second layer."""
+
+    def coefficients(self, layers: Any) -> Any:
+        return layers[0] * np.abs(layers[1])
+
+
+class Summed(Diagonal):
+    """Homogeneous, but not additive."""
+
+    def coefficients(self, layers: Any) -> Any:
+        return layers[0] * np.cbrt((layers[1] ** 3).sum())
+
+
+class Outer(Diagonal):
+    """Coefficients of a wrong shape."""
+
+    def coefficients(self, layers: Any) -> Any:
+        return layers[0][:, None] * layers[1]
+
+
+class Broken(Diagonal):
+    """Coefficients that cannot be computed."""
+
+    def coefficients(self, layers: Any) -> Any:
+        return layers[0] * layers[2]
+
+
+class Untold(Diagonal):
+    """Nothing is returned."""
+
+    def coefficients(self, layers: Any) -> Any:
+        return super().coefficients(layers)
+
+    def invariants(self, layers: Any) -> Any:
+        return None
+
+
+class Flat(Diagonal):
+    """Sizes in place of shapes."""
+
+    @property
+    def shapes(self) -> Any:
+        return (self.dim,) * self.depth
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
         ("Mistaken", "coefficients and decomposition of Mistaken disagree"),
         ("Unnormalised", r"U_1 in the decomposition of Unnormalised is not orthonormal"),
+        ("Biased", r"coefficients of Biased are not linear in layer 1: at -3 v_1 they are not -3 times those at v_1"),
+        ("Rectified", "coefficients of Rectified are not linear in layer 2: at -3 v_2 they"),
+        ("Summed", r"coefficients of Summed are not linear in layer 2: at v_2 \+ u they are not the sum"),
+        ("Outer", r"coefficients of Outer returns float64 of shape \(4, 4\); inputs of dimension 4 need .* \(4,\)"),
+        ("Broken", r"coefficients of Broken raised IndexError: .* \(test_coordinates.py, line \d+\)"),
+        ("Untold", r"invariants of Untold returns NoneType; write a list of arrays, \[\] if"),
+        ("Flat", r"shapes of Flat at depth 2 is \(4, 4\); write one tuple for each layer"),
         ("TooFew", r"bases of shapes \[\(4, 4\)\]; inputs of dimension 4 and its layers need"),
     ],
 )
-def test_a_wrong_decomposition_of_a_users_network_is_refused(name: str, message: str) -> None:
+def test_a_users_network_that_is_not_what_it_says_is_refused(name: str, message: str) -> None:
     dataset = regression_data(2, 4)
     axes: dict[str, Any] = {"task": "regression", "depth": 2, "init": "gaussian"}
     spec = spec_of(dataset, architecture=f"{__name__}:{name}", **axes)

@@ -59,7 +59,7 @@ def test_a_run_that_raises_is_isolated_and_recorded(launch: Launch, tmp_path: Pa
     ended = launch(FRAGILE, "grid.alpha=1", "grid.seed={range: [0, 12]}", "when=seed not in [8, 9]")
     assert ended.counts == {"converged": 9, "stopped": 0, "diverged": 0, "failed": 1}
     (failed,) = rows(tmp_path, "SELECT seed, message FROM runs WHERE status = 'failed'")
-    assert failed == {"seed": 7, "message": "RuntimeError: seed 7 is broken"}
+    assert failed == {"seed": 7, "message": "RuntimeError: seed 7 is broken (raised in check of fragile.py, line 20)"}
     (attempt,) = rows(tmp_path, "SELECT * FROM attempts WHERE run_id IS NOT NULL")
     assert 'raise RuntimeError(f"seed {self.seed} is broken")' in attempt["traceback"]
     assert (attempt["retryable"], attempt["outcome"], attempt["runs"]) == (False, "failed", 1)
@@ -67,6 +67,17 @@ def test_a_run_that_raises_is_isolated_and_recorded(launch: Launch, tmp_path: Pa
     assert [row["runs"] for row in halved] == [10, 5, 3, 1][: len(halved)] or halved[-1]["runs"] == 1
     finished = rows(tmp_path, "SELECT sum(runs) AS n FROM attempts WHERE outcome = 'finished'")
     assert finished == [{"n": 9}]
+
+
+def test_a_network_that_jax_cannot_trace_is_told_where(launch: Launch, tmp_path: Path) -> None:
+    """Known in the worker only: planning imports no JAX."""
+    launch(
+        SMALL.replace("architecture: diagonal", "architecture: 'fragile:Untraceable'"), "grid.seed=1", "grid.alpha=1"
+    )
+    ((message,),) = (row.values() for row in rows(tmp_path, "SELECT message FROM runs"))
+    assert message.startswith("TracerArrayConversionError: ")
+    assert "raised in coefficients of fragile.py, line" in message
+    assert "write it with what numpy and JAX arrays share" in message
 
 
 def test_what_failed_for_good_runs_again_only_if_asked(launch: Launch, tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 import os
 import time
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from kernels.architectures import Diagonal
 
@@ -42,3 +45,13 @@ class Doomed(Diagonal):
         (here / f"at-work-{node}").touch()
         while not (here / f"spared-{node}").exists():
             time.sleep(0.01)
+
+
+class Untraceable(Diagonal):
+    """Leaves JAX for numpy."""
+
+    def coefficients(self, layers: Any) -> Any:
+        return np.prod([np.array(layer) for layer in layers], axis=0)
+
+    def decomposition(self) -> None:
+        return None
