@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from kernels.architectures import ARCHITECTURES, architecture_class
 from kernels.spec import AXES, DEFAULTS, InputError, RunSpec, canonical_json, compile_key, fragment, run_id
 from kernels.validate import canonicalise, check_compatible
-from sweep.blocks import MISSING, Block, Factor
+from sweep.blocks import MISSING, Block, Factor, Filter
 from sweep.catalogue import Catalogue, Entry, description_key
 from sweep.grid import Grid
 from sweep.mistakes import Mistakes
@@ -140,7 +140,7 @@ class Expansion:
                 reasons.append(found) if len(reasons) < 3 else None
                 continue
             kept += 1
-            rule = next((f.rule for f in cheap if not _passes(f.kind, f.expression.holds(found.names))), None)
+            rule = next((f.rule for f in cheap if not self._passes(f, found.names, audit)), None)
             yield from self._inner(found, raw, inner, costly, audit) if rule is None else _drop(audit, rule, size)
         if not kept and not any(dead.place[: len(block.place)] == block.place for dead in audit.dead.values()):
             where = self.grid.source.where(block.place)
@@ -156,11 +156,19 @@ class Expansion:
                 seed = 0
             names["alpha"], names["seed"] = alpha, seed
             for filtered in filters:
-                if not _passes(filtered.kind, filtered.expression.holds(names)):
+                if not self._passes(filtered, names, audit):
                     audit.dropped[filtered.rule] += 1
                     break
             else:
                 yield Candidate(structure, alpha, _fragment("alpha", alpha), seed, _fragment("seed", seed))
+
+    def _passes(self, filtered: Filter, names: Mapping[str, Any], audit: Audit) -> bool:
+        """Whether a filter lets a combination through; one that cannot be evaluated is a mistake."""
+        try:
+            return filtered.expression.holds(names) != (filtered.kind == "exclude")
+        except InputError as error:
+            audit.mistakes.add(self.grid.source.where(filtered.place), f"{filtered.kind}: {error}")
+            return False
 
     def _structure(self, raw: Mapping[str, Any], block: Block, audit: Audit) -> Structure | str:
         """The structure of one combination, or the rule by which it is dropped."""
@@ -214,10 +222,6 @@ class Expansion:
             if (place, axis) not in audit.owned:
                 having = [name for name, network in ARCHITECTURES.items() if axis in network.uses]
                 audit.mistakes.add(source.where(place), f"{rule}; remove it, or add one of {', '.join(having)}")
-
-
-def _passes(kind: str, holds: bool) -> bool:
-    return not holds if kind == "exclude" else holds
 
 
 def _drop(audit: Audit, rule: str, size: int) -> Iterator[Candidate]:

@@ -70,10 +70,17 @@ class Expression:
     evaluate: Evaluator
 
     def holds(self, values: Mapping[str, Any]) -> bool:
-        """Whether the filter is true for one run; arithmetic without a result (1/0, None + 1) makes it false."""
+        """Whether the filter is true for one run; arithmetic without a result (None + 1, 9 ** 9 ** 9) makes it false.
+
+        Raises InputError where it divides by zero: no run may be dropped by that unnoticed.
+        """
         try:
             return bool(self.evaluate(values))
-        except (TypeError, ZeroDivisionError, OverflowError):
+        except ZeroDivisionError as error:
+            raise InputError(
+                f"{self.text!r} divides by zero; leave that out first, as in seed > 0 and alpha / seed > 1"
+            ) from error
+        except (TypeError, OverflowError):
             return False
 
 

@@ -210,6 +210,8 @@ GRIDS = {
     SMALL.replace("diagonal", "convolutional, filter: 5"): "filter: 5 does not fit inputs of dimension 2",
     SMALL.replace("regression", "classification").replace("[1]", "[1]"): "classification",
     SMALL.replace("[[1, 2]], y: [1]", "[[1, 2], [1, 2]], y: [1, 2]"): "data: ",
+    SMALL + 'when: "alpha / 0 > 1"': "9: when: 'alpha / 0 > 1' divides by zero",
+    SMALL + 'exclude: "1 / (depth - 2) > 1"': "9: exclude: '1 / (depth - 2) > 1' divides by zero",
     SMALL.replace("name", "nome"): "did you mean 'name'",
     SMALL + "  grid: {": "not YAML",
     SMALL.replace("{points: {x: [[1, 2]], y: [1]}}", "{file: absent.csv, target: y}"): "absent.csv",

@@ -1,5 +1,6 @@
 """Filters: they agree with Python where both speak, and nothing beyond the whitelist is understood."""
 
+import re
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernels.spec import InputError
-from sweep.expressions import NAMES, parse
+from sweep.expressions import NAMES, any_of, parse
 
 RUN: dict[str, Any] = dict.fromkeys(NAMES) | {
     "task": "regression", "data": "gaussian", "architecture": "diagonal", "depth": 3, "width": None, "filter": None,
@@ -51,7 +52,8 @@ def test_agrees_with_python(text: str) -> None:
         ("not width > 4", True),
         ("width + 1 == 5", False),
         ("width == null", True),
-        ("depth / 0 > 1", False),
+        ("seed < 0 and depth / (seed - seed) > 1", False),
+        ("width / 0 > 1", False),
         ("network == 'diagonal'", True),
         ("9 ** 9 ** 9 > 1", False),
     ],
@@ -92,6 +94,13 @@ def test_mistakes_are_explained(text: Any, words: str) -> None:
     with pytest.raises(InputError) as caught:
         parse(text)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["depth / 0 > 1", "depth // (seed - 2) > 1", "depth % 0 == 1", "(seed - 2) ** -1 > 1"])
+def test_a_division_by_zero_is_no_answer(text: str) -> None:
+    for expression in (parse(text), any_of([parse("depth < 0"), parse(text)])):
+        with pytest.raises(InputError, match=f"'{re.escape(text)}' divides by zero; leave that out first"):
+            expression.holds(RUN)
 
 
 def test_names_of_users_networks_are_not_misspelt_ones() -> None:
