@@ -11,6 +11,7 @@ def maps() -> int:
     return len(MAPS.read_text().splitlines())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not MAPS.exists(), reason="there is no such bound")
 def test_compiled_programs_give_their_maps_back() -> None:
     dataset = regression_data(2, 5)

@@ -119,11 +119,12 @@ def test_flow_ends_where_that_of_all_parameters_does(depth: int, init: Any, task
     assert invariant_drift(problem, end) < 1e-9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "stop"),
     [
         ("regression", {"residual": 0.1}),
-        pytest.param("classification", {"log_loss": -2.0}, marks=pytest.mark.slow),
+        ("classification", {"log_loss": -2.0}),
     ],
 )
 def test_what_is_observed_is_of_all_parameters(task: str, stop: dict[str, float]) -> None:
