@@ -246,6 +246,7 @@ class Scaled(Diagonal):
         return Decomposition(self.constants[0] * self.matrix, bases) if self.declared else None
 
 
+@pytest.mark.slow
 def test_a_users_network_goes_the_same_way_whether_it_declares_its_decomposition() -> None:
     """With parameters in one batch: by its coordinates, and in its own parameters."""
     dataset = regression_data(2, 6)
