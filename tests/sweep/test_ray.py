@@ -128,15 +128,18 @@ from sweep.session import Options, run
 
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
 nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+store = Path("results.duckdb")
 
 def take_away():
-    while not all(Path(f"at-work-{node.node_id}").exists() for node in nodes):
-        time.sleep(0.05)
+    from db.store import Store
+    sql = "SELECT count(DISTINCT worker) AS n FROM attempts"
+    while not (store.exists() and Store(store).query(sql)["n"].to_pylist()[0] >= len(nodes)):
+        time.sleep(0.2)  # until both are at work
     cluster.remove_node(nodes[0], allow_graceful=False)
-    Path(f"spared-{nodes[1].node_id}").touch()
+    print("stored:", Store(store).query("SELECT count(*) AS n FROM runs")["n"].to_pylist()[0], flush=True)
 
 threading.Thread(target=take_away, daemon=True).start()
-ended = run(Path("grid.yaml"), Options(store=Path("results.duckdb"), address=cluster.address))
+ended = run(Path("grid.yaml"), Options(store=store, address=cluster.address))
 print(ended.counts, ended.computed, flush=True)
 import ray
 ray.shutdown()
@@ -146,11 +149,14 @@ cluster.shutdown()
 
 @pytest.mark.slow
 def test_a_node_that_goes_away_costs_no_run(write: Write, tmp_path: Path) -> None:
-    write(SMALL.replace("architecture: diagonal", "architecture: 'fragile:Doomed'").replace("[0, 4]", "[0, 200]"))
+    slow = SMALL.replace("architecture: diagonal", "architecture: 'fragile:Slow'").replace("[0, 4]", "[0, 6000]")
+    write(slow)
     done = subprocess.run([sys.executable, "-c", NODES], cwd=tmp_path, capture_output=True, text=True, timeout=280)
-    assert "{'converged': 400, 'stopped': 0, 'diverged': 0, 'failed': 0} {'converged': 400}" in done.stdout, done.stderr
-    lost = rows(tmp_path / "results.duckdb", "SELECT count(*) AS n FROM attempts WHERE outcome = 'lost'")
-    assert lost[0]["n"] >= 1
+    assert "{'converged': 12000, 'stopped': 0, 'diverged': 0, 'failed': 0} {'converged': 12000}" in done.stdout, (
+        done.stderr
+    )
+    (stored,) = (line for line in done.stdout.splitlines() if line.startswith("stored: "))
+    assert int(stored.removeprefix("stored: ")) < 12_000
     twice = rows(tmp_path / "results.duckdb", "SELECT run_id FROM runs GROUP BY ALL HAVING count(*) > 1")
     assert twice == []
 

@@ -2,7 +2,6 @@
 
 import os
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,21 +29,6 @@ class Slow(Diagonal):
     def check(self) -> None:
         if self.seed > 1:
             time.sleep(0.004)
-
-
-class Doomed(Diagonal):
-    """On a node of Ray it says that it is at work and waits until the file `spared-NODE` lies beside it."""
-
-    def check(self) -> None:
-        if self.seed <= 1:  # the driver builds these, too
-            return
-        import ray
-
-        here = Path(__file__).parent
-        node = ray.get_runtime_context().get_node_id()
-        (here / f"at-work-{node}").touch()
-        while not (here / f"spared-{node}").exists():
-            time.sleep(0.01)
 
 
 class Untraceable(Diagonal):
