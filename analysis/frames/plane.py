@@ -104,7 +104,7 @@ CLASSIFICATION_LIMITS = Frame(_limits("classification"), _LIMIT_COLUMNS)
 
 def _data_points(answer: pl.DataFrame) -> pl.DataFrame:
     """The samples behind a run's spec; none if they cannot be read again (a file that has moved)."""
-    from kernels.datasets import load
+    from kernels.data.kinds import load
     from kernels.spec import InputError
 
     rows: list[tuple[float, float, float]] = []

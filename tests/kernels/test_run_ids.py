@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kernels.datasets import canonical, load
+from kernels.data.kinds import canonical, load
 from kernels.validate import canonicalise
 
 POINTS = {"points": {"x": [[1, 2], [0.5, -1]], "y": [1, -1]}}
