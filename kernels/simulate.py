@@ -7,9 +7,10 @@ import numpy as np
 
 from kernels.data.kinds import Dataset
 from kernels.flows.observables import OBSERVABLES
+from kernels.integrator.drift import invariant_drift
 from kernels.integrator.ensemble import End
 from kernels.integrator.lane import AT_REST, CONVERGED, NOT_FINITE, OUT_OF_STEPS, STEP_VANISHED
-from kernels.integrator.passage import integrate, invariant_drift
+from kernels.integrator.passage import integrate
 from kernels.problem import Problem, problem_of
 from kernels.results import PredictionRecord, RunResult, Trajectory
 from kernels.spec import RunSpec, Status, compile_key

@@ -9,14 +9,15 @@ from kernels.flows.base import (
     Control,
     Flow,
     Forces,
-    LaneData,
     Push,
+    RunData,
     Scalar,
     State,
-    Stiffness,
     Theta,
-    mean_size,
 )
+from kernels.flows.curves import Curves, turned_samples
+from kernels.flows.parametrisation import times
+from kernels.flows.stiffness import Axes, Inverses, Stiffness
 from kernels.x64 import jax
 
 
@@ -34,72 +35,104 @@ class ClassificationFlow(Flow):
 
     timed = True
     overshoot = 1e-4
-    columns = 7
     step_share = 1.0
     """The limit attracts: errors of early steps die out."""
 
     EXPONENT_TOLERANCE = 1e-2
     """Error allowed in kappa q, weighted by p; smaller buys nothing: the stiff term pulls the orbit back."""
 
-    def margins(self, theta: Theta, data: LaneData) -> Float[Array, " n"]:
+    def columns(self, rtol: float) -> int:
+        return 7
+
+    def margins(self, theta: Theta, data: RunData) -> Float[Array, " n"]:
         """q_i = y_i f(x_i; theta)."""
-        return data.y * self.outputs(theta, data)
+        return self._margins(self.outputs(theta, data), data)
 
-    def weights(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Float[Array, " n"]:
+    def weights(self, theta: Theta, log_norm: Scalar, data: RunData) -> Float[Array, " n"]:
         """p = softmax(-kappa q): each sample's share of the loss."""
-        return self._shares(self.margins(theta, data), log_norm)
+        return self._shares(self.margins(theta, data), log_norm, data)
 
-    def _shares(self, margins: Forces, log_norm: Scalar) -> Forces:
-        return jax.nn.softmax(-jnp.exp(self.architecture.depth * log_norm) * margins)
-
-    def force(self, theta: Theta, log_norm: Scalar, data: LaneData) -> tuple[Forces, Push]:
+    def force(self, theta: Theta, log_norm: Scalar, data: RunData) -> tuple[Forces, Push]:
         outputs, push = self.push(theta, data)
-        return self._shares(data.y * outputs, log_norm) * data.y, push
+        shares = self._shares(self._margins(outputs, data), log_norm, data)
+        return times(jnp.transpose(data.turn), shares * data.y), push
 
-    def stiffness(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Stiffness:
-        jacobian = self.jacobian(theta, data)
-        curvature = self.curvature(self.outputs(theta, data), log_norm, data)
-        gram = jacobian @ jacobian.T
-        answers = curvature @ gram
-        rates, axes = jnp.linalg.eigh(answers @ curvature.T)
+    def stiffness(self, theta: Theta, log_norm: Scalar, data: RunData) -> Stiffness:
+        """-dg/d(outputs) = C^T C, C = sqrt(kappa) diag(sqrt p) (I - 1 p^T) diag(y)."""
+        parametrisation = self.parametrisation
+        if isinstance(parametrisation, Curves):
+            x, turn = turned_samples(data.x, parametrisation.rates(theta, data))
+            data = data._replace(x=x, turn=turn)
+        gram = parametrisation.gram(theta, data)
+        half = self.half_curvature(theta, log_norm, data)
+        curvature = half.T @ half
 
         def bend(v: Theta, g: Forces) -> tuple[Forces, Forces]:
-            first, second = (curvature.T @ (curvature @ part) for part in self.bend(theta, v, g, data))
+            first, second = (curvature @ part for part in self.bend(theta, v, g, data))
             return first, second
 
-        right = axes.T @ answers
-        return Stiffness(jnp.maximum(rates, 0), (curvature.T @ axes, right), bend=bend, args=(log_norm, data))
+        if isinstance(parametrisation, Curves):
+            return Inverses(gram, curvature, bend=bend, args=(log_norm, data))
+        answers = half @ gram
+        rates, axes = jnp.linalg.eigh(answers @ half.T)
+        mixing = (half.T @ axes, axes.T @ answers)
+        return Axes(jnp.maximum(rates, 0), mixing, bend=bend, args=(log_norm, data))
 
-    def curvature(self, outputs: Forces, log_norm: Scalar, data: LaneData) -> Float[Array, "n n"]:
-        p = self._shares(data.y * outputs, log_norm)
-        half = jnp.exp(0.5 * self.architecture.depth * log_norm)
-        return half * jnp.sqrt(p)[:, None] * (jnp.eye(p.size) - p[None, :]) * data.y[None, :]
+    def half_curvature(self, theta: Theta, log_norm: Scalar, data: RunData) -> Float[Array, "n n"]:
+        """C, for outputs of the samples as they are turned."""
+        p = self.weights(theta, log_norm, data)
+        half = jnp.sqrt(self._kappa(log_norm, data))
+        plain = half * jnp.sqrt(p)[:, None] * (jnp.eye(p.size) - p[None, :]) * data.y[None, :]
+        return plain @ data.turn if np.ndim(data.turn) == 2 else plain
 
-    def start(self, theta: Theta, data: LaneData) -> tuple[Theta, Scalar, Scalar]:
+    def start(self, theta: Theta, data: RunData) -> tuple[Theta, Scalar, Theta]:
         """A single layer at zero is moved along its velocity, by less than any exponent's rounding."""
         velocity = self.velocity(jnp.zeros_like(theta), jnp.zeros(()), data)
         away = 1e-16 * velocity / jnp.maximum(jnp.linalg.norm(velocity) * jnp.linalg.norm(data.x), 1e-300)
-        theta = jnp.where(jnp.any(theta != 0), theta, away)
+        zero = ~jnp.any(self.parametrisation.squares(theta, data) > 0)
+        theta = jnp.where(zero, away, theta)
         norm = jnp.linalg.norm(self.sizes(theta, jnp.zeros(()), data))
-        unit = theta / jnp.where(norm > 0, norm, 1)
-        return unit, jnp.log(norm), mean_size(unit)
+        entries = self.parametrisation.degree(data) * theta.size if self._curved else theta.size
+        floor = jnp.sqrt(jnp.sum(self.parametrisation.squares(theta, data)) / entries) / jnp.where(norm > 0, norm, 1)
+        return theta / jnp.where(norm > 0, norm, 1), jnp.log(norm), jnp.full(theta.shape, floor)
 
-    def output_error(self, error: Theta, theta: Theta, log_norm: Scalar, data: LaneData, rtol: Scalar) -> Scalar:
+    @property
+    def _curved(self) -> bool:
+        return isinstance(self.parametrisation, Curves)
+
+    def _margins(self, outputs: Forces, data: RunData) -> Forces:
+        return data.y * times(data.turn, outputs)
+
+    def _shares(self, margins: Forces, log_norm: Scalar, data: RunData) -> Forces:
+        return jax.nn.softmax(self._exponents(margins, log_norm, data))
+
+    def _exponents(self, margins: Forces, log_norm: Scalar, data: RunData) -> Forces:
+        """-kappa q, -infinity for rows that are no samples."""
+        return jnp.where(data.weights > 0, -self._kappa(log_norm, data) * margins, -jnp.inf)
+
+    def _least(self, margins: Forces, data: RunData) -> Scalar:
+        return jnp.min(jnp.where(data.weights > 0, margins, jnp.inf))
+
+    def _kappa(self, log_norm: Scalar, data: RunData) -> Scalar:
+        """kappa = r^L."""
+        return jnp.exp(self.parametrisation.degree(data) * log_norm)
+
+    def output_error(self, error: Theta, theta: Theta, log_norm: Scalar, data: RunData, rtol: Scalar) -> Scalar:
         """Change of the exponents kappa q, weighted by p, against EXPONENT_TOLERANCE."""
         p = self.weights(theta, log_norm, data)
         change = self.margins(theta, data) - self.margins(theta - error, data)
-        return jnp.exp(self.architecture.depth * log_norm) * jnp.sqrt(jnp.sum(p * change**2)) / self.EXPONENT_TOLERANCE
+        return self._kappa(log_norm, data) * jnp.sqrt(jnp.sum(p * change**2)) / self.EXPONENT_TOLERANCE
 
     def renormalise(
-        self, theta: Theta, log_norm: Scalar, velocity: Theta, data: LaneData
+        self, theta: Theta, log_norm: Scalar, velocity: Theta, data: RunData
     ) -> tuple[Theta, Scalar, Theta]:
         norm = jnp.linalg.norm(self.sizes(theta, log_norm, data))
-        return theta / norm, log_norm + jnp.log(norm), velocity / norm ** (self.architecture.depth - 1)
+        return theta / norm, log_norm + jnp.log(norm), velocity / norm ** (self.parametrisation.degree(data) - 1)
 
-    def log_rate(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Scalar:
-        return -self.log_loss(theta, log_norm, data) + (2 - self.architecture.depth) * log_norm
+    def log_rate(self, theta: Theta, log_norm: Scalar, data: RunData) -> Scalar:
+        return -self.log_loss(theta, log_norm, data) + (2 - self.parametrisation.degree(data)) * log_norm
 
-    def log_elapsed(self, before: State, after: State, data: LaneData) -> tuple[Scalar, Scalar]:
+    def log_elapsed(self, before: State, after: State, data: RunData) -> tuple[Scalar, Scalar]:
         """log int e^{M + phi(M)} dM, phi = log(r^{2-2L} / ||velocity||^2) a cubic through both ends with their slopes.
 
         The weight e^M goes into the nodes: with e^{M - M1} as variable the integrand is smooth for steps of any size.
@@ -118,28 +151,32 @@ class ClassificationFlow(Flow):
         error = jnp.abs(fine - rough) * share + EPSILON * (1 + jnp.abs(m1)) / growth
         return m1 + jnp.log(-jnp.expm1(-growth)) + fine, jnp.where(growth > 0, error, jnp.inf)
 
-    def _clock(self, state: State, data: LaneData) -> tuple[Scalar, Scalar, Scalar]:
+    def _clock(self, state: State, data: RunData) -> tuple[Scalar, Scalar, Scalar]:
         """M, phi and d phi / dM, from dM/ds = kappa ||velocity||^2."""
         theta, log_norm, velocity = state
-        square = jnp.sum(velocity**2)
-        _, bend = jax.jvp(lambda z: self.velocity(z, log_norm, data), (theta,), (velocity,))
-        slope = -2 * (velocity @ bend) / (jnp.exp(self.architecture.depth * log_norm) * square**2)
-        phi = -2 * (self.architecture.depth - 1) * log_norm - jnp.log(square)
+        degree = self.parametrisation.degree(data)
+
+        def square(z: Theta) -> Scalar:
+            return self.parametrisation.squared_speed(z, self.velocity(z, log_norm, data), data)
+
+        value, rate = jax.jvp(square, (theta,), (velocity,))
+        slope = -rate / (self._kappa(log_norm, data) * value**2)
+        phi = -2 * (degree - 1) * log_norm - jnp.log(value)
         return -self.log_loss(theta, log_norm, data), phi, slope
 
-    def log_loss(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Scalar:
-        return jax.nn.logsumexp(-jnp.exp(self.architecture.depth * log_norm) * self.margins(theta, data))
+    def log_loss(self, theta: Theta, log_norm: Scalar, data: RunData) -> Scalar:
+        return jax.nn.logsumexp(self._exponents(self.margins(theta, data), log_norm, data))
 
-    def residual(self, theta: Theta, data: LaneData) -> Scalar:
+    def residual(self, theta: Theta, data: RunData) -> Scalar:
         return jnp.full((), jnp.nan)
 
-    def min_margin(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Scalar:
+    def min_margin(self, theta: Theta, log_norm: Scalar, data: RunData) -> Scalar:
         norm = jnp.linalg.norm(self.sizes(theta, log_norm, data))
-        return jnp.min(self.margins(theta, data)) / norm**self.architecture.depth
+        return self._least(self.margins(theta, data), data) / norm ** self.parametrisation.degree(data)
 
-    def progress(self, theta: Theta, log_norm: Scalar, data: LaneData, control: Control) -> Scalar:
+    def progress(self, theta: Theta, log_norm: Scalar, data: RunData, control: Control) -> Scalar:
         """asinh(-log Loss), or asinh of the smallest margin, against its value at the stop: the larger of the two."""
-        smallest = jnp.exp(self.architecture.depth * log_norm) * jnp.min(self.margins(theta, data))
+        smallest = self._kappa(log_norm, data) * self._least(self.margins(theta, data), data)
         by_loss, by_margin = self._goals(control)
         reached = ((-self.log_loss(theta, log_norm, data), by_loss), (smallest, by_margin))
         return jnp.maximum(*(jnp.where(goal < jnp.inf, jnp.arcsinh(value) / goal, -jnp.inf) for value, goal in reached))
@@ -148,9 +185,9 @@ class ClassificationFlow(Flow):
         """From where the loss is 1, or the smallest margin zero."""
         return jnp.zeros(()), jnp.full((), jnp.inf)
 
-    def landing(self, before: Scalar, after: Scalar, control: Control) -> Scalar:
+    def landing(self, before: Scalar, after: Scalar, data: RunData, control: Control) -> Scalar:
         """As if exponents, of degree L in the parameters, had L-th roots that grow evenly along the step."""
-        scale = jnp.minimum(*self._goals(control)) / self.architecture.depth
+        scale = jnp.minimum(*self._goals(control)) / self.parametrisation.degree(data)
         return jnp.expm1(scale * (1 + self.overshoot / 2 - before)) / jnp.expm1(scale * (after - before))
 
     def _goals(self, control: Control) -> tuple[Scalar, Scalar]:

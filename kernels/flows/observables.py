@@ -6,7 +6,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from kernels.flows.base import Flow, LaneData, Scalar, Theta
+from kernels.flows.base import Flow
+from kernels.flows.parametrisation import RunData, Scalar, Theta
 
 
 class Point(NamedTuple):
@@ -19,21 +20,13 @@ class Point(NamedTuple):
     steps: Scalar
 
 
-Observable = Callable[[Flow, Point, LaneData], Scalar]
+Observable = Callable[[Flow, Point, RunData], Scalar]
 
 
-def alignment(flow: Flow, point: Point, data: LaneData) -> Scalar:
+def alignment(flow: Flow, point: Point, data: RunData) -> Scalar:
     """max over layers of 1 - |cos(v_l, grad_{v_l} Loss)|; 1 where a layer or its gradient is zero."""
-    layers, slopes = flow.architecture.split(point.theta), flow.architecture.split(point.velocity)
     sizes = flow.sizes(point.theta, point.log_norm, data)
-    cosines = [_cosine(jnp.ravel(v), size, jnp.ravel(g)) for v, size, g in zip(layers, sizes, slopes, strict=True)]
-    return jnp.max(1 - jnp.abs(jnp.stack(cosines)))
-
-
-def _cosine(a: Float[Array, " k"], size: Scalar, b: Float[Array, " k"]) -> Scalar:
-    """Between b and a vector of this size of which b sees the part a."""
-    length = jnp.linalg.norm(b)
-    return (a / jnp.where(size > 0, size, 1)) @ (b / jnp.where(length > 0, length, 1))
+    return jnp.max(1 - jnp.abs(flow.parametrisation.cosines(point.theta, point.velocity, sizes, data)))
 
 
 OBSERVABLES: dict[str, Observable] = {
@@ -50,7 +43,8 @@ OBSERVABLES: dict[str, Observable] = {
 """name -> (flow, point, data) -> number; the linear coefficients are recorded after them."""
 
 
-def observe(flow: Flow, point: Point, data: LaneData) -> Float[Array, " o"]:
-    """Every observable, then beta(theta), in one vector."""
+def observe(flow: Flow, point: Point, data: RunData) -> Float[Array, " o"]:
+    """Every observable, then beta(theta), in one vector; data as they are for the whole weights."""
+    data = flow.parametrisation.in_frame(data, point.log_norm)
     numbers = jnp.stack([observable(flow, point, data) for observable in OBSERVABLES.values()])
     return jnp.concatenate([numbers, flow.coefficients(point.theta, data)])

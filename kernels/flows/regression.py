@@ -11,15 +11,19 @@ from kernels.flows.base import (
     Control,
     Flow,
     Forces,
-    LaneData,
     Push,
+    RunData,
     Scalar,
     State,
-    Stiffness,
     Theta,
-    mean_size,
 )
+from kernels.flows.curves import Curves, turned_samples
+from kernels.flows.parametrisation import Layers, times
 from kernels.flows.principal_samples import principal_samples
+from kernels.flows.stiffness import Axes, Inverses, Stiffness
+
+LARGEST_GOAL = 0.1
+"""A residual to stop at, at most, however little rounding allows."""
 
 
 class RegressionFlow(Flow):
@@ -27,48 +31,71 @@ class RegressionFlow(Flow):
 
     timed = False
     overshoot = float("inf")
-    columns = 10
-    step_share = 0.02
-    """Orbits turn at saddles, which amplify errors; most on Gaussian data at small alpha."""
 
-    def force(self, theta: Theta, log_norm: Scalar, data: LaneData) -> tuple[Forces, Push]:
+    @property
+    def step_share(self) -> float:
+        """Layers turn at saddles, which amplify errors, most on Gaussian data at small alpha; curves do not."""
+        return 1.0 if isinstance(self.parametrisation, Curves) else 0.02
+
+    def columns(self, rtol: float) -> int:
+        """Ten for layers; fewer for curves at loose tolerances, where a column costs an inverse."""
+        if not isinstance(self.parametrisation, Curves):
+            return 10
+        return 6 if rtol >= 1e-5 else 8 if rtol >= 1e-9 else 10
+
+    def force(self, theta: Theta, log_norm: Scalar, data: RunData) -> tuple[Forces, Push]:
         outputs, push = self.push(theta, data)
         return data.y - outputs, push
 
-    def stiffness(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Stiffness:
-        """C = I (Gauss-Newton), and samples turned to the axes of J J^T.
+    def stiffness(self, theta: Theta, log_norm: Scalar, data: RunData) -> Stiffness:
+        """C = I (Gauss-Newton).
 
-        There stiff forces stay apart from the others, so that to damp them is to damp their rounding. Where large
-        parameters are not axes, J^T g brings rounding back, and has to be damped itself.
+        Samples are turned, so that to damp stiff forces is to damp their rounding: of curves to triangular form, of
+        layers whose large entries are axes to the axes of J J^T. Of other layers, J^T g brings rounding back, and the
+        change has to be damped itself.
         """
-        if not self.architecture.axial:
-            jacobian = self.jacobian(theta, data)
+        parametrisation = self.parametrisation
+        if isinstance(parametrisation, Curves):
+            x, turn = turned_samples(data.x, parametrisation.rates(theta, data))
+            turned = data._replace(x=x, y=turn.T @ data.y)
+            _, push = parametrisation.push(theta, turned)
+            gram = parametrisation.gram(theta, turned)
+            rounding = EPSILON * jnp.linalg.norm(turn * data.y[:, None], axis=0)
+            return Inverses(gram, push=push, rounding=rounding, args=(log_norm, turned))
+        assert isinstance(parametrisation, Layers)
+        if not parametrisation.architecture.axial:
+            jacobian = parametrisation.jacobian(theta, data)
             rates, axes = jnp.linalg.eigh(jacobian @ jacobian.T)
             rates, basis = jnp.maximum(rates, 0), axes.T @ jacobian
-            return Stiffness(rates, basis=basis, noise=self._noise(rates, basis, data), args=(log_norm, data))
-        x, y, rows = principal_samples(lambda x: self.jacobian(theta, data._replace(x=x)), data.x, data.y)
+            return Axes(rates, basis=basis, noise=self._noise(rates, basis, data), args=(log_norm, data))
+        x, y, rows = principal_samples(lambda x: parametrisation.jacobian(theta, data._replace(x=x)), data.x, data.y)
         rates = jnp.sum(rows**2, axis=1)
-        return Stiffness(rates, noise=self._noise(rates, rows, data), args=(log_norm, data._replace(x=x, y=y)))
+        return Axes(rates, noise=self._noise(rates, rows, data), args=(log_norm, data._replace(x=x, y=y)))
 
-    def _noise(self, rates: Forces, basis: Float[Array, "n P"], data: LaneData) -> Callable[[Scalar], Theta]:
+    def _rounding(self, data: RunData) -> Scalar:
+        """What rounding leaves in a residual."""
+        return EPSILON * jnp.linalg.norm(data.y) / np.sqrt(data.y.size)
+
+    def _noise(self, rates: Forces, basis: Float[Array, "n P"], data: RunData) -> Callable[[Scalar], Theta]:
         """Length of a substep -> what rounding of the residual leaves in each parameter."""
-        rounding = EPSILON * jnp.linalg.norm(data.y) / np.sqrt(data.y.size)
+        rounding = self._rounding(data)
 
         def noise(length: Scalar) -> Theta:
             return rounding * jnp.sqrt(jnp.sum(((length / (1 + length * rates))[:, None] * basis) ** 2, axis=0))
 
         return noise
 
-    def start(self, theta: Theta, data: LaneData) -> tuple[Theta, Scalar, Scalar]:
-        size = mean_size(theta)
+    def start(self, theta: Theta, data: RunData) -> tuple[Theta, Scalar, Theta]:
+        floor = self.parametrisation.floor(theta, data)
         # only a single layer leaves zero: its parameters are the coefficients
-        return theta, jnp.zeros(()), jnp.where(size > 0, size, self.least_norm(data) / np.sqrt(theta.size))
+        still = ~jnp.any(floor > 0) & ~jnp.any(theta != 0)
+        return theta, jnp.zeros(()), jnp.where(still, self.least_norm(data) / np.sqrt(theta.size), floor)
 
-    def least_norm(self, data: LaneData) -> Scalar:
+    def least_norm(self, data: RunData) -> Scalar:
         """A lower bound on the norm of every solution of X beta = y."""
         return jnp.linalg.norm(data.y) / jnp.linalg.norm(data.x)
 
-    def output_error(self, error: Theta, theta: Theta, log_norm: Scalar, data: LaneData, rtol: Scalar) -> Scalar:
+    def output_error(self, error: Theta, theta: Theta, log_norm: Scalar, data: RunData, rtol: Scalar) -> Scalar:
         """||change of beta|| against rtol times ||beta||, or the least norm that a solution can have.
 
         In coordinates of a decomposition beta is rho, and the norms are those of inputs S x.
@@ -78,32 +105,35 @@ class RegressionFlow(Flow):
         return change / (rtol * jnp.maximum(jnp.linalg.norm(beta), self.least_norm(data)))
 
     def renormalise(
-        self, theta: Theta, log_norm: Scalar, velocity: Theta, data: LaneData
+        self, theta: Theta, log_norm: Scalar, velocity: Theta, data: RunData
     ) -> tuple[Theta, Scalar, Theta]:
         return theta, log_norm, velocity
 
-    def log_rate(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Scalar:
+    def log_rate(self, theta: Theta, log_norm: Scalar, data: RunData) -> Scalar:
         return jnp.zeros(())
 
-    def log_elapsed(self, before: State, after: State, data: LaneData) -> tuple[Scalar, Scalar]:
+    def log_elapsed(self, before: State, after: State, data: RunData) -> tuple[Scalar, Scalar]:
         return jnp.full((), jnp.nan), jnp.full((), jnp.inf)
 
-    def log_loss(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Scalar:
+    def log_loss(self, theta: Theta, log_norm: Scalar, data: RunData) -> Scalar:
         return jnp.log(0.5 * jnp.sum((self.outputs(theta, data) - data.y) ** 2))
 
-    def residual(self, theta: Theta, data: LaneData) -> Scalar:
-        return jnp.linalg.norm(self.outputs(theta, data) - data.y) / jnp.linalg.norm(data.y)
+    def residual(self, theta: Theta, data: RunData) -> Scalar:
+        gap, whole = (jnp.linalg.norm(times(data.whitener, f)) for f in (self.outputs(theta, data) - data.y, data.y))
+        return gap / whole
 
-    def min_margin(self, theta: Theta, log_norm: Scalar, data: LaneData) -> Scalar:
+    def min_margin(self, theta: Theta, log_norm: Scalar, data: RunData) -> Scalar:
         return jnp.full((), jnp.nan)
 
-    def progress(self, theta: Theta, log_norm: Scalar, data: LaneData, control: Control) -> Scalar:
-        """log residual / log of the residual to stop at."""
-        return jnp.log(self.residual(theta, data)) / jnp.log(control.residual)
+    def progress(self, theta: Theta, log_norm: Scalar, data: RunData, control: Control) -> Scalar:
+        """log residual / log of the residual to stop at, or of what rounding leaves if that is more."""
+        beta, least = jnp.linalg.norm(self.coefficients(theta, data)), jnp.linalg.norm(times(data.whitener, data.y))
+        goal = jnp.maximum(control.residual, jnp.minimum(data.rounding * beta / least, LARGEST_GOAL))
+        return jnp.log(self.residual(theta, data)) / jnp.log(goal)
 
     def evenly(self, control: Control) -> tuple[Scalar, Scalar]:
         """Down to a residual of 1e-10: in steps of any length, weights of the table amplify rounding to some 1e-12."""
         return jnp.full((), -jnp.inf), jnp.log(1e-10) / jnp.log(control.residual)
 
-    def landing(self, before: Scalar, after: Scalar, control: Control) -> Scalar:
+    def landing(self, before: Scalar, after: Scalar, data: RunData, control: Control) -> Scalar:
         return jnp.full((), jnp.inf)

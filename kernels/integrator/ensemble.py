@@ -10,8 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from kernels.flows.base import Control, Flow, LaneData, Theta
+from kernels.flows.base import Control, Flow
+from kernels.flows.curves import Curves
 from kernels.flows.observables import observe
+from kernels.flows.parametrisation import Layers, RunData, Theta
 from kernels.flows.table import FLOWS
 from kernels.integrator.lane import ASLEEP, CAPACITY, RUNNING, Lane, attempt, start, thin
 from kernels.integrator.solvers import SOLVERS
@@ -27,10 +29,16 @@ MAPS, LIMIT = Path("/proc/self/maps"), Path("/proc/sys/vm/max_map_count")
 
 @dataclass(frozen=True)
 class Program:
-    """What one compiled loop is specialised to: everything static of a run."""
+    """What one compiled loop is specialised to: everything static of a run.
+
+    Attributes:
+        architecture: class of the network whose layers are integrated; None where its coordinates move on curves. Of
+            those, `dim` counts the coordinates, and `depth` is the largest that the program has room for.
+        columns: of the extrapolation.
+    """
 
     task: str
-    architecture: type[Architecture]
+    architecture: type[Architecture] | None
     dim: int
     depth: int
     width: int | None
@@ -38,17 +46,19 @@ class Program:
     samples: int
     solver: str
     record: bool
+    columns: int
 
     @functools.cached_property
     def flow(self) -> Flow:
-        network = self.architecture(self.dim, self.depth, self.width, self.filter)
-        return FLOWS[self.task](network)
+        if self.architecture is None:
+            return FLOWS[self.task](Curves(self.dim, self.depth - 1))
+        return FLOWS[self.task](Layers(self.architecture(self.dim, self.depth, self.width, self.filter)))
 
     @property
     def lanes(self) -> int:
         """Lanes of the loop: enough to amortise a call, few enough to stay in cache."""
         most = 4096 if jax.default_backend() != "cpu" else 64
-        work = self.flow.architecture.parameters * self.samples
+        work = self.flow.parametrisation.parameters * self.samples
         return max(1, min(most, 2 ** int(np.log2(max(1, most * 2048 / work)))))
 
 
@@ -56,7 +66,7 @@ class Start(NamedTuple):
     """One waiting run: Theta(0), its data, its stop rule; numpy until it is given a lane."""
 
     theta: Theta
-    data: LaneData
+    data: RunData
     control: Control
 
 
@@ -66,7 +76,7 @@ class End:
 
     Attributes:
         index: position of the run among the starts.
-        jacobian: d f(x_i) / d theta at the end, shape (n, P).
+        jacobian: d f(x_i) / d Theta at the end, shape (n, P); empty where nothing is compared with it.
         orbit: recorded observables, shape (T, o); the last row is the end.
     """
 
@@ -76,7 +86,7 @@ class End:
     status: int
     steps: int
     rejected: int
-    jacobian: Float[np.ndarray, "n P"]
+    jacobian: Float[np.ndarray, "_ _"]
     final: Float[np.ndarray, " o"]
     orbit: Float[np.ndarray, "T o"]
 
@@ -158,7 +168,9 @@ def _advance(program: Program, lanes: Lane, batch: Start, refill: Bool[Array, ""
 
     def step(state: tuple[Int[Array, ""], Lane]) -> tuple[Int[Array, ""], Lane]:
         count, lanes = state
-        moved = jax.vmap(lambda lane, run: attempt(flow, solver, lane, run.data, run.control))(lanes, batch)
+        moved = jax.vmap(lambda lane, run: attempt(flow, solver, program.columns, lane, run.data, run.control))(
+            lanes, batch
+        )
         running = lanes.status == RUNNING
         lanes = jax.tree.map(lambda a, b: jnp.where(running.reshape(-1, *(1,) * (a.ndim - 1)), a, b), moved, lanes)
         if program.record:
@@ -171,11 +183,14 @@ def _advance(program: Program, lanes: Lane, batch: Start, refill: Bool[Array, ""
 
 @functools.partial(jax.jit, static_argnums=0)
 def _finish(program: Program, lanes: Lane, batch: Start) -> tuple[Array, Array]:
-    """Jacobian and observables of every lane."""
+    """Jacobian (of layers that classify) and observables of every lane."""
     flow = program.flow
+    layers = flow.parametrisation
 
     def finish(lane: Lane, run: Start) -> tuple[Array, Array]:
-        return flow.jacobian(lane.point.theta, run.data), observe(flow, lane.point, run.data)
+        needed = isinstance(layers, Layers) and program.task == "classification"
+        jacobian = layers.jacobian(lane.point.theta, run.data) if needed else jnp.zeros((0, 0))
+        return jacobian, observe(flow, lane.point, run.data)
 
     return jax.vmap(finish)(lanes, batch)
 

@@ -9,7 +9,8 @@ import numpy as np
 from diffrax import RESULTS, AbstractSolver, AbstractTerm, LocalLinearInterpolation
 from jaxtyping import Array, Float, Int
 
-from kernels.flows.base import Forces, Push, Stiffness, Vector
+from kernels.flows.parametrisation import Forces, Push, Vector
+from kernels.flows.stiffness import Damping, Stiffness
 from kernels.x64 import jax
 
 _NOISE = 15
@@ -69,32 +70,34 @@ class ExtrapolatedEuler(AbstractSolver[Vector]):
         lengths = (t1 - t0) / jnp.arange(1.0, self.columns + 1)
         stiff = self.stiffness(t0, y0, args)
         g0, push0 = self.force(t0, y0, stiff.args)
-        bend = self._bend(stiff, push0, g0, lengths)
+        damping = stiff.damping(lengths)
+        bend = self._bend(stiff, damping, push0, g0)
+        columns = (lengths, damping.columns, bend)
 
         def change(g: Forces, push: Push, elapsed: Any, column: Any) -> Vector:
-            c = lengths[column]
-            answer = stiff.damp(g, c)
+            length, entry, bend = column
+            answer = damping.forces(entry, g)
             if bend is not None:
                 lag, drift = bend
-                answer = answer - c * (c * lag[column] + elapsed * drift[column])
-            return stiff.settle(c * push(answer), c)
+                answer = answer - length * (length * lag + elapsed * drift)
+            return damping.change(entry, length * push(answer))
 
-        def move(z: Vector, elapsed: Any, column: Any) -> Vector:
+        def move(z: Vector, number: Any, column: Any) -> Vector:
+            elapsed = number * column[0]
             g, push = self.force(t0 + elapsed, y0 + z, stiff.args)
             return change(g, push, elapsed, column)
 
-        firsts = jax.vmap(lambda column: change(g0, push0, 0.0, column))(jnp.arange(self.columns))
+        firsts = jax.vmap(lambda column: change(g0, push0, 0.0, column))(columns)
         schedule = _schedule(self.columns)
 
         # increments, not states: the table's weights, of order e^K, then amplify the rounding of the change alone
-        def substep(z: Float[Array, "r P"], row: tuple[Any, ...]) -> tuple[Float[Array, "r P"], Float[Array, "r P"]]:
-            column, number = row
+        z, history = firsts[schedule.column[0]], []
+        for column, number in zip(schedule.column, schedule.number, strict=True):
+            entries = jax.tree.map(lambda values, column=column: values[column], columns)
             z = jnp.where((number == 1)[:, None], firsts[column], z)
-            z = z + jax.vmap(move)(z, number.astype(float) * lengths[column], column)
-            return z, z
-
-        _, history = jax.lax.scan(substep, firsts[schedule.column[0]], (schedule.column, schedule.number))
-        *others, last = (history[place] for place in schedule.ends)
+            z = z + jax.vmap(move)(z, jnp.asarray(number, float), entries)
+            history.append(z)
+        *others, last = (history[iteration][row] for iteration, row in schedule.ends)
         apart = [column - last for column in (firsts[0], *others)]
         value, error = (row[:-1] for row in _weights(self.columns))
         y1 = y0 + (last + sum(w * column for w, column in zip(value, apart, strict=True)))
@@ -106,14 +109,15 @@ class ExtrapolatedEuler(AbstractSolver[Vector]):
         return y1, certain, {"y0": y0, "y1": y1}, estimate, RESULTS.successful
 
     def _bend(
-        self, stiff: Stiffness, push: Push, g: Forces, lengths: Float[Array, " K"]
+        self, stiff: Stiffness, damping: Damping, push: Push, g: Forces
     ) -> tuple[Float[Array, "K n"], Float[Array, "K n"]] | None:
         """(lag, drift) for every length, if the stiffness has them."""
         if stiff.bend is None:
             return None
-        steady = stiff.damp(g, lengths[0])
+        steady = damping.forces(jax.tree.map(lambda values: values[0], damping.columns), g)
         lag, drift = (
-            jax.vmap(functools.partial(stiff.damp, part))(lengths) for part in stiff.bend(push(steady), steady)
+            jax.vmap(lambda entry, part=part: damping.forces(entry, part))(damping.columns)
+            for part in stiff.bend(push(steady), steady)
         )
         return lag, drift
 

@@ -3,11 +3,12 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from kernels.flows.base import Control, Flow, Forces, LaneData, Push, Scalar, State, Stiffness, Theta
+from kernels.flows.base import Control, Flow, State
 from kernels.flows.observables import Point, observe
+from kernels.flows.parametrisation import Forces, Push, RunData, Scalar, Theta
+from kernels.flows.stiffness import Stiffness
 from kernels.integrator.solvers import Solver
 from kernels.x64 import jax
 
@@ -23,6 +24,8 @@ TIME_TOLERANCE = 100.0
 ROUNDING = 1e-13
 """Least relative error of a step that can be told from rounding."""
 LARGEST_GROWTH, GROWTH_IN_NOISE, SMALLEST_GROWTH, LEAST_LANDING, SAFETY = 6.0, 1.5, 0.1, 1e-3, 0.85
+SMALLEST = 1e-300
+"""Keeps 0 / 0, the relative error of a parameter that rests at zero, from being NaN."""
 LARGEST_RATE_GROWTH = 4.0
 """Growth of the clock's rate, in logarithms, past which its integral along the step is given up."""
 
@@ -48,7 +51,7 @@ class Lane(NamedTuple):
     h: Scalar
     last_h: Scalar
     last_error: Scalar
-    floor: Scalar
+    floor: Theta
     rejected: Int[Array, ""]
     status: Int[Array, ""]
     progress: Scalar
@@ -57,19 +60,20 @@ class Lane(NamedTuple):
     stride: Int[Array, ""]
 
 
-def start(flow: Flow, theta: Theta, data: LaneData, control: Control, capacity: int) -> Lane:
+def start(flow: Flow, theta: Theta, data: RunData, control: Control, capacity: int) -> Lane:
     """A run at t = 0; its first step moves the parameters by about 10 % of their norm, or meets the error control."""
     theta, log_norm, floor = flow.start(theta, data)
+    whole, data = data, flow.parametrisation.in_frame(data, log_norm)
     velocity = flow.velocity(theta, log_norm, data)
     point = Point(theta, log_norm, velocity, jnp.full((), -jnp.inf), jnp.zeros((), int))
     speed = jnp.linalg.norm(velocity)
     progress = flow.progress(theta, log_norm, data, control)
     status = jnp.select([progress >= 1, speed == 0], [CONVERGED, AT_REST], RUNNING)
-    first = observe(flow, point, data)
+    first = observe(flow, point, whole)
     orbit = jnp.zeros((capacity, first.size)).at[:1].set(first)
     return Lane(
         point=point,
-        h=0.1 * floor * np.sqrt(theta.size) / jnp.where(speed == 0, 1, speed),
+        h=0.1 * jnp.maximum(jnp.linalg.norm(floor), jnp.linalg.norm(theta)) / jnp.where(speed == 0, 1, speed),
         last_h=jnp.zeros(()),
         last_error=jnp.ones(()),
         floor=floor,
@@ -82,22 +86,25 @@ def start(flow: Flow, theta: Theta, data: LaneData, control: Control, capacity: 
     )
 
 
-def attempt(flow: Flow, solver: Solver, lane: Lane, data: LaneData, control: Control) -> Lane:
+def attempt(flow: Flow, solver: Solver, columns: int, lane: Lane, data: RunData, control: Control) -> Lane:
     """Try one step; take it if its error is within tolerance; choose the next step size either way."""
     _, log_norm, _, log_time, steps = lane.point
-    step = take_step(flow, solver, lane.point, lane.h, data)
+    whole, data = data, flow.parametrisation.in_frame(data, log_norm)
+    step = take_step(flow, solver, columns, lane.point, lane.h, data)
     error, noisy = (_error(flow, lane, step, error, data, control) for error in (step.error, step.noisy))
     # an error that rounding hides is no reason for a much longer step: half of those would be rejected
-    hidden = (SAFETY / GROWTH_IN_NOISE) ** solver.order(flow.columns)
+    hidden = (SAFETY / GROWTH_IN_NOISE) ** solver.order(columns)
     error = jnp.where(error <= 1, jnp.maximum(error, jnp.minimum(noisy, hidden)), error)
     progress = flow.progress(step.theta, log_norm, data, control)
     gain = _gain(flow, lane, progress, control)
     too_far = jnp.isfinite(progress) & (progress > 1 + flow.overshoot)
     accept = (error <= 1) & (gain <= PROGRESS_PER_STEP) & ~too_far
     growth = SAFETY * jnp.minimum(
-        _growth(lane, error, solver.order(flow.columns)), PROGRESS_PER_STEP / jnp.maximum(gain, 1e-30)
+        _growth(lane, error, solver.order(columns)), PROGRESS_PER_STEP / jnp.maximum(gain, 1e-30)
     )
-    landing = jnp.where(too_far, jnp.maximum(flow.landing(lane.progress, progress, control), LEAST_LANDING), jnp.inf)
+    landing = jnp.where(
+        too_far, jnp.maximum(flow.landing(lane.progress, progress, data, control), LEAST_LANDING), jnp.inf
+    )
     h = lane.h * jnp.minimum(jnp.clip(growth, SMALLEST_GROWTH, LARGEST_GROWTH), landing)
 
     # in the new frame a step as long, relative to theta, is the better guess: not one as long in the old clock
@@ -113,10 +120,10 @@ def attempt(flow: Flow, solver: Solver, lane: Lane, data: LaneData, control: Con
         progress=jnp.where(accept, progress, lane.progress),
     )
     lane = lane._replace(status=_status(lane, control, error > 1))
-    return _record(flow, lane, data, accept) if lane.orbit.shape[0] else lane
+    return _record(flow, lane, whole, accept) if lane.orbit.shape[0] else lane
 
 
-def take_step(flow: Flow, solver: Solver, point: Point, h: Scalar, data: LaneData) -> Step:
+def take_step(flow: Flow, solver: Solver, columns: int, point: Point, h: Scalar, data: RunData) -> Step:
     """A step of length h. Where physical time is another clock, its integral rides along as one more coordinate.
 
     The flow's own account of it counts where it is the better one, as on long steps: time all but passes at their end.
@@ -124,22 +131,23 @@ def take_step(flow: Flow, solver: Solver, point: Point, h: Scalar, data: LaneDat
     theta, log_norm, velocity = point[:3]
     args = (log_norm, data)
     if not flow.timed:
-        new, error, noisy, slope = solver.step(flow.force, flow.stiffness, flow.columns, h, theta, args)
+        new, error, noisy, slope = solver.step(flow.force, flow.stiffness, columns, h, theta, args)
         return Step(new, slope, error, noisy, jnp.log(h), jnp.zeros(()))
     rate = flow.log_rate(theta, log_norm, data)
 
-    def clocked(y: Theta, log_norm: Scalar, data: LaneData) -> tuple[Forces, Push]:
+    def clocked(y: Theta, log_norm: Scalar, data: RunData) -> tuple[Forces, Push]:
         growth = jnp.minimum(flow.log_rate(y[:-1], log_norm, data) - rate, LARGEST_RATE_GROWTH)
         g, push = flow.force(y[:-1], log_norm, data)
         return g, lambda g: jnp.append(push(g), jnp.exp(growth))
 
-    def stiffness(y: Theta, log_norm: Scalar, data: LaneData) -> Stiffness:
+    def stiffness(y: Theta, log_norm: Scalar, data: RunData) -> Stiffness:
         stiff = flow.stiffness(y[:-1], log_norm, data)
-        bend = stiff.bend
-        assert stiff.basis is None, "the clock is not among the parameters that a basis is of"
-        return stiff if bend is None else stiff._replace(bend=lambda v, g: bend(v[:-1], g))
+        if stiff.bend is not None:
+            bend = stiff.bend
+            stiff.bend = lambda v, g: bend(v[:-1], g)
+        return stiff
 
-    ends = solver.step(clocked, stiffness, flow.columns, h, jnp.append(theta, 0.0), args)
+    ends = solver.step(clocked, stiffness, columns, h, jnp.append(theta, 0.0), args)
     (new, time), (error, time_error), (noisy, _), (slope, _) = ((end[:-1], end[-1]) for end in ends)
     smooth, smooth_error = flow.log_elapsed(State(theta, log_norm, velocity), State(new, log_norm, slope), data)
     followed = (time > 0) & (flow.log_rate(new, log_norm, data) - rate < LARGEST_RATE_GROWTH)
@@ -184,10 +192,10 @@ def _growth(lane: Lane, error: Scalar, order: int) -> Scalar:
     return jnp.where((lane.last_h > 0) & (error <= 1), elementary * jnp.minimum(trend, 1), elementary)
 
 
-def _error(flow: Flow, lane: Lane, step: Step, error: Theta, data: LaneData, control: Control) -> Scalar:
+def _error(flow: Flow, lane: Lane, step: Step, error: Theta, data: RunData, control: Control) -> Scalar:
     """Largest of the errors of parameters, function and time, each as a multiple of what is tolerated."""
     rtol = jnp.maximum(flow.step_share * control.rtol, ROUNDING)
-    sizes = jnp.maximum(jnp.abs(lane.point.theta), jnp.abs(step.theta)) + lane.floor
+    sizes = jnp.maximum(jnp.abs(lane.point.theta), jnp.abs(step.theta)) + jnp.maximum(lane.floor, SMALLEST)
     parameters = jnp.max(jnp.abs(error) / (rtol * sizes))
     outputs = flow.output_error(error, step.theta, lane.point.log_norm, data, rtol)
     largest = jnp.maximum(jnp.maximum(parameters, outputs), step.time_error / (TIME_TOLERANCE * rtol))
@@ -209,7 +217,7 @@ def _status(lane: Lane, control: Control, failed: Bool[Array, ""]) -> Int[Array,
     )
 
 
-def _record(flow: Flow, lane: Lane, data: LaneData, accept: Bool[Array, ""]) -> Lane:
+def _record(flow: Flow, lane: Lane, data: RunData, accept: Bool[Array, ""]) -> Lane:
     """Write the point if it is due: every `stride` steps, and the last one."""
     ended, between = lane.status != RUNNING, lane.point.steps % lane.stride != 0
     due = (accept & ~between) | (ended & (accept | between))

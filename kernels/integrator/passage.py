@@ -1,23 +1,29 @@
-"""Problems through an ensemble: into the coordinates in which a flow is integrated, and back."""
+"""Problems through an ensemble: into the numbers that are integrated, and back to layers and coefficients."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, final
 
 import numpy as np
+from jaxtyping import Float
 
-from kernels.flows.base import Control, LaneData
+from kernels.flows.base import Control
+from kernels.flows.curves import Curves, curve_of, layers_of
 from kernels.flows.observables import OBSERVABLES
+from kernels.flows.parametrisation import Layers, Parametrisation, RunData
+from kernels.flows.table import FLOWS
 from kernels.integrator.ensemble import End, Program, Start, run_ensemble
-from kernels.integrator.lane import AT_REST
+from kernels.integrator.systems import LinearSystem, Systems
 from kernels.networks.base import Coordinates
 from kernels.problem import Problem
 
 
 def integrate(problems: Sequence[Problem]) -> Iterator[End]:
     """The end of every flow, in whatever order they end."""
-    passages = [Passage(problem) for problem in problems]
+    systems = Systems()
+    passages = [passage_of(problem, systems) for problem in problems]
     groups: dict[Program, list[int]] = {}
     for index, passage in enumerate(passages):
         groups.setdefault(passage.program, []).append(index)
@@ -27,33 +33,122 @@ def integrate(problems: Sequence[Problem]) -> Iterator[End]:
             yield replace(passages[index].restored(end), index=index)
 
 
-def invariant_drift(problem: Problem, end: End) -> float:
-    """Largest change along a run of what its network conserves, relative to ||Theta||^2."""
-    if end.status == AT_REST:
-        return 0.0
-    architecture, scale = problem.architecture, np.exp(-2 * end.log_norm)
-    before, after = (architecture.invariants(layers) for layers in (problem.layers, architecture.split(end.theta)))
-    changes = [np.max(np.abs(b - scale * a), initial=0.0) for a, b in zip(before, after, strict=True)]
-    return float(max(changes, default=0.0) / np.sum(end.theta**2))
+def passage_of(problem: Problem, systems: Systems | None = None) -> "Passage":
+    """Curves for the project's own integrator where the network has them; other solvers check it in the layers."""
+    systems = systems or Systems()
+    own = problem.spec.solver == "extrapolation"
+    if own and problem.decomposition is not None and problem.decomposition.real:
+        return CurvePassage(problem, systems.of(problem, curved=True))
+    coordinates = problem.architecture.coordinates(problem.layers, problem.dataset.x) if own else None
+    return LayerPassage(problem, systems.of(problem, curved=False), coordinates)
 
 
-@dataclass(frozen=True, eq=False)
-class Passage:
-    """A problem in the coordinates in which its flow is integrated, and the end of the flow back from there."""
+class Passage(ABC):
+    """A problem as its flow is integrated, and the end of the flow back from there."""
 
     problem: Problem
+    system: LinearSystem
 
-    @cached_property
-    def coordinates(self) -> Coordinates | None:
-        """Those of the network for the project's own integrator; others check it in the network's own parameters."""
-        problem = self.problem
-        if problem.spec.solver != "extrapolation":
-            return None
-        return problem.architecture.coordinates(problem.layers, problem.dataset.x)
+    @property
+    @abstractmethod
+    def program(self) -> Program:
+        """What the loop is compiled for."""
+
+    @property
+    @abstractmethod
+    def start(self) -> Start:
+        """theta(0), data and stop rule, as the loop takes them."""
+
+    @abstractmethod
+    def restored(self, end: End) -> End:
+        """The end in the network's own parameters and coefficients."""
+
+    def columns(self, parametrisation: Parametrisation) -> int:
+        """Of the extrapolation."""
+        spec = self.problem.spec
+        return FLOWS[spec.task](parametrisation).columns(spec.rtol)
+
+    @property
+    def _scales(self) -> dict[str, Any]:
+        """What tells distances to the solutions, and their rounding."""
+        return {"whitener": self.system.whitener, "rounding": np.float64(self.system.attainable)}
+
+    @property
+    def control(self) -> Control:
+        """The tolerance and the stop rule."""
+        limits = {"residual": np.nan, "log_loss": -np.inf, "log_margin": np.inf, **self.problem.spec.stop}
+        numbers: dict[str, Any] = {name: np.float64(value) for name, value in limits.items()}
+        numbers["rtol"] = np.float64(self.problem.spec.rtol)
+        return Control(**numbers)
+
+
+@final
+class CurvePassage(Passage):
+    """Through one number a coordinate, with w_l = U_l^T v_l and A = X S^T."""
+
+    def __init__(self, problem: Problem, system: LinearSystem):
+        self.problem, self.system = problem, system
 
     @cached_property
     def program(self) -> Program:
-        """What the loop is compiled for."""
+        spec, (samples, size) = self.problem.spec, self.system.a.shape
+        columns = self.columns(Curves(size, spec.depth - 1))
+        return Program(spec.task, None, size, spec.depth, None, None, samples, spec.solver, spec.record, columns)
+
+    @property
+    def start(self) -> Start:
+        theta: Any
+        theta, curve = curve_of(self._coordinates)
+        frozen = np.array([np.sum(part**2) for part in self._frozen])
+        arrays: dict[str, Any] = {"x": self.system.a, "y": self.problem.dataset.y, "frozen_squares": frozen}
+        return Start(theta, RunData(**arrays, **self._scales, constants=curve), self.control)
+
+    @cached_property
+    def _coordinates(self) -> Float[np.ndarray, "L m"]:
+        coordinates = self.problem.coordinates
+        assert coordinates is not None
+        return coordinates
+
+    @cached_property
+    def _frozen(self) -> list[np.ndarray]:
+        """What layers have outside the range of U_l, where nothing moves them."""
+        layers, decomposition = self.problem.layers, self.problem.decomposition
+        assert decomposition is not None
+        return [
+            np.zeros_like(layer) if basis.shape[0] == basis.shape[1] else layer - basis @ w
+            for layer, basis, w in zip(layers, decomposition.bases, self._coordinates, strict=True)
+        ]
+
+    def restored(self, end: End) -> End:
+        decomposition = self.problem.decomposition
+        assert decomposition is not None
+        w = layers_of(self._coordinates, end.theta, end.log_norm)
+        bases = decomposition.bases
+        factor = np.exp(-end.log_norm)
+        layers = [basis @ row + factor * rest for basis, row, rest in zip(bases, w, self._frozen, strict=True)]
+        jacobian = np.zeros((0, 0))
+        if not self.problem.regression:
+            others = [np.prod(np.delete(w, layer, axis=0), axis=0) for layer in range(len(w))]
+            jacobian = np.concatenate([(self.system.a * o) @ u.T for o, u in zip(others, bases, strict=True)], axis=1)
+
+        def beta(rows: np.ndarray) -> np.ndarray:
+            count = len(OBSERVABLES)
+            return np.concatenate([rows[..., :count], rows[..., count:] @ decomposition.s], axis=-1)
+
+        return replace(
+            end, theta=np.concatenate(layers), jacobian=jacobian, final=beta(end.final), orbit=beta(end.orbit)
+        )
+
+
+@final
+class LayerPassage(Passage):
+    """Through layers: the network's own, or those of a smaller network in which it moves."""
+
+    def __init__(self, problem: Problem, system: LinearSystem, coordinates: Coordinates | None):
+        self.problem, self.system, self.coordinates = problem, system, coordinates
+
+    @cached_property
+    def program(self) -> Program:
         spec, (samples, dim) = self.problem.spec, self.problem.dataset.x.shape
         network = None if self.coordinates is None else self.coordinates.network
         sizes = network or spec
@@ -67,32 +162,27 @@ class Passage:
             samples=samples,
             solver=spec.solver,
             record=spec.record,
+            columns=self.columns(Layers(network or self.problem.architecture)),
         )
 
     @property
     def start(self) -> Start:
-        """Theta(0), data and stop rule, as the loop takes them."""
         problem, coordinates = self.problem, self.coordinates
-        limits = {"residual": np.nan, "log_loss": -np.inf, "log_margin": np.inf, **problem.spec.stop}
-        numbers: dict[str, Any] = {name: np.float64(value) for name, value in limits.items()}
-        numbers["rtol"] = np.float64(problem.spec.rtol)
-        control = Control(**numbers)
         x, layers, constants = problem.dataset.x, problem.layers, problem.architecture.constants
         if coordinates is not None:
             x, layers, constants = coordinates.inputs(x), tuple(coordinates.into(layers)), ()
-        rest = np.array([np.sum(part**2) for part in problem.architecture.split(self._rest)])
-        arrays: dict[str, Any] = {"x": x, "y": problem.dataset.y, "constants": constants, "rest": rest}
+        frozen = np.array([np.sum(part**2) for part in problem.architecture.split(self._frozen)])
+        arrays: dict[str, Any] = {"x": x, "y": problem.dataset.y, "constants": constants, "frozen_squares": frozen}
         theta: Any = np.concatenate([np.ravel(layer) for layer in layers])
-        return Start(theta, LaneData(**arrays), control)
+        return Start(theta, RunData(**arrays, **self._scales), self.control)
 
     @cached_property
-    def _rest(self) -> np.ndarray:
+    def _frozen(self) -> np.ndarray:
         """What the flow leaves of Theta as it is."""
         coordinates, problem = self.coordinates, self.problem
         return np.zeros(problem.architecture.parameters) if coordinates is None else coordinates.rest(problem.layers)
 
     def restored(self, end: End) -> End:
-        """The end in the network's own parameters and coefficients."""
         coordinates = self.coordinates
         if coordinates is None:
             return end
@@ -102,12 +192,7 @@ class Passage:
             return np.concatenate([rows[..., :count], coordinates.coefficients(rows[..., count:])], axis=-1)
 
         theta = coordinates.back(end.theta[None])[0]
-        if self._rest.any():
-            theta = theta + np.exp(-end.log_norm) * self._rest
-        return replace(
-            end,
-            theta=theta,
-            jacobian=coordinates.back(end.jacobian),
-            final=beta(end.final),
-            orbit=beta(end.orbit),
-        )
+        if self._frozen.any():
+            theta = theta + np.exp(-end.log_norm) * self._frozen
+        jacobian = coordinates.back(end.jacobian) if end.jacobian.size else end.jacobian
+        return replace(end, theta=theta, jacobian=jacobian, final=beta(end.final), orbit=beta(end.orbit))

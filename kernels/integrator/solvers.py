@@ -8,7 +8,7 @@ import diffrax
 import jax.numpy as jnp
 import optimistix
 
-from kernels.flows.base import Vector
+from kernels.flows.parametrisation import Vector
 from kernels.integrator.extrapolation import ExtrapolatedEuler
 
 Field = Callable[..., Any]

@@ -1,0 +1,68 @@
+"""The equations A rho = y that runs of a batch share: scale, condition, and what rounding allows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+from jaxtyping import Float
+
+from kernels.data.kinds import Dataset
+from kernels.networks.keys import Key, key
+from kernels.problem import Problem
+
+RANK = 1e-13
+"""Share of the largest pivot below which a combination of samples counts as dependent on others."""
+ATTAINABLE = 8.0
+"""Times the condition times one rounding: the relative distance to the solutions that a flow in doubles can reach."""
+
+
+@dataclass(frozen=True, eq=False)
+class LinearSystem:
+    """A rho = y in the coordinates that are integrated; rows are taken relative to their norms.
+
+    Attributes:
+        a: A, shape (n, m).
+        whitener: W, shape (n, n), with ||W r|| the distance from rho to the solutions, r = A rho - y.
+        condition: ratio of the largest and the least singular value of A with rows of norm one, dependent rows left out.
+    """
+
+    a: Float[np.ndarray, "n m"]
+    whitener: Float[np.ndarray, "n n"]
+    condition: float
+
+    @property
+    def attainable(self) -> float:
+        """Relative distance to the solutions below which only rounding moves."""
+        return ATTAINABLE * float(np.finfo(float).eps) * self.condition
+
+
+def linear_system(a: Float[np.ndarray, "n m"]) -> LinearSystem:
+    """With D the norms of the rows, (A / D)^T P = Q R: the distance of rho is ||R^{-T} P^T (r / D)||."""
+    n = len(a)
+    norms = np.linalg.norm(a, axis=1)
+    norms = np.where(norms > 0, norms, 1.0)
+    _, r, order = scipy.linalg.qr((a / norms[:, None]).T, mode="economic", pivoting=True)
+    pivots = np.abs(np.diag(r))
+    rank = max(1, int((pivots > RANK * pivots[0]).sum()))
+    whitener = np.zeros((n, n))
+    whitener[:rank, order[:rank]] = scipy.linalg.solve_triangular(r[:rank, :rank], np.eye(rank), trans="T")
+    whitener /= norms
+    singular = np.linalg.svd(r[:rank], compute_uv=False)
+    return LinearSystem(a, whitener, float(singular[0] / singular[-1]))
+
+
+class Systems:
+    """The linear systems of one batch, each made once. It lives as long as the batch."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[int, Key | None], LinearSystem] = {}
+        self._kept: list[Dataset] = []
+
+    def of(self, problem: Problem, curved: bool) -> LinearSystem:
+        """A = X S^T where coordinates move on curves, else X."""
+        place = (id(problem.dataset), key(problem.architecture) if curved else None)
+        if place not in self._made:
+            self._kept.append(problem.dataset)
+            x, decomposition = problem.dataset.x, problem.decomposition if curved else None
+            self._made[place] = linear_system(x if decomposition is None else x @ decomposition.s.T)
+        return self._made[place]
