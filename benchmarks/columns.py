@@ -19,25 +19,16 @@ import numpy as np
 from benchmarks.common import Report, best, one_core, options
 from benchmarks.ensembles import Ensemble, Reference, classification, regression
 from benchmarks.work_precision import rate_at
-from kernels.integrator.extrapolation import ExtrapolatedEuler
 from kernels.integrator.lane import CONVERGED
-from kernels.integrator.solvers import SOLVERS, Solver
 
 Row = dict[str, Any]
 COLUMNS = (5, 6, 7, 8, 9, 10, 11, 12)
 TARGETS = (2e-6, 1e-8)
 
 
-def solver_with(columns: int) -> str:
-    """The name under which the integrator with these columns is registered, for this process alone."""
-    name = f"extrapolation with {columns} columns"
-    SOLVERS[name] = Solver(lambda force, stiffness, _: ExtrapolatedEuler(force, stiffness, columns), columns)
-    return name
-
-
 def by_tolerance(ensemble: Ensemble, reference: Reference, columns: int) -> Iterator[Row]:
     """Rate and worst error of one number of columns, from loose to tight."""
-    program = replace(ensemble.program, solver=solver_with(columns))
+    program = replace(ensemble.program, columns=columns)
     ensemble.at(rtol=1e-2).integrate(program)
     for rtol in (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8):
         runs = ensemble.at(rtol=rtol)
@@ -66,7 +57,7 @@ def arriving(ensemble: Ensemble, columns: tuple[int, ...], goal: float) -> list[
     """Rates, steps and failures of a classification ensemble."""
     rows: list[Row] = []
     for count in columns:
-        program = replace(ensemble.program, solver=solver_with(count))
+        program = replace(ensemble.program, columns=count)
         ensemble.at(stop={"log_loss": -10.0}).integrate(program)
         for rtol in (1e-4, 1e-7):
             runs = ensemble.at(rtol=rtol, stop={"log_loss": -goal, "max_steps": 2000})

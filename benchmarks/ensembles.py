@@ -12,7 +12,8 @@ from benchmarks.common import spread
 from kernels.data.kinds import Dataset, canonical, load
 from kernels.flows.observables import OBSERVABLES
 from kernels.integrator.ensemble import End, Program, Start, run_ensemble
-from kernels.integrator.passage import Passage
+from kernels.integrator.passage import Passage, passage_of
+from kernels.integrator.systems import Systems
 from kernels.networks.base import Architecture
 from kernels.problem import Problem, problem_of
 from kernels.spec import RunSpec
@@ -59,7 +60,8 @@ class Ensemble:
     @cached_property
     def passages(self) -> list[Passage]:
         """The problems in the coordinates in which the project integrates them."""
-        return [Passage(problem) for problem in self.problems]
+        systems = Systems()
+        return [passage_of(problem, systems) for problem in self.problems]
 
     @property
     def architecture(self) -> Architecture:
@@ -80,6 +82,11 @@ class Ensemble:
     def y(self) -> np.ndarray:
         """Targets, shape (runs, n)."""
         return np.array([dataset.y for _, dataset in self.runs])
+
+    @cached_property
+    def whiteners(self) -> np.ndarray:
+        """W with ||W r|| the distance to the solutions that the project's stop rule looks at, shape (runs, n, n)."""
+        return np.array([passage.system.whitener for passage in self.passages])
 
     @property
     def program(self) -> Program:

@@ -10,6 +10,7 @@ Nothing is compared with anything else: the table says what a larger problem cos
 """
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -49,7 +50,8 @@ def bytes_per_lane(ensemble: Ensemble) -> float:
     batch: Start = jax.tree.map(lambda *values: jnp.stack([jnp.asarray(v) for v in values]), *ensemble.starts[:lanes])
 
     def step(state: Lane, runs: Start) -> Lane:
-        return jax.vmap(lambda lane, run: attempt(flow, solver, lane, run.data, run.control))(state, runs)
+        one = functools.partial(attempt, flow, solver, program.columns)
+        return jax.vmap(lambda lane, run: one(lane, run.data, run.control))(state, runs)
 
     begin = jax.jit(jax.vmap(lambda run: start(flow, run.theta, run.data, run.control, 0)))(batch)
     memory = jax.jit(step).lower(begin, batch).compile().memory_analysis()

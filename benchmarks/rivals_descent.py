@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Array
 
 from benchmarks.ensembles import Ensemble
-from kernels.flows.base import LaneData
 from kernels.flows.classification import ClassificationFlow
+from kernels.flows.parametrisation import Layers, RunData
 from kernels.flows.regression import RegressionFlow
 from kernels.networks.base import Architecture
 from kernels.x64 import jax
@@ -17,10 +17,12 @@ from kernels.x64 import jax
 
 @functools.cache
 def _program(architecture: Architecture) -> Callable[..., tuple[Array, Array, Array]]:
-    flow = RegressionFlow(architecture)
+    flow = RegressionFlow(Layers(architecture))
 
-    def descend(theta: Array, x: Array, y: Array, step: Array, goal: Array, most: Array) -> tuple[Array, Array, Array]:
-        data = LaneData(x, y, architecture.constants)
+    def descend(
+        theta: Array, x: Array, y: Array, whitener: Array, step: Array, goal: Array, most: Array
+    ) -> tuple[Array, Array, Array]:
+        data = RunData(x, y, architecture.constants, whitener=whitener)
 
         def unfinished(state: tuple[Array, Array, Array]) -> Array:
             _, count, residual = state
@@ -34,17 +36,16 @@ def _program(architecture: Architecture) -> Callable[..., tuple[Array, Array, Ar
         start = (theta, jnp.zeros((), int), flow.residual(theta, data))
         return jax.lax.while_loop(unfinished, update, start)
 
-    return jax.jit(jax.vmap(descend, in_axes=(0, 0, 0, 0, None, None)))
+    return jax.jit(jax.vmap(descend, in_axes=(0, 0, 0, 0, 0, None, None)))
 
 
 def sharpness(ensemble: Ensemble, limits: np.ndarray) -> np.ndarray:
     """The largest eigenvalue of the Hessian at each run's limit, where it is the Gauss-Newton matrix."""
-    flow = RegressionFlow(ensemble.architecture)
+    layers = Layers(ensemble.architecture)
     constants = ensemble.architecture.constants
 
     def largest(theta: Array, x: Array, y: Array) -> Array:
-        j = flow.jacobian(theta, LaneData(x, y, constants))
-        return jnp.linalg.eigvalsh(j @ j.T)[-1]
+        return jnp.linalg.eigvalsh(layers.gram(theta, RunData(x, y, constants)))[-1]
 
     return np.asarray(jax.jit(jax.vmap(largest))(limits, ensemble.x, ensemble.y))
 
@@ -52,17 +53,18 @@ def sharpness(ensemble: Ensemble, limits: np.ndarray) -> np.ndarray:
 def descend(ensemble: Ensemble, steps: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Theta, number of steps and residual at the end of each run."""
     goal = ensemble.runs[0][0].stop["residual"]
-    found = _program(ensemble.architecture)(ensemble.theta, ensemble.x, ensemble.y, steps, goal, most)
+    runs = ensemble.theta, ensemble.x, ensemble.y, ensemble.whiteners
+    found = _program(ensemble.architecture)(*runs, steps, goal, most)
     theta, count, residual = (np.asarray(value) for value in found)
     return theta, count, residual
 
 
 @functools.cache
 def _separating(architecture: Architecture) -> Callable[..., tuple[Array, Array]]:
-    flow = ClassificationFlow(architecture)
+    flow = ClassificationFlow(Layers(architecture))
 
     def loss(theta: Array, x: Array, y: Array) -> Array:
-        return jnp.sum(jnp.exp(-y * flow.outputs(theta, LaneData(x, y, architecture.constants))))
+        return jnp.sum(jnp.exp(-y * flow.outputs(theta, RunData(x, y, architecture.constants))))
 
     def descend(theta: Array, x: Array, y: Array, step: Array, count: Array) -> tuple[Array, Array]:
         gradient = jax.grad(loss)

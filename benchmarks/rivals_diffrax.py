@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array
 
 from benchmarks.ensembles import Ensemble
-from kernels.flows.base import LaneData
+from kernels.flows.parametrisation import Layers, RunData
 from kernels.flows.regression import RegressionFlow
 from kernels.networks.base import Architecture
 from kernels.x64 import jax
@@ -36,13 +36,13 @@ def floor(theta: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def program(name: str, architecture: Architecture, most: int) -> Solve:
-    """vmapped and jitted (theta, x, y, time, rtol, atol, goal) -> (Theta at the end, steps, whether it got there)."""
-    flow = RegressionFlow(architecture)
+    """vmapped and jitted: (theta, x, y, whitener, time, rtol, atol, goal) -> (Theta at the end, steps, arrived)."""
+    flow = RegressionFlow(Layers(architecture))
 
     def solve(
-        theta: Array, x: Array, y: Array, time: Array, rtol: Array, atol: Array, goal: Array
+        theta: Array, x: Array, y: Array, whitener: Array, time: Array, rtol: Array, atol: Array, goal: Array
     ) -> tuple[Array, Array, Array]:
-        data = LaneData(x, y, architecture.constants)
+        data = RunData(x, y, architecture.constants, whitener=whitener)
 
         def field(t: Any, z: Array, args: Any) -> Array:
             return flow.velocity(z, jnp.zeros(()), data)
@@ -70,7 +70,7 @@ def program(name: str, architecture: Architecture, most: int) -> Solve:
         assert found.ys is not None
         return found.ys[-1], found.stats["num_steps"], diffrax.is_okay(found.result)
 
-    return jax.jit(jax.vmap(solve, in_axes=(0, 0, 0, 0, None, 0, None)))
+    return jax.jit(jax.vmap(solve, in_axes=(0, 0, 0, 0, 0, None, 0, None)))
 
 
 class DiffraxRuns:
@@ -87,7 +87,8 @@ class DiffraxRuns:
         """One vmapped call, its results on the host."""
         e = self.ensemble
         atol = rtol * self.floor[part]
-        found = self.solve(e.theta[part], e.x[part], e.y[part], self.times[part], rtol, atol, self.goal)
+        runs = (values[part] for values in (e.theta, e.x, e.y, e.whiteners, self.times))
+        found = self.solve(*runs, rtol, atol, self.goal)
         theta, steps, arrived = (np.asarray(value) for value in found)
         return theta, steps, arrived
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import scipy.integrate
 
+from kernels.integrator.systems import linear_system
 from kernels.problem import Problem
 
 METHODS = ("LSODA", "BDF", "Radau", "DOP853", "RK45")
@@ -54,6 +55,19 @@ def products_without_two(w: np.ndarray) -> np.ndarray:
     return found
 
 
+class Distance:
+    """The project's stop rule for regression: distance to the solutions of A rho = y over the least norm."""
+
+    def __init__(self, a: np.ndarray, y: np.ndarray, problem: Problem):
+        self.whitener = linear_system(a).whitener
+        self.goal = problem.spec.stop["residual"] * float(np.linalg.norm(self.whitener @ y))
+
+    def met(self, residual: np.ndarray) -> bool:
+        """Whether A rho - y is small enough."""
+        distance = self.whitener @ residual
+        return bool(distance @ distance <= self.goal**2)
+
+
 class Decomposed:
     """Regression on a network with a real orthogonal decomposition: dw_l/dt = -(A^T r) prod_{k != l} w_k."""
 
@@ -63,7 +77,7 @@ class Decomposed:
         assert w is not None
         self.s, self.a, self.y = decomposition.s, problem.dataset.x @ decomposition.s.T, problem.dataset.y
         self.shape, self.start = w.shape, w.ravel().copy()
-        self.goal = problem.spec.stop["residual"] * float(np.linalg.norm(self.y))
+        self.stop = Distance(self.a, self.y, problem)
 
     def velocity(self, t: float, z: np.ndarray) -> np.ndarray:
         rest = others(z.reshape(self.shape))
@@ -83,8 +97,7 @@ class Decomposed:
         return found.reshape(depth * m, depth * m)
 
     def done(self, z: np.ndarray) -> bool:
-        residual = self.a @ z.reshape(self.shape).prod(axis=0) - self.y
-        return bool(residual @ residual <= self.goal**2)
+        return self.stop.met(self.a @ z.reshape(self.shape).prod(axis=0) - self.y)
 
     def beta(self, z: np.ndarray) -> np.ndarray:
         return z.reshape(self.shape).prod(axis=0) @ self.s
@@ -98,7 +111,7 @@ class Connected:
         self.shapes = problem.architecture.shapes
         self.cuts = np.cumsum([int(np.prod(shape)) for shape in self.shapes])[:-1]
         self.start = np.concatenate([np.ravel(layer) for layer in problem.layers])
-        self.goal = problem.spec.stop["residual"] * float(np.linalg.norm(self.y))
+        self.stop = Distance(self.x, self.y, problem)
 
     def layers(self, z: np.ndarray) -> list[np.ndarray]:
         return [part.reshape(shape) for part, shape in zip(np.split(z, self.cuts), self.shapes, strict=True)]
@@ -128,8 +141,7 @@ class Connected:
         return -(b.T @ b)
 
     def done(self, z: np.ndarray) -> bool:
-        residual = self.x @ self.beta(z) - self.y
-        return bool(residual @ residual <= self.goal**2)
+        return self.stop.met(self.x @ self.beta(z) - self.y)
 
     def beta(self, z: np.ndarray) -> np.ndarray:
         return self.ends(self.layers(z))[0]

@@ -10,7 +10,7 @@ from benchmarks.common import RESULTS, spread
 from benchmarks.ensembles import Ensemble, classification, regression
 from benchmarks.rivals_scipy import system
 from benchmarks.work_precision import rate_at
-from kernels.flows.base import LaneData
+from kernels.flows.parametrisation import Layers, RunData
 from kernels.flows.regression import RegressionFlow
 
 SMALL = {
@@ -31,8 +31,8 @@ def test_scipy_gets_the_same_flow(ensemble: Ensemble) -> None:
     (problem,) = ensemble.problems
     run = system(problem)
     theta, x, y = (jnp.asarray(value[0]) for value in (ensemble.theta, ensemble.x, ensemble.y))
-    data = LaneData(x, y, problem.architecture.constants)
-    velocity = RegressionFlow(problem.architecture).velocity(theta, jnp.zeros(()), data)
+    data = RunData(x, y, problem.architecture.constants)
+    velocity = RegressionFlow(Layers(problem.architecture)).velocity(theta, jnp.zeros(()), data)
     assert np.linalg.norm(run.velocity(0, run.start)) == pytest.approx(float(jnp.linalg.norm(velocity)))
 
 

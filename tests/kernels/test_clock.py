@@ -5,28 +5,35 @@ import numpy as np
 import pytest
 import scipy.integrate
 
-from kernels.flows.base import LaneData, State
+from kernels.flows.base import State
 from kernels.flows.classification import ClassificationFlow
+from kernels.flows.curves import Curves, curve_of
+from kernels.flows.parametrisation import Layers, RunData
 from kernels.networks.base import Diagonal
 
-FLOW, DATA = ClassificationFlow(Diagonal(1, 3)), LaneData(jnp.ones((1, 1)), jnp.ones(1), ())
+LAYERS = ClassificationFlow(Layers(Diagonal(1, 3))), RunData(jnp.ones((1, 1)), jnp.ones(1), ())
+CURVES = ClassificationFlow(Curves(1, 2)), RunData(jnp.ones((1, 1)), jnp.ones(1), curve_of(np.ones((3, 1)))[1])
+Way = tuple[ClassificationFlow, RunData]
 
 
-def state(m: float, r: float) -> State:
+def state(way: Way, m: float, r: float) -> State:
     """Three equal parameters with product M, in the frame of norm r: one sample x = y = 1 has -log Loss = M."""
-    theta, log_norm = jnp.full(3, m ** (1 / 3) / r), jnp.log(jnp.asarray(r))
-    return State(theta, log_norm, FLOW.velocity(theta, log_norm, DATA))
+    flow, data = way
+    theta, log_norm = jnp.full(flow.parametrisation.parameters, m ** (1 / 3) / r), jnp.log(jnp.asarray(r))
+    return State(theta, log_norm, flow.velocity(theta, log_norm, data))
 
 
 @pytest.mark.parametrize(
     ("begin", "growth", "useful"),
     [(1e-9, 1e-9, 1.0), (1e-3, 1.0, 10.0), (0.5, 0.3, 1e-2), (3.0, 4.0, 1e-2), (50.0, 30.0, 1e-3), (1e6, 1e6, 1e-6)],
 )
-def test_time_between_two_states_is_within_its_error(begin: float, growth: float, useful: float) -> None:
+@pytest.mark.parametrize("way", [LAYERS, CURVES], ids=["layers", "curves"])
+def test_time_between_two_states_is_within_its_error(way: Way, begin: float, growth: float, useful: float) -> None:
     """dM/dt = e^{-M} 3 M^{4/3}: log t is that of the integral of e^M / (3 M^{4/3}) dM."""
     end = begin + growth
     r = np.sqrt(3) * begin ** (1 / 3)
-    found, error = FLOW.log_elapsed(state(begin, r), state(end, r), DATA)
+    flow, data = way
+    found, error = flow.log_elapsed(state(way, begin, r), state(way, end, r), data)
     integral, _ = scipy.integrate.quad(
         lambda back: np.exp(-back) / (3 * (end - back) ** (4 / 3)),
         0,

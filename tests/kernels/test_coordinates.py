@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import scipy.linalg
 
+from kernels.integrator.drift import invariant_drift
 from kernels.integrator.ensemble import End, run_ensemble
 from kernels.integrator.lane import CONVERGED
-from kernels.integrator.passage import Passage, integrate, invariant_drift
+from kernels.integrator.passage import CurvePassage, LayerPassage, integrate, passage_of
 from kernels.networks.base import Architecture, Diagonal
 from kernels.networks.decomposable import Walsh
 from kernels.networks.decomposition import Decomposition
@@ -85,8 +86,7 @@ def test_flow_ends_where_it_does_in_own_parameters(name: str, sizes: dict[str, A
 
 def in_own_parameters(problem: Problem) -> End:
     """The end of the flow without coordinates."""
-    passage = Passage(problem)
-    vars(passage)["coordinates"] = None
+    passage = LayerPassage(problem, passage_of(problem).system, None)
     (end,) = run_ensemble(passage.program, [passage.start])
     return end
 
@@ -260,7 +260,7 @@ def test_a_users_network_goes_the_same_way_whether_it_declares_its_decomposition
     for spec in specs:
         check_compatible(spec, dataset)
     problems = [problem_of(spec, dataset) for spec in specs]
-    assert [Passage(problem).coordinates is None for problem in problems] == [False, True, False, True]
+    assert [isinstance(passage_of(problem), CurvePassage) for problem in problems] == [True, False, True, False]
     ends = sorted(integrate(problems), key=lambda end: end.index)
     for turned, own in zip(ends[::2], ends[1::2], strict=True):
         np.testing.assert_allclose(turned.theta, own.theta, atol=1e-8)

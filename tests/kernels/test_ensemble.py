@@ -1,11 +1,13 @@
 """Runs of one shape share a loop and nothing else."""
 
+import functools
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from kernels.integrator.lane import AT_REST, CAPACITY, CONVERGED, OUT_OF_STEPS, RUNNING, attempt, start
-from kernels.integrator.passage import Passage
+from kernels.integrator.passage import passage_of
 from kernels.integrator.solvers import SOLVERS
 from kernels.problem import problem_of
 from kernels.simulate import simulate
@@ -24,7 +26,7 @@ def test_a_run_does_not_depend_on_its_batch() -> None:
     for seed, alpha in enumerate(np.geomspace(0.05, 2, 100)):
         dataset = regression_data(3, 6, seed)
         runs.append((spec_of(dataset, alpha=float(alpha), seed=seed, **axes), dataset))
-    assert len(runs) > Passage(problem_of(*runs[0])).program.lanes
+    assert len(runs) > passage_of(problem_of(*runs[0])).program.lanes
     order = np.random.default_rng(0).permutation(len(runs))
     whole, shuffled = ends_of(runs), ends_of([runs[index] for index in order])
     part = ends_of(runs[20:50])
@@ -84,11 +86,12 @@ def test_a_trial_step_that_overflows_is_only_too_long(capacity: int) -> None:
     dataset = regression_data(2, 4)
     spec = spec_of(dataset, task="regression", architecture="diagonal", depth=3, init="gaussian", alpha=0.5)
     problem = problem_of(spec, dataset)
-    passage = Passage(problem)
+    passage = passage_of(problem)
     flow, run = passage.program.flow, jax.tree.map(jnp.asarray, passage.start)
     lane = start(flow, run.theta, run.data, run.control, capacity)
     far = lane._replace(h=1e200 * lane.h)
-    after = jax.jit(lambda lane: attempt(flow, SOLVERS["extrapolation"], lane, run.data, run.control))(far)
+    one = functools.partial(attempt, flow, SOLVERS["extrapolation"], passage.program.columns)
+    after = jax.jit(lambda lane: one(lane, run.data, run.control))(far)
     assert int(after.status) == RUNNING
     assert int(after.rejected) == 1
     assert float(after.h) == pytest.approx(0.1 * float(far.h))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from kernels.flows.base import Stiffness
+from kernels.flows.stiffness import Axes
 from kernels.integrator.extrapolation import ExtrapolatedEuler
 from kernels.x64 import jax
 
@@ -24,7 +24,7 @@ def solver_of(factor: np.ndarray, damps: str = "parameters", columns: int = 8) -
     rates, axes = np.linalg.eigh(factor @ factor.T)
     turned = axes.T @ factor
     own = turned if damps == "turned forces" else factor
-    stiff = Stiffness(
+    stiff = Axes(
         jnp.asarray(rates),
         mixing=(jnp.asarray(axes), jnp.asarray(turned @ factor.T)) if damps == "forces" else None,
         basis=jnp.asarray(turned) if damps == "parameters" else None,

@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 import scipy.integrate
 
-from kernels.flows.base import Flow, LaneData
+from kernels.flows.base import Flow
+from kernels.flows.parametrisation import Layers, RunData
+from kernels.flows.stiffness import Stiffness
 from kernels.flows.table import FLOWS
+from kernels.integrator.drift import invariant_drift
 from kernels.integrator.ensemble import End
 from kernels.integrator.extrapolation import ExtrapolatedEuler
 from kernels.integrator.lane import CONVERGED
-from kernels.integrator.passage import integrate, invariant_drift
+from kernels.integrator.passage import integrate
 from kernels.integrator.solvers import SOLVERS
 from kernels.networks.table import build
 from kernels.problem import problem_of
@@ -38,8 +41,8 @@ def test_velocity_and_stiffness_are_derivatives_of_the_potential(
     dataset = regression_data() if task == "regression" else classification_data()
     spec = spec_of(dataset, task=task, architecture=name, depth=3, init="gaussian", alpha=1.0, **sizes)
     problem = problem_of(spec, dataset)
-    flow = FLOWS[task](problem.architecture)
-    data = LaneData(jnp.asarray(dataset.x), jnp.asarray(dataset.y), problem.architecture.constants)
+    flow = FLOWS[task](Layers(problem.architecture))
+    data = RunData(jnp.asarray(dataset.x), jnp.asarray(dataset.y), problem.architecture.constants)
     theta, log_norm, _ = flow.start(jnp.concatenate([jnp.ravel(layer) for layer in problem.layers]), data)
     kappa = jnp.exp(3 * log_norm)
 
@@ -60,13 +63,20 @@ def test_velocity_and_stiffness_are_derivatives_of_the_potential(
     g, push = flow.force(theta, *stiff.args)
     for c in (0.1, 10.0):
         damped = np.linalg.solve(np.eye(theta.size) + c * curved, flow.velocity(theta, log_norm, data))
-        np.testing.assert_allclose(stiff.settle(push(stiff.damp(g, c)), c), damped, atol=1e-8)
+        np.testing.assert_allclose(change_by(stiff, g, push, c), damped, atol=1e-8)
 
 
-def check_bend_of_forces(flow: Flow, theta: Any, log_norm: Any, data: LaneData) -> None:
+def change_by(stiff: Stiffness, g: Any, push: Any, length: float) -> Any:
+    """What forces g change in a substep of this length, over the length."""
+    damping = stiff.damping(jnp.array([length]))
+    entry = jax.tree.map(lambda values: values[0], damping.columns)
+    return damping.change(entry, push(damping.forces(entry, g)))
+
+
+def check_bend_of_forces(flow: Flow, theta: Any, log_norm: Any, data: RunData) -> None:
     """What the solver takes is C^T C, the Hessian of Phi in the outputs, times what bends."""
     v, g = (jnp.asarray(np.random.default_rng(seed).standard_normal(size)) for seed, size in ((1, theta.size), (2, 4)))
-    kappa = jnp.exp(flow.architecture.depth * log_norm)
+    kappa = jnp.exp(flow.parametrisation.degree(data) * log_norm)
     hessian = jax.hessian(lambda f: jax.nn.logsumexp(-kappa * data.y * f) / kappa)(flow.outputs(theta, data))
     stiff = flow.stiffness(theta, log_norm, data)
     assert stiff.bend is not None
@@ -74,13 +84,14 @@ def check_bend_of_forces(flow: Flow, theta: Any, log_norm: Any, data: LaneData) 
         np.testing.assert_allclose(found, hessian @ plain, atol=1e-8)
 
 
-def check_bend(flow: Flow, theta: Any, data: LaneData) -> None:
+def check_bend(flow: Flow, theta: Any, data: RunData) -> None:
     """Against central differences of the outputs and of J J^T g."""
     v, g = (np.random.default_rng(seed).standard_normal(size) for seed, size in ((1, theta.size), (2, len(data.y))))
     h = 1e-4 / np.linalg.norm(v)
     ahead, behind = theta + h * v, theta - h * v
     lag, drift = flow.bend(theta, jnp.asarray(v), jnp.asarray(g), data)
-    outputs, jacobian = jax.jit(flow.outputs), jax.jit(flow.jacobian)
+    assert isinstance(flow.parametrisation, Layers)
+    outputs, jacobian = jax.jit(flow.outputs), jax.jit(flow.parametrisation.jacobian)
     second = (outputs(ahead, data) - 2.0 * outputs(theta, data) + outputs(behind, data)) / h**2
     np.testing.assert_allclose(lag, second / 2, rtol=1e-4, atol=1e-4)
     turned = [np.asarray(j) @ (np.asarray(j).T @ g) for j in (jacobian(ahead, data), jacobian(behind, data))]
@@ -94,13 +105,15 @@ def test_forces_see_where_stiff_directions_turn() -> None:
     axes = {"task": "classification", "architecture": "walsh", "depth": 2, "init": "gaussian", "alpha": 0.1}
     spec = spec_of(dataset, seed=2, record=False, **axes)
     (end,) = ends_of([(spec, dataset)])
-    flow = FLOWS["classification"](build(spec, 8))
+    flow = FLOWS["classification"](Layers(build(spec, 8)))
     theta, log_norm = jnp.asarray(end.theta), jnp.asarray(end.log_norm)
-    data = LaneData(jnp.asarray(dataset.x), jnp.asarray(dataset.y), ())
+    data = RunData(jnp.asarray(dataset.x), jnp.asarray(dataset.y), ())
 
     def stiffness(t: Any, y: Any, curved: Any) -> Any:
         stiff = flow.stiffness(y, log_norm, data)
-        return stiff._replace(bend=lambda v, g: tuple(curved * part for part in stiff.bend(v, g)))
+        bend = stiff.bend
+        stiff.bend = lambda v, g: tuple(curved * part for part in bend(v, g))
+        return stiff
 
     solver = ExtrapolatedEuler(lambda t, y, args: flow.force(y, log_norm, data), stiffness, 4)
     term = diffrax.ODETerm(lambda t, y, args: flow.velocity(y, log_norm, data))

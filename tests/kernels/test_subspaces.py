@@ -6,11 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kernels.flows.base import LaneData
 from kernels.flows.observables import Point, observe
+from kernels.flows.parametrisation import Layers, RunData
 from kernels.flows.table import FLOWS
+from kernels.integrator.drift import invariant_drift
 from kernels.integrator.lane import AT_REST, CONVERGED
-from kernels.integrator.passage import Passage, integrate, invariant_drift
+from kernels.integrator.passage import integrate, passage_of
+from kernels.integrator.systems import linear_system
 from kernels.networks.fully_connected import FullyConnected, moving_subspaces
 from kernels.problem import problem_of
 from tests.kernels.conftest import classification_data, regression_data, spec_of
@@ -27,7 +29,7 @@ def test_as_many_dimensions_as_samples(init: str, depth: int, hidden: int) -> No
     """And one for w_L, unless it starts at zero. Orthogonal: beta stays in the span of the inputs, too."""
     dataset = regression_data(3, 7)
     spec = spec_of(dataset, task="regression", architecture="fully_connected", depth=depth, width=40, init=init, seed=2)
-    passage = Passage(problem_of(spec, dataset))
+    passage = passage_of(problem_of(spec, dataset))
     assert (passage.program.dim, passage.program.width) == (3 if init == "orthogonal" else 7, hidden)
 
 
@@ -107,7 +109,7 @@ def test_flow_ends_where_that_of_all_parameters_does(depth: int, init: Any, task
     problem = problem_of(spec_of(dataset, task=task, init=init, stop=stop, **axes), dataset)
     (end,) = integrate([problem])
     own = in_own_parameters(problem)
-    assert Passage(problem).program.width != 8
+    assert passage_of(problem).program.width != 8
     assert end.status == own.status == CONVERGED
     tolerance = 1e-9 if task == "regression" else 1e-4  # where along the orbit it stops is met to 1e-4
     np.testing.assert_allclose(end.theta, own.theta, atol=tolerance)
@@ -132,8 +134,9 @@ def test_what_is_observed_is_of_all_parameters(task: str, stop: dict[str, float]
     axes = {"architecture": "fully_connected", "depth": 2, "width": 12, "init": "gaussian", "alpha": 0.5, "stop": stop}
     problem = problem_of(spec_of(dataset, task=task, **axes), dataset)
     (end,) = integrate([problem])
-    flow = FLOWS[task](problem.architecture)
-    data = LaneData(jnp.asarray(dataset.x), jnp.asarray(dataset.y), ())
+    flow = FLOWS[task](Layers(problem.architecture))
+    whitener: Any = linear_system(dataset.x).whitener
+    data = RunData(jnp.asarray(dataset.x), jnp.asarray(dataset.y), (), whitener=jnp.asarray(whitener))
     theta, log_norm = jnp.asarray(end.theta), jnp.asarray(end.log_norm)
     velocity = flow.velocity(theta, log_norm, data)
     point = Point(theta, log_norm, velocity, jnp.asarray(end.final[1]), jnp.asarray(end.steps))
