@@ -38,7 +38,7 @@ class State(NamedTuple):
 
 
 class Flow(ABC):
-    """Gradient flow of one architecture on one task; a subclass per task, all in FLOWS.
+    """Gradient flow of one task in one parametrisation; a subclass per task, all in FLOWS.
 
     The state is (theta, log_norm): the parameters are e^{log_norm} theta. Regression keeps log_norm = 0.
     """
@@ -48,9 +48,6 @@ class Flow(ABC):
 
     overshoot: ClassVar[float]
     """How far past the stop rule, in units of progress, a run may end."""
-
-    step_share: ClassVar[float]
-    """Share of a run's relative tolerance that the error of one step may take."""
 
     def __init__(self, parametrisation: Parametrisation):
         self.parametrisation = parametrisation
@@ -87,6 +84,11 @@ class Flow(ABC):
         turned = jax.jvp(lambda z: slope(z, self.push(z, data)[1](g)), (theta,), (v,))[1]
         return 0.5 * twice, turned
 
+    @property
+    @abstractmethod
+    def step_share(self) -> float:
+        """Share of a run's relative tolerance that the error of one step may take."""
+
     @abstractmethod
     def columns(self, rtol: float) -> int:
         """Columns of the extrapolation, its order, for this tolerance: the fastest that rounding leaves alone."""
@@ -101,7 +103,7 @@ class Flow(ABC):
 
     @abstractmethod
     def start(self, theta: Theta, data: RunData) -> tuple[Theta, Scalar, Theta]:
-        """(theta, log_norm) of the parameters Theta(0), and the sizes of its entries below which errors are absolute."""
+        """(theta, log_norm) of Theta(0), and the sizes of entries of theta below which errors are absolute."""
 
     @abstractmethod
     def output_error(self, error: Theta, theta: Theta, log_norm: Scalar, data: RunData, rtol: Scalar) -> Scalar:

@@ -97,7 +97,9 @@ class Curves(Parametrisation):
         """sum_l (dw_l)^2 = dq^2 (1 + q^2 sum_l 1 / w_l^2)."""
         q = _kept_on_side(theta, data.constants)
         squares = self._squares(q, data.constants)
-        stretch = [on * q * q / jnp.where(square > 0, square, 1) for on, square in zip(data.constants.on, squares)]
+        stretch = [
+            on * q * q / jnp.where(square > 0, square, 1) for on, square in zip(data.constants.on, squares, strict=True)
+        ]
         return jnp.sum(velocity**2 * (1 + sum(stretch, jnp.zeros_like(q))))
 
     def squares(self, theta: Theta, data: RunData) -> Float[Array, " L"]:

@@ -27,7 +27,7 @@ class RunData(NamedTuple):
         constants: arrays that tell networks of one class apart (odeco's S and U_l), or the Curve of every coordinate.
         frozen_squares: per layer, the squared norm of the part of the weights that the flow never changes. It is added
             back where the norm of a whole layer is needed.
-        whitener: W with ||W r|| the distance from beta to the solutions of X beta = y where r = X beta - y; 1.0 for ||r||.
+        whitener: W with ||W r|| the distance from beta to the solutions, r = X beta - y; 1.0 for ||r|| itself.
         rounding: relative distance to the solutions that rounding allows where beta is as small as they are.
         weights: 1 for a sample, 0 for a row that fills up a shared program; 1.0 if there are none.
         turn: orthogonal Q, shape (n, n), where x holds Q^T X; 1.0 where it holds X.

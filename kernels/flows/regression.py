@@ -6,19 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from kernels.flows.base import (
-    EPSILON,
-    Control,
-    Flow,
-    Forces,
-    Push,
-    RunData,
-    Scalar,
-    State,
-    Theta,
-)
+from kernels.flows.base import EPSILON, Control, Flow, State
 from kernels.flows.curves import Curves, turned_samples
-from kernels.flows.parametrisation import Layers, times
+from kernels.flows.parametrisation import Forces, Layers, Push, RunData, Scalar, Theta, times
 from kernels.flows.principal_samples import principal_samples
 from kernels.flows.stiffness import Axes, Inverses, Stiffness
 

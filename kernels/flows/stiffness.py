@@ -119,7 +119,7 @@ class Inverses(Stiffness):
     def damping(self, lengths: Lengths) -> Damping:
         if self.curvature is None:
             return Damping(self._triangular(lengths), lambda inverse, g: inverse.T @ (inverse @ g), lambda _, v: v)
-        return Damping(self._scaled(lengths), lambda inverse, g: inverse @ g, lambda _, v: v)
+        return Damping(self._scaled(lengths, self.curvature), lambda inverse, g: inverse @ g, lambda _, v: v)
 
     def _triangular(self, lengths: Lengths) -> Float[Array, "K n n"]:
         """R^{-1} with R R^T = I + c J J^T."""
@@ -127,10 +127,10 @@ class Inverses(Stiffness):
         factors = jnp.linalg.cholesky(identity + lengths[:, None, None] * self.gram)
         return inverse_of_triangular(factors)
 
-    def _scaled(self, lengths: Lengths) -> Float[Array, "K n n"]:
+    def _scaled(self, lengths: Lengths, curvature: Float[Array, "n n"]) -> Float[Array, "K n n"]:
         """T (S T)^{-1} with S = I + c D J J^T and T = diag(1 / (1 + c |J_i|^2))."""
         identity = jnp.eye(self.gram.shape[0])
-        products = self.curvature @ self.gram
+        products = curvature @ self.gram
         sizes = jnp.max(jnp.abs(products), axis=0)
         scales = 1 / (1 + lengths[:, None] * sizes)
         matrices = (identity + lengths[:, None, None] * products) * scales[:, None, :]

@@ -188,8 +188,9 @@ def _finish(program: Program, lanes: Lane, batch: Start) -> tuple[Array, Array]:
     layers = flow.parametrisation
 
     def finish(lane: Lane, run: Start) -> tuple[Array, Array]:
-        needed = isinstance(layers, Layers) and program.task == "classification"
-        jacobian = layers.jacobian(lane.point.theta, run.data) if needed else jnp.zeros((0, 0))
+        jacobian = jnp.zeros((0, 0))
+        if isinstance(layers, Layers) and program.task == "classification":
+            jacobian = layers.jacobian(lane.point.theta, run.data)
         return jacobian, observe(flow, lane.point, run.data)
 
     return jax.vmap(finish)(lanes, batch)

@@ -23,7 +23,7 @@ class LinearSystem:
     Attributes:
         a: A, shape (n, m).
         whitener: W, shape (n, n), with ||W r|| the distance from rho to the solutions, r = A rho - y.
-        condition: ratio of the largest and the least singular value of A with rows of norm one, dependent rows left out.
+        condition: largest over least singular value of A with rows of norm one, dependent rows left out.
     """
 
     a: Float[np.ndarray, "n m"]
