@@ -33,20 +33,6 @@ def optimality(
     return worst(interpolation(rows, target, rho), row_space(rows, gradient))
 
 
-def weighted_l1(
-    rows: Float[np.ndarray, "r m"],
-    target: Float[np.ndarray, " r"],
-    weights: Float[np.ndarray, " m"],
-    rho: Float[np.ndarray, " m"],
-    multipliers: Float[np.ndarray, " r"],
-) -> float:
-    """Duality of min sum_j w_j |rho_j| s.t. Q rho = t: feasible rho, |Q^T lambda| <= w, and t.lambda = sum w |rho|."""
-    value = float(weights @ np.abs(rho))
-    excess = float((np.abs(rows.T @ multipliers) / weights).max()) - 1
-    gap = abs(float(target @ multipliers) - value)
-    return worst(interpolation(rows, target, rho), max(excess, 0.0), ratio(gap, value))
-
-
 def margin_norm(
     signed: Float[np.ndarray, "n d"], beta: Float[np.ndarray, " d"], multipliers: Float[np.ndarray, " n"]
 ) -> float:
