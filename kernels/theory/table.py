@@ -5,7 +5,8 @@ from kernels.problem import Problem, problem_of
 from kernels.results import PredictionRecord
 from kernels.spec import RunSpec
 from kernels.theory.base import Prediction, record
-from kernels.theory.classification import LossRate, MaxMarginBridge, MaxMarginL2, ParameterKKT, SingularVectors
+from kernels.theory.classification import LossRate, ParameterKKT, SingularVectors
+from kernels.theory.max_margin import MaxMarginBridge, MaxMarginL2
 from kernels.theory.regression import (
     MinimumBregman,
     MinimumL2Norm,

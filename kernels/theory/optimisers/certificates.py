@@ -36,12 +36,28 @@ def optimality(
 def margin_norm(
     signed: Float[np.ndarray, "n d"], beta: Float[np.ndarray, " d"], multipliers: Float[np.ndarray, " n"]
 ) -> float:
-    """KKT of min 1/2 ||beta||^2 s.t. Z beta >= 1: margins, beta = Z^T mu with mu >= 0, mu_i (z_i.beta - 1) = 0."""
-    mu = np.maximum(multipliers, 0)
-    square = float(beta @ beta)
-    violation = max(0.0, 1 - float((signed @ beta).min()))
-    stationarity = ratio(float(np.linalg.norm(beta - signed.T @ mu)), square**0.5)
-    return worst(violation, stationarity, ratio(abs(float(mu.sum()) - square), square))
+    """KKT of min 1/2 ||beta||^2 s.t. Z beta >= 1, as errors of the direction of beta, and what rounding makes of it.
+
+    A margin that is short by e_i turns beta by about s_i = e_i / (||z_i|| ||beta||) where sample i stands alone,
+    whatever the samples' norms are. Samples with mu_i > 0 hold beta together: U_A beta = 1 / ||z_i||, U_A their unit
+    vectors, so shortfalls s_A turn it by T s_A, T = (I - beta beta^T / ||beta||^2) U_A^+, and rounding by eps ||T||.
+    The largest of s_i > 0 of all samples, ||T s_A||, eps ||T||, ||beta - Z^T mu|| / ||beta|| and -mu_i ||z_i|| / ||beta||.
+    """
+    size, length = np.linalg.norm(signed, axis=1), float(np.linalg.norm(beta))
+    if not (np.isfinite(beta).all() and length > 0 and size.all()):
+        return float("inf")
+    units, direction, mu = signed / size[:, None], beta / length, np.maximum(multipliers, 0)
+    short = 1 / (size * length) - units @ direction
+    active = mu > 0
+    turn = np.linalg.pinv(units[active], rcond=1e-15)
+    turn = turn - np.outer(direction, direction @ turn)
+    return worst(
+        max(0.0, float(short.max())),
+        float(np.linalg.norm(turn @ short[active])),
+        float(np.finfo(float).eps * np.linalg.norm(turn)),
+        float(np.linalg.norm(direction - units.T @ (mu * size / length))),
+        max(0.0, -float((multipliers * size).min()) / length),
+    )
 
 
 def margin_modulus(
