@@ -3,6 +3,9 @@
 import numpy as np
 from jaxtyping import Float, Inexact
 
+SAME = 1e-13
+"""Unit vectors at a smaller angle are one sample, which was written twice."""
+
 
 def ratio(numerator: float, denominator: float) -> float:
     """numerator / denominator, and 0 for 0 / 0."""
@@ -36,28 +39,38 @@ def optimality(
 def margin_norm(
     signed: Float[np.ndarray, "n d"], beta: Float[np.ndarray, " d"], multipliers: Float[np.ndarray, " n"]
 ) -> float:
-    """KKT of min 1/2 ||beta||^2 s.t. Z beta >= 1, as errors of the direction of beta, and what rounding makes of it.
+    """KKT of min 1/2 ||beta||^2 s.t. Z beta >= 1, as errors of the direction d of beta, and what rounding makes of it.
 
-    A margin that is short by e_i turns beta by about s_i = e_i / (||z_i|| ||beta||) where sample i stands alone,
-    whatever the samples' norms are. Samples with mu_i > 0 hold beta together: U_A beta = 1 / ||z_i||, U_A their unit
-    vectors, so shortfalls s_A turn it by T s_A, T = (I - beta beta^T / ||beta||^2) U_A^+, and rounding by eps ||T||.
-    The largest of s_i > 0 of all samples, ||T s_A||, eps ||T||, ||beta - Z^T mu|| / ||beta|| and -mu_i ||z_i|| / ||beta||.
+    A margin that is short by e_i turns d by about s_i = e_i / (||z_i|| ||beta||) where sample i stands alone, whatever
+    the samples' norms are. Active ones, mu_i > 0 or at the margin, hold d together, U_A d = 1 / (||z_i|| ||beta||) with
+    unit vectors u_i: shortfalls s_A turn it by T s_A, T = (I - d d^T) U_A^+, and what is not known of them, about
+    r_i = eps |u_i|.|d|, by |T| r. The largest of: s_i > 0 of all samples, ||T s|| of those with mu_i > 0, || |T| r ||,
+    the part of d outside the span of the u_i with mu_i > 0, and, unless rounding decides their sign, their negative
+    multipliers (U_A^+)^T d relative to the largest.
     """
     size, length = np.linalg.norm(signed, axis=1), float(np.linalg.norm(beta))
-    if not (np.isfinite(beta).all() and length > 0 and size.all()):
+    if not (np.isfinite(beta).all() and length > 0 and size.all() and (multipliers > 0).any()):
         return float("inf")
-    units, direction, mu = signed / size[:, None], beta / length, np.maximum(multipliers, 0)
+    units, direction, held = signed / size[:, None], beta / length, multipliers > 0
     short = 1 / (size * length) - units @ direction
-    active = mu > 0
-    turn = np.linalg.pinv(units[active], rcond=1e-15)
-    turn = turn - np.outer(direction, direction @ turn)
+    unknown = float(np.finfo(float).eps) * (np.abs(units) @ np.abs(direction))
+    near = held | (short > -8 * unknown)
+    inverse = np.linalg.pinv(units[held], rcond=SAME)
+    mu = direction @ inverse
+    lost = 8 * float(np.finfo(float).eps) * np.linalg.norm(inverse, axis=0) * np.linalg.norm(inverse)
     return worst(
         max(0.0, float(short.max())),
-        float(np.linalg.norm(turn @ short[active])),
-        float(np.finfo(float).eps * np.linalg.norm(turn)),
-        float(np.linalg.norm(direction - units.T @ (mu * size / length))),
-        max(0.0, -float((multipliers * size).min()) / length),
+        float(np.linalg.norm(_turning(units[held], direction) @ short[held])),
+        float(np.linalg.norm(np.abs(_turning(units[near], direction)) @ unknown[near])),
+        float(np.linalg.norm(direction - inverse @ (units[held] @ direction))),
+        max(0.0, float((-mu - lost).max())) / float(np.abs(mu).max()),
     )
+
+
+def _turning(units: Float[np.ndarray, "a d"], direction: Float[np.ndarray, " d"]) -> Float[np.ndarray, "d a"]:
+    """T = (I - d d^T) U^+."""
+    inverse = np.linalg.pinv(units, rcond=SAME)
+    return inverse - np.outer(direction, direction @ inverse)
 
 
 def margin_modulus(

@@ -17,8 +17,17 @@ from jaxtyping import Bool, Float, Inexact
 from scipy.optimize import nnls
 
 STEPS = 40
-CUTS = 4
+PATIENCE = 6
+"""Newton steps without a halving of the residual after which it is given up."""
+
+CUTS = 16
 """Supports that are tried."""
+
+EQUAL = 1e-6
+"""Relative difference below which two moduli are not told apart."""
+
+CLOSE = 1e-3
+"""A point at this distance between directions ends the search for a nearer one on another support."""
 
 GOOD = 1e-10
 """A certificate that ends the search for a better set of active samples."""
@@ -47,23 +56,34 @@ def nearby(
     if not margin > 0:
         return Stationary(rho, 1.0)
     rho = rho / margin
-    points = [_on_support(signed, rho, support, active, power) for support in _supports(np.abs(rho))]
-    good = [point for point in points if point.certificate <= GOOD]
-    if good:
-        return min(good, key=lambda point: float(np.linalg.norm(_unit(point.rho) - _unit(rho))))
-    return min(points, key=lambda point: point.certificate)
+    best, nearest = Stationary(rho, np.inf), np.inf
+    most = len(signed) * (2 if np.iscomplexobj(signed) else 1)
+    for support in _supports(np.abs(rho), most):
+        if np.linalg.norm(rho[~support]) >= nearest * np.linalg.norm(rho):
+            continue  # any point on this support is farther away
+        found = _on_support(signed, rho, support, active, power)
+        distance = float(np.linalg.norm(_unit(found.rho) - _unit(rho))) if found.certificate <= GOOD else np.inf
+        if distance < nearest or (nearest == np.inf and found.certificate < best.certificate):
+            best, nearest = found, distance
+        if nearest <= CLOSE:
+            break
+    return best
 
 
 def _unit(rho: Inexact[np.ndarray, " m"]) -> Inexact[np.ndarray, " m"]:
     return rho / np.linalg.norm(rho)
 
 
-def _supports(modulus: Float[np.ndarray, " m"]) -> list[Bool[np.ndarray, " m"]]:
-    """All that is not zero, and what lies above the widest gaps of the moduli."""
-    present = np.sort(modulus[modulus > 0])[::-1]
-    wide = np.argsort(present[1:] / present[:-1], kind="stable")[:CUTS]
-    floors = [present[-1], *(present[place] for place in wide)]
-    return [modulus >= floor for floor in dict.fromkeys(floors)]
+def _supports(modulus: Float[np.ndarray, " m"], most: int) -> list[Bool[np.ndarray, " m"]]:
+    """What lies above the widest gaps of the moduli; equal ones, as of conjugates, together.
+
+    Moduli along which the concave norm may still fall are as many as constraints that hold them, or the point is no
+    minimum in its own support: at most one a sample, or one pair.
+    """
+    present = np.append(np.sort(modulus[modulus > 0])[::-1], 0.0)
+    ratios = (present[1:] / present[:-1])[:most]
+    wide = np.argsort(ratios, kind="stable")[:CUTS]
+    return [modulus >= (1 - EQUAL) * present[place] for place in wide if ratios[place] < 1 - EQUAL]
 
 
 def _on_support(
@@ -93,8 +113,8 @@ def _on_support(
             break
         margins = _margins(rows, values)
         mu = np.maximum(mu, 0)
-        if margins.min() < 1 - GOOD:
-            mu[np.argmin(margins)] += 1e-3 * mu.max()
+        if margins.min() < 1 - GOOD and mu.any():
+            mu = _entered(rows * np.sqrt((values**2).sum(axis=0)), mu, int(np.argmin(margins)))
     if not np.isfinite(least):
         return Stationary(rho, 1.0)
     whole = np.zeros_like(rho)
@@ -111,13 +131,33 @@ def _multipliers(
 ) -> Float[np.ndarray, " n"]:
     """mu >= 0 on active samples of least || rho - |rho|^{2-p} Z^H mu ||."""
     modulus = np.sqrt((values**2).sum(axis=0))
-    matrix = (rows[active] * modulus ** (2 - power)).reshape(int(active.sum()), -1).T
     mu = np.zeros(len(rows))
+    if not active.any():
+        return mu
+    matrix = (rows[active] * modulus ** (2 - power)).reshape(int(active.sum()), -1).T
     try:
         mu[active] = nnls(matrix, values.ravel())[0]
     except RuntimeError:
         mu[active] = np.linalg.lstsq(matrix, values.ravel(), rcond=None)[0]
     return mu
+
+
+def _entered(rows: Float[np.ndarray, "n c s"], mu: Float[np.ndarray, " n"], entering: int) -> Float[np.ndarray, " n"]:
+    """mu with a violated sample among those held; where its row is a combination of theirs, one of them leaves."""
+    held = np.flatnonzero(mu > 1e-9 * mu.max())
+    matrix = rows[held].reshape(len(held), -1).T
+    row = rows[entering].ravel()
+    rates = np.linalg.lstsq(matrix, row, rcond=None)[0]
+    if np.linalg.norm(matrix @ rates - row) > 1e-9 * np.linalg.norm(row):
+        rates = np.zeros(len(held))
+    times = np.where(rates > 1e-12, mu[held] / np.where(rates > 1e-12, rates, 1), np.inf)
+    step = min(float(times.min()), float(mu.max())) if np.isfinite(times).any() else 1e-3 * float(mu.max())
+    moved = mu.copy()
+    moved[held] = np.maximum(mu[held] - step * rates, 0)
+    if np.isfinite(times).any():
+        moved[held[np.argmin(times)]] = 0
+    moved[entering] += step
+    return moved
 
 
 def _equations(
@@ -138,6 +178,7 @@ def _newton(
     """Both equations on the held samples, in steps that change no modulus by more than half."""
     parts, size = values.shape
     count, rank = int(held.sum()), parts * size
+    least, waited = np.inf, 0
     for _ in range(STEPS):
         modulus = np.sqrt((values**2).sum(axis=0))
         phase, scale = values / modulus, float(mu.max()) or 1.0
@@ -149,9 +190,11 @@ def _newton(
         matrix[:rank, rank:] = -scale * (rows[held] * modulus ** (1 - power)).reshape(count, rank).T
         matrix[rank:, :rank] = (rows[held] * modulus).reshape(count, rank)
         gaps = np.concatenate([_equations(rows, values, mu, power).ravel(), _margins(rows, values)[held] - 1])
-        if not np.isfinite(matrix).all() or np.abs(gaps).max() < 1e-15:
+        gap = float(np.abs(gaps).max())
+        least, waited = (gap, 0) if gap < least / 2 else (least, waited + 1)
+        if not np.isfinite(matrix).all() or gap < 1e-15 or waited > PATIENCE:
             break
-        step = np.linalg.lstsq(matrix, -gaps, rcond=1e-14)[0]
+        step = _solved(matrix, -gaps)
         move = step[:rank].reshape(parts, size)
         damping = min(1.0, 0.5 / max(float(np.sqrt((move**2).sum(axis=0)).max()), 1e-300))
         values = values + damping * modulus * move
@@ -160,6 +203,17 @@ def _newton(
         if np.abs(step).max() < 1e-15:
             break
     return values, mu
+
+
+def _solved(matrix: Float[np.ndarray, "k k"], right: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
+    """By elimination; by least squares where the matrix is singular, as where samples are repeated."""
+    try:
+        solution = np.linalg.solve(matrix, right)
+    except np.linalg.LinAlgError:
+        solution = np.full(len(right), np.inf)
+    if np.isfinite(solution).all() and np.abs(matrix @ solution - right).max() <= 1e-6 * np.abs(right).max():
+        return solution
+    return np.linalg.lstsq(matrix, right, rcond=1e-14)[0]
 
 
 def _residual(
