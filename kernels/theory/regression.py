@@ -83,7 +83,7 @@ class MinimumBregman(Prediction):
 class WeightedL1(Prediction):
     """As alpha -> 0 the limit tends to min sum_j |rho_j| |eta_j|^{2-L} subject to A rho = y; unweighted for L = 2.
 
-    Where this has several minimisers, detail's face_dimension is that of their set, and the prediction is the flow's
+    Where several beta are minimal, detail's face_dimension is the dimension of their set, and the prediction the flow's
     choice among them: of least sum |rho| log(|rho| / eta^2) for L = 2, of greatest sum |rho|^{2/L} for L >= 3, by the
     next order of the potential in alpha. A choice that Newton's method does not find is not certified.
 

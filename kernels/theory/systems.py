@@ -142,7 +142,7 @@ def _common_phases(matrix: Complex[np.ndarray, "n m"]) -> Complex[np.ndarray, " 
 
 @dataclass(frozen=True)
 class Solution:
-    """rho, its objective, the residual of its optimality conditions, and the dimension of the set of all minimisers."""
+    """rho, its objective, the residual of its optimality conditions, the dimension of the set of minimising beta."""
 
     rho: Inexact[np.ndarray, " m"]
     objective: float
@@ -186,9 +186,11 @@ def _weighted_l1(system: System, scales: bytes, sides: bytes, depth: int) -> Sol
         if found is None:
             continue
         rho = folded.unfold(found.rho)
-        certificate = sums.certificate(whole, replace(found, rho=rho))
+        found = replace(found, rho=rho)
+        certificate = sums.certificate(whole, found)
         if certificate < best.certificate:
-            best = Solution(rho, float(whole.weights @ np.abs(rho)), certificate, found.freedom)
+            dimension = sums.freedom(whole, found, system.lift)
+            best = Solution(rho, float(whole.weights @ np.abs(rho)), certificate, dimension)
         if certificate <= 1e-12 or folded.rows.shape[1] == len(eta):
             break
     return best
@@ -207,13 +209,21 @@ def _weighted_l2(dataset: Dataset, network: Key, buffer: bytes) -> Solution:
     rows, target = by_rows(dataset.x @ decomposition.s.T, dataset.y)
     scaled = rows / np.sqrt(weights)
     solution = np.linalg.lstsq(scaled, target, rcond=None)[0]
-    in_rows = scaled.conj().T @ np.linalg.lstsq(scaled.conj().T, solution, rcond=None)[0]
     rho = solution / np.sqrt(weights)
     certificate = certificates.worst(
         certificates.interpolation(rows, target, rho),
-        certificates.ratio(float(np.linalg.norm(solution - in_rows)), float(np.linalg.norm(solution))),
+        _off_rows(scaled, solution),
     )
     return Solution(rho, float(weights @ np.abs(rho) ** 2), certificate)
+
+
+def _off_rows(rows: Inexact[np.ndarray, "n m"], solution: Inexact[np.ndarray, " m"]) -> float:
+    """||x - Q^H Q x|| / ||x||, Q an orthonormal basis of the rows: multipliers are large where rows are near."""
+    q, r, _ = scipy.linalg.qr(rows.conj().T, mode="economic", pivoting=True)
+    size = np.abs(np.diag(r))
+    basis = q[:, size > max(rows.shape) * np.finfo(float).eps * size[0]]
+    outside = solution - basis @ (basis.conj().T @ solution)
+    return certificates.ratio(float(np.linalg.norm(outside)), float(np.linalg.norm(solution)))
 
 
 @lru_cache(maxsize=256)
@@ -221,9 +231,5 @@ def minimum_norm(dataset: Dataset) -> Solution:
     """min ||beta|| subject to X beta = y; in place of rho, beta. Kept, as it is the same for all networks."""
     rows, target = by_rows(dataset.x, dataset.y)
     beta = np.linalg.lstsq(rows, target, rcond=None)[0]
-    in_rows = rows.T @ np.linalg.lstsq(rows.T, beta, rcond=None)[0]
-    certificate = certificates.worst(
-        certificates.interpolation(rows, target, beta),
-        certificates.ratio(float(np.linalg.norm(beta - in_rows)), float(np.linalg.norm(beta))),
-    )
+    certificate = certificates.worst(certificates.interpolation(rows, target, beta), _off_rows(rows, beta))
     return Solution(beta, float(np.linalg.norm(beta)), certificate)

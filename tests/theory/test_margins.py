@@ -112,6 +112,16 @@ def test_what_rounding_decides_is_told(angle: float) -> None:
     assert error < max(1e-14, found.certificate)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_least_sum_of_samples_of_any_norm(seed: int) -> None:
+    """Norms over 8 decades, features over 4: every set of active samples and coordinates that could be the vertex."""
+    rng = np.random.default_rng([seed, 9])
+    z = 10.0 ** rng.uniform(-4, 4, (3, 1)) * rng.standard_normal((3, 5)) * 10.0 ** rng.uniform(-2, 2, 5)
+    found = margins.least_sum(z)
+    assert found.certificate < 1e-9
+    assert found.objective == pytest.approx(least_of_all_vertices(z, 1.0), rel=1e-9)
+
+
 def test_wrong_directions_are_not_certified() -> None:
     """Each misses a sample that is small beside the others, or holds one that should be free."""
     z = np.diag([1e4, 1e-4])
@@ -161,7 +171,7 @@ def least_of_all_vertices(z: np.ndarray, power: float) -> float:
         for support in combinations(range(z.shape[1]), size):
             for active in combinations(range(len(z)), size):
                 block = z[np.ix_(active, support)]
-                if abs(np.linalg.det(block)) > 1e-9:
+                if abs(np.linalg.det(block)) > 1e-9 * np.prod(np.linalg.norm(block, axis=1)):
                     rho = np.zeros(z.shape[1])
                     rho[list(support)] = np.linalg.solve(block, np.ones(size))
                     if (z @ rho).min() > 1 - 1e-9:

@@ -9,7 +9,7 @@ from scipy.optimize import linprog, minimize
 from kernels.data.kinds import Dataset
 from kernels.problem import Problem
 from kernels.theory.base import Forecast
-from kernels.theory.optimisers.sums import SumProblem, certificate, least_weighted_sum
+from kernels.theory.optimisers.sums import SumProblem, certificate, freedom, least_weighted_sum
 from kernels.theory.table import PREDICTIONS
 from tests.theory.problems import problem
 
@@ -86,7 +86,8 @@ def test_the_choice_on_a_face_is_least_of_all_of_it(depth: int, seed: int) -> No
     drawn = tied(seed, depth)
     found = least_weighted_sum(drawn)
     assert found is not None
-    assert found.freedom == 2
+    assert freedom(drawn, found, np.eye(6)) == 2
+    assert freedom(drawn, found, np.zeros((1, 6))) == 0
     assert certificate(drawn, found) < 1e-12
     size = np.abs(found.rho)
     least = linprog(np.ones(12), A_eq=np.hstack([drawn.rows, -drawn.rows]), b_eq=drawn.target).fun
@@ -123,6 +124,8 @@ def test_the_choice_is_where_exact_predictions_go(depth: int) -> None:
         made = forecast(drawn)
         gaps.append(np.linalg.norm(np.asarray(made.beta) - forecast(drawn, "minimum_bregman").beta))
         assert made.detail["face_dimension"] == float(depth == 2)
+        again = problem(data, alpha=alpha, **{**axes, "init": "structured"})
+        assert forecast(again).detail["face_dimension"] == 1  # of twins that share, though one is merged with the other
     assert gaps[0] >= gaps[1] >= gaps[2] or max(gaps) < 1e-14
     assert gaps[2] < 1e-5
 
@@ -158,16 +161,31 @@ def test_columns_are_twins_on_their_own_scale() -> None:
         np.testing.assert_allclose(forecast(drawn, "minimum_q_norm").beta, [1, 0, 1], atol=1e-4)
 
 
+@pytest.mark.parametrize("depth", [2, 3])
+def test_the_split_between_mirror_images_is_no_tie(depth: int) -> None:
+    """u and v of u^L - v^L from different scales: rho is not unique for L = 2, beta is, of a sparse teacher, too."""
+    rng = np.random.default_rng(2)
+    x = rng.standard_normal((6, 8))
+    data = Dataset("sparse", x, x @ np.array([1.0, 0, 0.5, 0, 0, 0, 0, 0]))
+    init = {"structured": {"eta": "uniform"}}
+    drawn = problem(data, task="regression", architecture="signed_diagonal", depth=depth, alpha=1e-4, init=init, seed=2)
+    made = forecast(drawn)
+    assert made.detail["face_dimension"] == 0
+    assert made.certificate is not None
+    assert made.certificate < 1e-12
+    np.testing.assert_allclose(made.beta, [1, 0, 0.5, 0, 0, 0, 0, 0], atol=1e-10)
+
+
 def test_a_wrong_vertex_is_not_certified() -> None:
     drawn = tied(0, 2)
     found = least_weighted_sum(drawn)
     assert found is not None
-    moved = type(found)(found.rho + 0.01, found.multipliers, found.freedom, found.choice)
+    moved = type(found)(found.rho + 0.01, found.multipliers, found.choice)
     assert certificate(drawn, moved) > 1e-3
     # feasible, but on the other vertex: the gap tells
     other = np.zeros(6)
     columns = drawn.rows[:, [3, 4, 5]]
     other[[3, 4, 5]] = np.linalg.solve(columns, drawn.target)
     assert certificate(drawn, type(found)(other, found.multipliers)) > 1e-3
-    vertex = type(found)(found.rho, found.multipliers, 2, np.inf)
+    vertex = type(found)(found.rho, found.multipliers, np.inf)
     assert certificate(drawn, vertex) == np.inf

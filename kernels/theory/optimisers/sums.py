@@ -9,11 +9,12 @@ face's relative interior, found by Newton's method. Source: Wind et al., arXiv:2
 nu_j(rho_j) = +-(T_L c^{2-L} - |rho_j|^{2/L-1} / (L-2)), c = alpha eta.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
-from jaxtyping import Float, Int
+from jaxtyping import Float, Inexact, Int
 from scipy.optimize import linprog
 
 from kernels.theory.optimisers.certificates import ratio
@@ -22,8 +23,12 @@ TIGHT = 1e-9
 """A multiplier is tight if |[Q^T lambda]_j| / w_j is at most this much below one: no scale of a start that a double
 holds tells such a coordinate from a tie."""
 
-VANISHING = 1e-7
-"""Coordinates that no minimiser takes beyond this part of the sum are zero on the face."""
+STRETCH = 1e5
+"""Most by which a face is stretched to look for coordinates that some minimiser takes: more would turn the rounding of
+the equations, 1e-16, into more than the program's tolerance."""
+
+TAKEN = 1e-2
+"""A coordinate that reaches this on the stretched face, 1e-7 of the largest, is taken by some minimiser."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +61,21 @@ class LeastSum:
     Attributes:
         rho: shape (m,).
         multipliers: lambda, shape (r,).
-        freedom: dimension of the set of all minimisers; 0 if there is one.
-        choice: relative residual of the choice's stationarity along that set; infinite where it was not found.
+        choice: relative residual of the choice's stationarity among all minimisers; infinite where it was not found.
     """
 
     rho: Float[np.ndarray, " m"]
     multipliers: Float[np.ndarray, " r"]
-    freedom: int = 0
     choice: float = 0.0
+
+
+class Face(NamedTuple):
+    """The minimisers: x_j = w_j |rho_j| = inner + null u on the coordinates `kept`, of signs `oriented`; else zero."""
+
+    kept: Int[np.ndarray, " k"]
+    oriented: Float[np.ndarray, " k"]
+    inner: Float[np.ndarray, " k"]
+    null: Float[np.ndarray, "k f"]
 
 
 def least_weighted_sum(problem: SumProblem) -> LeastSum | None:
@@ -72,31 +84,50 @@ def least_weighted_sum(problem: SumProblem) -> LeastSum | None:
     None where the program has no answer.
     """
     scale = float(np.abs(problem.target).max()) or 1.0
-    columns, target = problem.rows / problem.weights, problem.target / scale
-    vertex = _vertex(columns, target, problem.signs)
+    columns = problem.rows / problem.weights
+    vertex = _vertex(columns, problem.target / scale, problem.signs)
     if vertex is None:
         return None
     x, multipliers = vertex
-    slope = columns.T @ multipliers
-    oriented = np.where(x != 0, np.sign(x), np.sign(slope))
-    tight = ((np.abs(slope) >= 1 - TIGHT) & (oriented * problem.signs >= 0)) | (x != 0)
-    block = columns[:, tight] * oriented[tight]
-    if _rank(block) == block.shape[1]:
-        return LeastSum(scale * x / problem.weights, multipliers)
+    found = LeastSum(scale * x / problem.weights, multipliers)
+    face = minimisers(problem, found)
+    if face is None:
+        return replace(found, choice=np.inf)
+    if not face.null.shape[1]:
+        return found
+    inner, choice = _chosen(problem, face)
+    rho = np.zeros_like(x)
+    rho[face.kept] = face.oriented * inner / problem.weights[face.kept]
+    return LeastSum(rho, _polished(columns, rho, multipliers), choice)
+
+
+def minimisers(problem: SumProblem, found: LeastSum) -> Face | None:
+    """The set of all, from one with its multipliers; None where the program for its interior has no answer."""
+    scale = float(np.abs(problem.target).max()) or 1.0
+    columns, target = problem.rows / problem.weights, problem.target / scale
+    x, slope = found.rho * problem.weights, columns.T @ found.multipliers
+    signs = np.where(x != 0, np.sign(x), np.sign(slope))
+    tight = np.flatnonzero(((np.abs(slope) >= 1 - TIGHT) & (signs * problem.signs >= 0)) | (x != 0))
+    block = columns[:, tight] * signs[tight]
+    if _rank(block) == len(tight):
+        return Face(tight, signs[tight], np.abs(x[tight]), np.zeros((len(tight), 0)))
     inner = _interior(block, target)
     if inner is None:
-        return LeastSum(scale * x / problem.weights, multipliers, block.shape[1] - _rank(block), np.inf)
-    kept = np.flatnonzero(tight)[inner > 0]
-    block, inner = block[:, inner > 0], inner[inner > 0]
-    null = scipy.linalg.null_space(block)
-    choice = 0.0
+        return None
+    taken = inner > 0
+    kept, block, inner = tight[taken], block[:, taken], inner[taken]
     inner = inner + np.linalg.lstsq(block, target - block @ inner, rcond=None)[0]
-    if null.shape[1]:
-        inner, choice = _chosen(problem, kept, scale * inner, null)
-        inner = inner / scale
-    rho = np.zeros_like(x)
-    rho[kept] = scale * oriented[kept] * inner / problem.weights[kept]
-    return LeastSum(rho, _polished(columns, rho, multipliers), null.shape[1], choice)
+    return Face(kept, signs[kept], scale * inner, scipy.linalg.null_space(block))
+
+
+def freedom(problem: SumProblem, found: LeastSum, lift: Inexact[np.ndarray, "d m"]) -> int:
+    """The dimension of the set of beta = Re(lift rho) of all minimisers rho; -1 where it was not found."""
+    face = minimisers(problem, found)
+    if face is None:
+        return -1
+    change = np.real(lift[:, face.kept] * (face.oriented / problem.weights[face.kept]) @ face.null)
+    largest = float(np.linalg.norm(lift[:, face.kept] / problem.weights[face.kept], axis=0).max(initial=0.0))
+    return int((np.linalg.svd(change, compute_uv=False) > 1e-9 * largest).sum()) if change.size else 0
 
 
 def certificate(problem: SumProblem, found: LeastSum) -> float:
@@ -169,20 +200,19 @@ def _interior(block: Float[np.ndarray, "r k"], target: Float[np.ndarray, " r"]) 
         b_eq=np.zeros(len(target)),
         A_ub=np.hstack([-np.eye(count), np.eye(count), np.zeros((count, 1))]),
         b_ub=np.zeros(count),
-        bounds=[*free, *most, (1.0, 1 / VANISHING)],
+        bounds=[*free, *most, (1.0, STRETCH)],
         method="highs-ds",
         options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
     )
     if answer.x is None:
         return None
     x, z, theta = answer.x[:count], answer.x[count : 2 * count], answer.x[-1]
-    return np.where(z > 1e-2, x / theta, 0.0)
+    return np.where(z > TAKEN, x / theta, 0.0)
 
 
-def _chosen(
-    problem: SumProblem, kept: Int[np.ndarray, " k"], x: Float[np.ndarray, " k"], null: Float[np.ndarray, "k f"]
-) -> tuple[Float[np.ndarray, " k"], float]:
+def _chosen(problem: SumProblem, face: Face) -> tuple[Float[np.ndarray, " k"], float]:
     """Newton's method from x > 0 along the null space, and the relative residual of stationarity."""
+    kept, x, null = face.kept, face.inner, face.null
     copies, eta, power = problem.copies[kept], problem.eta[kept], 2 / problem.depth
     each = 1 / (problem.weights[kept] * np.sqrt(copies))
 
@@ -228,4 +258,4 @@ def _descent(
     return null @ np.linalg.lstsq(root[:, None] * null, -slope / root, rcond=None)[0]
 
 
-__all__ = ["TIGHT", "LeastSum", "SumProblem", "certificate", "least_weighted_sum"]
+__all__ = ["TIGHT", "LeastSum", "SumProblem", "certificate", "freedom", "least_weighted_sum", "minimisers"]
