@@ -176,6 +176,33 @@ def test_the_split_between_mirror_images_is_no_tie(depth: int) -> None:
     np.testing.assert_allclose(made.beta, [1, 0, 0.5, 0, 0, 0, 0, 0], atol=1e-10)
 
 
+def test_scales_of_a_start_are_equal_on_their_own_scale() -> None:
+    """Equal columns from 1, 1e-13 and 2e-13: rounded by the largest the last two would be one, and share."""
+    data = Dataset("equal", np.array([[1.0, 1.0, 1.0]]), np.array([1.0]))
+    init = {"layers": [[1.0, 1e-13, 2e-13], [0.0] * 3]}
+    drawn = problem(data, task="regression", architecture="diagonal", depth=2, alpha=0.25, init=init)
+    beta = np.asarray(forecast(drawn, "minimum_q_norm").beta)
+    assert beta[2] / beta[1] == pytest.approx(4)
+    made = forecast(drawn).beta  # the choice is 1e-26 there: found, or not certified
+    assert made is None or np.abs(made - [1, 0, 0]).max() < 1e-8
+
+
+@pytest.mark.parametrize("alpha", [0.25, 0.3])
+def test_rounding_of_transformed_starts_parts_no_twins(alpha: float) -> None:
+    """Walsh and odeco turn eta = 1 into 1 +- 1e-16, on both sides of a power of two."""
+    rng = np.random.default_rng(1)
+    for name in ("walsh", "odeco"):
+        drawn = problem(
+            Dataset("x", rng.standard_normal((2, 4)), np.ones(2)), task="regression", architecture=name, alpha=alpha
+        )
+        assert drawn.decomposition is not None
+        twin = np.array([[1.0, -1.0, 0.25, 0.5], [2.0, -2.0, 0.0, 0.1]])
+        data = Dataset("twins", twin @ np.linalg.inv(drawn.decomposition.s.T), np.array([1.0, 2.1]))
+        made = forecast(problem(data, task="regression", architecture=name, depth=2, alpha=alpha))
+        rho = np.linalg.solve(drawn.decomposition.s.T, np.asarray(made.beta))
+        assert rho[0] == pytest.approx(-rho[1], rel=1e-9)
+
+
 def test_a_wrong_vertex_is_not_certified() -> None:
     drawn = tied(0, 2)
     found = least_weighted_sum(drawn)
