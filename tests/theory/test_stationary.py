@@ -122,6 +122,16 @@ def test_what_is_next_to_no_stationary_point_is_not_certified() -> None:
     assert dense.certificate > CERTIFIED or np.count_nonzero(dense.rho) < 2
 
 
+def test_what_a_symmetry_keeps_equal_is_one() -> None:
+    """One sample (1, 1, 0.1): (1/2, 1/2, 0) is a saddle where a symmetric start ends; off the symmetry none does."""
+    z, one = np.array([[1.0, 1.0, 0.1]]), np.ones(1, bool)
+    found = nearby(z, np.array([3.0, 3.0, 1e-4]), one, 2 / 3)
+    assert found.certificate < 1e-14
+    np.testing.assert_allclose(found.rho, [0.5, 0.5, 0], atol=1e-14)
+    found = nearby(z, np.array([3.0, 3.3, 1e-4]), one, 2 / 3)
+    np.testing.assert_allclose(found.rho, [0, 1, 0], atol=1e-14)
+
+
 @pytest.mark.parametrize("architecture", ["diagonal", pytest.param("convolutional", marks=pytest.mark.slow)])
 def test_deep_classifiers_approach_the_point_that_is_predicted(architecture: str) -> None:
     """Further along the loss, nearer; the point found early is the one found late."""

@@ -57,8 +57,7 @@ def nearby(
         return Stationary(rho, 1.0)
     rho = rho / margin
     best, nearest = Stationary(rho, np.inf), np.inf
-    most = len(signed) * (2 if np.iscomplexobj(signed) else 1)
-    for support in _supports(np.abs(rho), most):
+    for support in _supports(np.abs(rho), len(signed)):
         if np.linalg.norm(rho[~support]) >= nearest * np.linalg.norm(rho):
             continue  # any point on this support is farther away
         found = _on_support(signed, rho, support, active, power)
@@ -67,7 +66,7 @@ def nearby(
             best, nearest = found, distance
         if nearest <= CLOSE:
             break
-    return best
+    return best if np.isfinite(best.certificate) else Stationary(rho, 1.0)
 
 
 def _unit(rho: Inexact[np.ndarray, " m"]) -> Inexact[np.ndarray, " m"]:
@@ -75,15 +74,16 @@ def _unit(rho: Inexact[np.ndarray, " m"]) -> Inexact[np.ndarray, " m"]:
 
 
 def _supports(modulus: Float[np.ndarray, " m"], most: int) -> list[Bool[np.ndarray, " m"]]:
-    """What lies above the widest gaps of the moduli; equal ones, as of conjugates, together.
+    """What lies above the widest gaps of the moduli, at most `most` different ones.
 
-    Moduli along which the concave norm may still fall are as many as constraints that hold them, or the point is no
-    minimum in its own support: at most one a sample, or one pair.
+    Where more moduli than samples could change, the concave norm falls along some change, and no flow ends there. Equal
+    ones count once: conjugates, and coordinates that a symmetry of data and start keeps equal.
     """
     present = np.append(np.sort(modulus[modulus > 0])[::-1], 0.0)
-    ratios = (present[1:] / present[:-1])[:most]
-    wide = np.argsort(ratios, kind="stable")[:CUTS]
-    return [modulus >= (1 - EQUAL) * present[place] for place in wide if ratios[place] < 1 - EQUAL]
+    ratios = present[1:] / present[:-1]
+    gaps = np.flatnonzero(ratios < 1 - EQUAL)[:most]
+    wide = gaps[np.argsort(ratios[gaps], kind="stable")[:CUTS]]
+    return [modulus >= (1 - EQUAL) * present[place] for place in wide]
 
 
 def _on_support(
