@@ -146,12 +146,13 @@ def _title(store: Source, name: str) -> str:
 
 
 def _tables(store: Source, every: pl.DataFrame) -> list[Table]:
-    quantiles = ("runs", "left out", "median distance", "90 % quantile", "worst", "worst certificate")
+    quantiles = ("runs", "left out", "not certified", "median distance", "90 % quantile", "worst", "worst certificate")
     summary = Table(
         "Predictions",
         "Distances are ||β − β*|| / ||β*|| for regression, ||β/||β|| − β*/||β*|| || for directions, "
         "|value/predicted − 1| for scalars, and the residual itself for stationarity conditions. "
-        "Only converged runs are counted, for predictions are of the limit; left out are those that did not converge.",
+        "Only converged runs are counted, for predictions are of the limit; left out are those that did not converge. "
+        "Not certified are those whose prediction could not be computed to a small certificate: they have no distance.",
         ("task", "prediction", "holds", *quantiles),
         [(r["task"], r["prediction"], arrow(r["kind"]), *_quantiles(r)) for r in every.iter_rows(named=True)],
         counts.PREDICTIONS.sql,
@@ -180,7 +181,7 @@ def _tables(store: Source, every: pl.DataFrame) -> list[Table]:
 
 
 def _quantiles(row: Mapping[str, Any]) -> tuple[str, ...]:
-    counted = (f"{row[key]:,}" for key in ("runs", "left_out"))
+    counted = (f"{row[key]:,}" for key in ("runs", "left_out", "uncertified"))
     return (*counted, *(_cell(row[key]) for key in ("median", "high", "worst", "worst_certificate")))
 
 

@@ -28,7 +28,8 @@ def headlines(head: Mapping[str, Any], predictions: pl.DataFrame, limits: pl.Dat
     The frames are HEAD's only row, PREDICTIONS and LIMITS of analysis.frames.counts.
     """
     order = pl.col("kind").replace_strict({"exact": 0, "limit t->inf": 1}, default=2, return_dtype=pl.Int64)
-    known = predictions.filter(pl.col("median").is_not_null() | (pl.col("runs") == 0)).sort(order, maintain_order=True)
+    told = pl.col("median").is_not_null() | (pl.col("runs") == 0) | (pl.col("uncertified") > 0)
+    known = predictions.filter(told).sort(order, maintain_order=True)
     extremes = {(row["task"], row["prediction"], row["kind"]): row for row in limits.iter_rows(named=True)}
     return [
         _finished(head),
@@ -74,6 +75,11 @@ def _met(row: Mapping[str, Any], extremes: Mapping[str, Any] | None) -> str:
         return f"none of {_plural(row['left_out'], 'run')} converged"
     runs = _plural(row["runs"] - row["without_distance"], "run")
     others = f"; {row['left_out']:,} more did not converge" if row["left_out"] else ""
+    if row["uncertified"]:
+        unknown = f"the prediction itself is not certified for {_plural(row['uncertified'], 'run')}"
+        if row["runs"] == row["without_distance"]:
+            return f"{unknown}{others}"
+        others = f"; {unknown}{others}"
     if extremes is not None:
         return f"{_shrinking(extremes)} ({runs}{others})"
     return f"{runs} ended within {number(row['worst'])} of it, half of them within {number(row['median'])}{others}"

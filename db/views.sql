@@ -3,12 +3,16 @@
 -- One row a run and prediction, with every axis: how far the run ended from what theory says.
 -- architecture_detail and init_detail are the parameters of network and initialisation (NULL: the network has none).
 -- beta is where the flow ended, predicted where theory says it must (a unit direction for classification).
+-- certified is false where the prediction's own optimisation did not come to a small certificate: then there is neither
+-- predicted nor distance, and nothing is said of the run. NULL where a statement needs no certificate.
 CREATE OR REPLACE VIEW convergence AS
 SELECT
     r.run_id, r.status, r.task, r.dataset, r.architecture, r.depth, r.width, r.filter,
     json_extract(r.spec, '$.architecture."' || r.architecture || '"') AS architecture_detail,
     r.init, r.init_detail, r.alpha, r.seed, r.dim, r.samples, r.parameters, r.rtol, r.stop, r.solver,
-    p.prediction, p.kind, p.distance, p.certificate, p.objective, p.detail, r.beta, p.beta AS predicted,
+    p.prediction, p.kind, p.distance, p.certificate,
+    CASE WHEN p.certificate IS NOT NULL THEN p.beta IS NOT NULL END AS certified,
+    p.objective, p.detail, r.beta, p.beta AS predicted,
     r.log_loss, r.log_time, r.residual, r.min_margin, r.invariant_drift, r.steps, r.rejected, r.wall_seconds,
     r.device, r.created_at
 FROM runs r

@@ -16,8 +16,10 @@ class PredictionRecord:
         prediction: name in PREDICTIONS.
         kind: "exact", "limit alpha->0", "limit alpha->inf" or "limit t->inf".
         distance: ||beta - beta*|| / ||beta*|| (regression), ||beta/||beta|| - beta*/||beta*|| || (directions),
-            |value/predicted - 1| (scalars) or the residual of a stationarity condition. None before the flow ran.
-        certificate: a residual that is zero at the prediction, whatever solver found it; None if there is none.
+            |value/predicted - 1| (scalars) or the residual of a stationarity condition. None before the flow ran, and
+            where the prediction is not certified.
+        certificate: a residual that is zero at the prediction, whatever solver found it; None if there is none. Where
+            it is not small (CERTIFIED in kernels/theory/base.py) there is neither beta nor distance.
         objective: what the prediction minimises, at the prediction; None if it minimises nothing.
         beta: the predicted linear coefficients (direction for classification, unit norm), shape (d,), or None.
         detail: further numbers by name (e.g. objective_reached, objective_best, singular_ratio), stored as JSON.

@@ -2,13 +2,24 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+from jaxtyping import Bool, Float
+
+from kernels.data.checks import fits, real_columns, separates
 from kernels.data.kinds import Dataset
+from kernels.networks.base import Architecture
 from kernels.networks.checks import check_network
 from kernels.networks.initialisations import INITIALISATIONS, canonical_init, initial_layers
+from kernels.networks.keys import decomposition_of, spans_inputs
+from kernels.networks.reach import Reach, reach
 from kernels.networks.table import ARCHITECTURES, architecture_class, build, canonical_architecture, parameters_given
 from kernels.spec import DEFAULT_STOP, DEFAULTS, SOLVER_NAMES, TASKS, InputError, RunSpec, architecture_name
+
+ROUNDING = 16 * float(np.finfo(float).eps)
+"""Of an entry of X S^T, relative to the sum of its terms' moduli: less is a zero."""
 
 
 def canonicalise(axes: Mapping[str, Any], dim: int) -> RunSpec:
@@ -50,10 +61,113 @@ def canonicalise(axes: Mapping[str, Any], dim: int) -> RunSpec:
 
 def check_compatible(spec: RunSpec, dataset: Dataset) -> None:
     """Raise InputError where architecture, initialisation and data of a run do not go together."""
-    network = build(spec, dataset.x.shape[1])
+    check_parts(spec, dataset.x.shape[1])
+    check_reach(spec, dataset)
+
+
+def check_parts(spec: RunSpec, dim: int) -> None:
+    """Raise InputError where architecture and initialisation do not go together, in `dim` dimensions."""
+    network = build(spec, dim)
     if type(network) not in ARCHITECTURES.values():
         check_network(network)
     initial_layers(spec, network)
+
+
+def reach_varies(spec: RunSpec, dim: int) -> bool:
+    """Whether `check_reach` depends on the seed: S is drawn, and beta = S^T rho does not represent every beta."""
+    network = build(spec, dim)
+    if not network.draws(network.given) or spans_inputs(network):
+        return False
+    here, there = (decomposition_of(each) for each in (network, build(replace(spec, seed=spec.seed + 1), dim)))
+    return here is None or there is None or not np.array_equal(here.s, there.s)
+
+
+def check_reach(spec: RunSpec, dataset: Dataset) -> None:
+    """Raise InputError where no coefficients within reach of the flow fit the targets, or separate the classes.
+
+    The data are asked as an orthogonally decomposable network sees them, A = X S^T, in three steps: any rho; rho_j = 0
+    in coordinates that rest at the start; rho_j of the sign that the start fixes (kernels/networks/reach.py). Least
+    squares, non-negative ones and linear programs decide, and only what is certain is refused. Other networks pass:
+    those with short filters and fully connected ones can represent every beta. Drawn starts leave every sign open.
+    """
+    network = build(spec, dataset.x.shape[1])
+    decomposition = decomposition_of(network)
+    if decomposition is None:
+        return
+    w = np.array(decomposition.transform(initial_layers(spec, network)))
+    found = reach(decomposition, w)
+    narrow = not spans_inputs(network)
+    if not (narrow or found.rest.any() or found.signs.any()):
+        return
+    matrix = dataset.x @ decomposition.s.T
+    matrix[np.abs(matrix) <= ROUNDING * (np.abs(dataset.x) @ np.abs(decomposition.s.T))] = 0
+    copies = 2 if np.iscomplexobj(matrix) else 1
+    columns, rest = real_columns(matrix), np.tile(found.rest, copies)
+    signs = np.concatenate([found.signs, np.zeros(len(found.signs) * (copies - 1))])
+    free = np.zeros(len(signs))
+    if narrow and not _possible(spec.task, columns, dataset.y, free):
+        raise InputError(_narrow(spec, network, columns))
+    if found.rest.any() and not _possible(spec.task, columns[:, ~rest], dataset.y, free[~rest]):
+        raise InputError(_resting(spec.task, found))
+    if found.signs.any() and not _possible(spec.task, columns[:, ~rest], dataset.y, signs[~rest]):
+        raise InputError(_one_sided(spec.task, found))
+
+
+def _possible(
+    task: str, columns: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], signs: Float[np.ndarray, " k"]
+) -> bool:
+    """Whether coefficients of these signs fit y, or separate the classes."""
+    if not columns.size:
+        return False
+    return fits(columns, y, signs) if task == "regression" else separates(y[:, None] * columns, signs)
+
+
+_AIMS = {"regression": "fit these targets", "classification": "separate these classes"}
+
+
+def _narrow(spec: RunSpec, network: Architecture, columns: Float[np.ndarray, "n k"]) -> str:
+    decomposition = decomposition_of(network)
+    assert decomposition is not None
+    rows = len(decomposition.s)
+    rank = int(np.linalg.matrix_rank(columns / (np.linalg.norm(columns, axis=1, keepdims=True) + (columns == 0))))
+    advice = "write an s of more rows" if network.given.get("s") is not None else "write a larger width"
+    return (
+        f"architecture: {spec.architecture_name} cannot {_AIMS[spec.task]}: its coefficients are beta = S^T rho with S "
+        f"of {_plural(rows, 'row')}, and no rho does it (X S^T has rank {rank} for {_plural(len(columns), 'sample')}); "
+        f"{advice}, or fewer samples"
+    )
+
+
+def _resting(task: str, found: Reach) -> str:
+    if found.rest.all():
+        return (
+            "init: nothing moves from this start: two or more layers are zero in every coordinate; write layers of "
+            "which at most one is zero in a coordinate"
+        )
+    return (
+        f"init: this start cannot {_AIMS[task]}: nothing moves in {_coordinates(found.rest)}, where two or more layers "
+        "are zero, and the other coordinates do not suffice; write layers of which at most one is zero in a coordinate"
+    )
+
+
+def _one_sided(task: str, found: Reach) -> str:
+    return (
+        f"init: this start cannot {_AIMS[task]}: the product of the layers keeps its sign in "
+        f"{_coordinates(found.signs != 0)}, where two layers share the least modulus, and no coefficients of these "
+        "signs do it; write layers of which one is the least in modulus, such as a last layer of zeros"
+    )
+
+
+def _coordinates(chosen: Bool[np.ndarray, " m"]) -> str:
+    places = [str(place + 1) for place in np.flatnonzero(chosen)]
+    if len(places) == len(chosen) > 1:
+        return "every coordinate"
+    shown = ", ".join(places[:6]) + (", ..." if len(places) > 6 else "")
+    return f"coordinate{'s' if len(places) > 1 else ''} {shown}"
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _width(width: Any, fixed: int | None, dim: int) -> int:

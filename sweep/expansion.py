@@ -4,13 +4,13 @@ import functools
 import itertools
 import math
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from kernels.networks.table import ARCHITECTURES, architecture_class
 from kernels.spec import AXES, DEFAULTS, InputError, RunSpec, canonical_json, compile_key, fragment, run_id
-from kernels.validate import canonicalise, check_compatible
+from kernels.validate import canonicalise, check_parts, check_reach, reach_varies
 from sweep.blocks import MISSING, Block, Factor, Filter
 from sweep.catalogue import Catalogue, Entry, description_key
 from sweep.grid import Grid
@@ -40,6 +40,7 @@ class Structure:
         ignored: for each axis that was written but that this structure lacks, the rule by which it is dropped.
         names: values of names in expressions; alpha and seed are filled in per run.
         key: the compile key, as JSON.
+        narrow: whether it depends on the seed if the network can fit or separate the data.
     """
 
     spec: RunSpec
@@ -49,6 +50,7 @@ class Structure:
     ignored: Mapping[str, str]
     names: dict[str, Any]
     key: str
+    narrow: bool
 
     @property
     def seed_rule(self) -> str:
@@ -154,6 +156,11 @@ class Expansion:
         for alpha, seed in _alphas_and_seeds(structure, raw, inner, audit):
             if not structure.drawn:
                 seed = 0
+            if structure.narrow:
+                problem = self._reach(replace(structure.spec, seed=seed), structure.entry)
+                if problem is not None:
+                    audit.dropped[problem] += 1
+                    continue
             names["alpha"], names["seed"] = alpha, seed
             for filtered in filters:
                 if not self._passes(filtered, names, audit):
@@ -181,6 +188,9 @@ class Expansion:
         try:
             spec = canonicalise({**axes, "data": entry.data, "alpha": 1.0, "seed": 1}, entry.dim)
             problem = self._check(spec, entry)
+            narrow = problem is None and reach_varies(spec, entry.dim)
+            if problem is None and not narrow:
+                problem = self._reach(spec, entry)
         except InputError as error:
             problem = str(error)
         if problem is not None:
@@ -194,19 +204,28 @@ class Expansion:
             if axes.get(axis, MISSING) not in (MISSING, None) and getattr(spec, axis) is None
         }
         key = canonical_json(list(compile_key(spec, entry.dim, entry.samples)))
-        return Structure(spec, entry, fragments, spec.seed == 1, ignored, names, key)
+        return Structure(spec, entry, fragments, spec.seed == 1, ignored, names, key, narrow)
 
     def _check(self, spec: RunSpec, entry: Entry) -> str | None:
-        """Why network, initialisation and data do not go together, if so; once per distinct combination."""
-        network, init = fragment("architecture", spec.architecture), fragment("init", spec.init)
-        shape = (network, spec.depth, spec.width, spec.filter, init, spec.task, entry.dim, entry.samples)
-        if shape not in self._checked:
+        """Why network and initialisation do not go together, if so; once per distinct combination."""
+        return self._found((*_parts(spec), entry.dim, entry.samples), lambda: check_parts(spec, entry.dim))
+
+    def _reach(self, spec: RunSpec, entry: Entry) -> str | None:
+        """Why the network cannot fit or separate the data from its start, if so; once per distinct combination."""
+        key = (*_parts(spec), entry.fragment, spec.seed)
+        return self._found(key, lambda: check_reach(spec, self.catalogue.dataset(entry)))
+
+    def _found(self, key: tuple[Hashable, ...], check: Callable[[], None]) -> str | None:
+        """The message of a check, kept."""
+        if key not in self._checked:
+            if len(self._checked) >= CACHE:
+                self._checked.clear()
             try:
-                check_compatible(spec, self.catalogue.dataset(entry))
-                self._checked[shape] = None
+                check()
+                self._checked[key] = None
             except InputError as error:
-                self._checked[shape] = str(error)
-        return self._checked[shape]
+                self._checked[key] = str(error)
+        return self._checked[key]
 
     def _report(self, audit: Audit) -> None:
         """Values of which no combination can run, and axes that no architecture of their block has."""
@@ -222,6 +241,12 @@ class Expansion:
             if (place, axis) not in audit.owned:
                 having = [name for name, network in ARCHITECTURES.items() if axis in network.uses]
                 audit.mistakes.add(source.where(place), f"{rule}; remove it, or add one of {', '.join(having)}")
+
+
+def _parts(spec: RunSpec) -> tuple[Hashable, ...]:
+    """What network and start are made of."""
+    network, init = fragment("architecture", spec.architecture), fragment("init", spec.init)
+    return (network, spec.depth, spec.width, spec.filter, init, spec.task)
 
 
 def _drop(audit: Audit, rule: str, size: int) -> Iterator[Candidate]:

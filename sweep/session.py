@@ -72,6 +72,7 @@ class Ended:
     resume: str
     report: str | None
     drifting: int
+    uncertified: int
     table: pa.Table = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -80,7 +81,8 @@ class Ended:
             "sweep_id": self.sweep_id, "store": str(self.store), **self.plan, "computed": sum(self.computed.values()),
             "statuses": self.counts, "computed_statuses": self.computed, "seconds": round(self.seconds, 2),
             "interrupted": self.interrupted, "traceback": self.traceback, "resume": self.resume,
-            "report": self.report, "drifting": self.drifting, "table": self.table.to_pylist(),
+            "report": self.report, "drifting": self.drifting,
+            "uncertified": self.uncertified, "table": self.table.to_pylist(),
         }  # fmt: skip
 
     def lines(self) -> Iterator[str]:
@@ -91,6 +93,8 @@ class Ended:
             yield "\n" + text(self.table)
         if self.drifting:
             yield summary.drift_line(self.drifting)
+        if self.uncertified:
+            yield summary.certificate_line(self.uncertified)
         if self.traceback:
             yield f"stopped after too many failures in a row; the first one:\n{self.traceback}"
         if self.report:
@@ -139,6 +143,7 @@ def run(grid_path: Path, options: Options) -> Ended:
         resume=command(),
         report=report,
         drifting=summary.drifting(store, sweep_id),
+        uncertified=summary.uncertified(store, sweep_id),
         table=summary.table(store, sweep_id),
     )
 

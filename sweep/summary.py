@@ -30,6 +30,8 @@ DRIFT = 100
 
 DRIFTING = f"status = 'converged' AND invariant_drift > {DRIFT} * rtol"
 
+UNCERTIFIED = "status = 'converged' AND NOT certified"
+
 
 def table(store: Store, sweep_id: str) -> pa.Table:
     """Architecture x depth x prediction: converged runs of this sweep, worst and median distance."""
@@ -54,6 +56,22 @@ def drifting(store: Store, sweep_id: str) -> int:
     """Converged runs of a sweep whose conserved quantities were not conserved."""
     sql = f"SELECT count(*) AS runs FROM sweep_runs s JOIN runs r USING (run_id) WHERE s.sweep_id = ? AND {DRIFTING}"
     return int(store.query(sql, [sweep_id])["runs"][0].as_py())
+
+
+def uncertified(store: Store, sweep_id: str) -> int:
+    """Predictions of converged runs of a sweep that could not be computed to a small certificate."""
+    joined = "sweep_runs s JOIN convergence c USING (run_id)"
+    sql = f"SELECT count(*) AS predictions FROM {joined} WHERE s.sweep_id = ? AND {UNCERTIFIED}"
+    return int(store.query(sql, [sweep_id])["predictions"][0].as_py())
+
+
+def certificate_line(predictions: int) -> str:
+    """What that means, and where to look."""
+    return (
+        f"{predictions} prediction{'s' if predictions > 1 else ''} could not be computed to a small certificate and "
+        f'{"are" if predictions > 1 else "is"} not compared; sweep query "SELECT run_id, prediction, certificate FROM '
+        f'convergence WHERE {UNCERTIFIED}"'
+    )
 
 
 def drift_line(runs: int) -> str:

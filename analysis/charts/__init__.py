@@ -68,7 +68,7 @@ CHARTS: dict[str, Chart] = {
         "fast is not predicted, and the straight guides are observed, not proven: slope -1 (dotted) as of one layer "
         "and many other networks, -1/L (dashed) of fully connected ones from small Gaussian weights. Two-layer "
         "decomposable networks may follow neither: a coordinate off the support dies only like a power of -log Loss. "
-        "For L >= 3 stationarity is all that is predicted of a decomposable network: no direction, so no curve.",
+        "For L >= 3 the direction predicted of a decomposable network is the stationary point next to the run's end.",
         frames={
             "curves": along.CLASSIFICATION_DISTANCE,
             "slopes": along.CLASSIFICATION_SLOPES,

@@ -1,14 +1,24 @@
-"""Whether a data set can be run: some coefficients fit the targets, or separate the classes. Imports no JAX."""
+"""Whether a data set can be run: some coefficients fit the targets, or separate the classes. Imports no JAX.
+
+Samples may differ in size by many orders of magnitude, and each must be fitted and told apart on its own scale: every
+row is divided by its norm, the target with it, before anything is decided. `fits` and `separates` ask the same of
+coefficients of which some keep a sign: what a network can reach (kernels/validate.py).
+"""
 
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Inexact
 
 from kernels.spec import InputError
 
 FIT_TOLERANCE = 1e-11
-"""Largest ||X beta - y|| / ||y|| of the least-squares solution that counts as a fit (the flow stops at 1e-10)."""
+"""Largest ||D (X beta - y)|| / ||D y||, D^{-1} = diag ||x_i||, of the least-squares solution that counts as a fit (the
+flow stops at 1e-10)."""
+
+UNREACHABLE = 1e-9
+"""A larger such residual of the best coefficients of given signs is a proof that none fit: by the conditions of
+non-negative least squares it separates the targets from all that the coefficients can give (Farkas)."""
 
 
 def check(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], task: str) -> None:
@@ -27,7 +37,7 @@ def _check_fit(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"]) -> None:
     norm = np.linalg.norm(y)
     if norm == 0:
         raise InputError("data: every target is zero, so the flow starts at its end; write a target that is not zero")
-    residual = np.linalg.norm(x @ np.linalg.lstsq(x, y, rcond=None)[0] - y) / norm
+    residual = least_residual(x, y)
     if not residual <= FIT_TOLERANCE:
         n, d = x.shape
         raise InputError(
@@ -35,6 +45,88 @@ def _check_fit(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"]) -> None:
             f"there are {n} samples in {d} dimensions (rank {np.linalg.matrix_rank(x)}): write fewer samples, "
             "more features, or targets without noise"
         )
+
+
+def least_residual(matrix: Float[np.ndarray, "n m"], y: Float[np.ndarray, " n"]) -> float:
+    """The least ||D (A rho - y)|| / ||D y|| over rho, D^{-1} = diag ||a_i||; y must not be zero."""
+    rows, target = _scaled(matrix, y)
+    rest = rows @ np.linalg.lstsq(rows, target, rcond=None)[0] - target
+    return float(np.linalg.norm(rest) / np.linalg.norm(target))
+
+
+def fits(matrix: Float[np.ndarray, "n m"], y: Float[np.ndarray, " n"], signs: Float[np.ndarray, " m"]) -> bool:
+    """Whether A rho = y has a solution with s_j rho_j >= 0 where s_j is not zero. True unless the opposite is certain.
+
+    Args:
+        matrix: A, shape (n, m).
+        y: targets, not all zero, shape (n,).
+        signs: +1 or -1 where rho_j keeps that sign, 0 where it may be anything, shape (m,).
+    """
+    if not signs.any():
+        return least_residual(matrix, y) <= FIT_TOLERANCE
+    from scipy.optimize import nnls
+
+    rows, target = _scaled(matrix, y)
+    free = signs == 0
+    columns = np.hstack([rows * np.where(free, 1.0, signs), -rows[:, free]])
+    try:
+        residual = nnls(columns, target)[1]
+    except RuntimeError:
+        return True
+    return bool(residual <= UNREACHABLE * np.linalg.norm(target))
+
+
+def separates(signed: Float[np.ndarray, "n m"], signs: Float[np.ndarray, " m"]) -> bool:
+    """Whether Z rho >= 1 has a solution with s_j rho_j >= 0 where s_j is not zero: a linear program.
+
+    Args:
+        signed: Z, rows y_i a_i, shape (n, m).
+        signs: as in `fits`, shape (m,).
+    """
+    if not signed.any(axis=1).all():
+        return False
+    rows = _by_largest(signed)
+    if not signs.any():
+        return _separable(rows)
+    from scipy.optimize import linprog
+
+    bounds = [{0.0: (None, None), 1.0: (0, None), -1.0: (None, 0)}[float(sign)] for sign in signs]
+    answer = linprog(np.zeros(len(signs)), A_ub=-rows, b_ub=-np.ones(len(rows)), bounds=bounds, method="highs")
+    return bool(answer.status != 2)
+
+
+def real_columns(matrix: Inexact[np.ndarray, "n m"]) -> Float[np.ndarray, "n k"]:
+    """Re(A rho) as a real matrix times (Re rho, Im rho), or A itself where it is real."""
+    return np.hstack([matrix.real, -matrix.imag]) if np.iscomplexobj(matrix) else matrix
+
+
+def condition(x: Float[np.ndarray, "n d"], s: Inexact[np.ndarray, "m d"] | None = None) -> float:
+    """How ill-conditioned the data are for a network: sigma_1 / sigma_r of D A, A = X S^T, D^{-1} = diag ||a_i||.
+
+    r is the numerical rank, so that a repeated sample counts once; rows that are zero are left out. By this factor a
+    residual relative to each sample's own scale may understate the error of rho.
+
+    Args:
+        x: X, shape (n, d).
+        s: S of the network's orthogonal decomposition, real or complex, shape (m, d); None for the identity.
+    """
+    matrix = x if s is None else real_columns(x @ s.T)
+    norms = np.linalg.norm(matrix, axis=1)
+    if not norms.any():
+        return float("inf")
+    values = np.linalg.svd(matrix[norms > 0] / norms[norms > 0, None], compute_uv=False)
+    kept = values[values > max(matrix.shape) * np.finfo(float).eps * values[0]]
+    return float(values[0] / kept[-1])
+
+
+def _scaled(
+    matrix: Float[np.ndarray, "n m"], y: Float[np.ndarray, " n"]
+) -> tuple[Float[np.ndarray, "n m"], Float[np.ndarray, " n"]]:
+    """Rows of unit length and their targets; where a row is zero, a target of unit size or zero."""
+    size = np.linalg.norm(matrix, axis=1)
+    size = np.where(size > 0, size, np.abs(y))
+    size = np.where(size > 0, size, 1.0)
+    return matrix / size[:, None], y / size
 
 
 def _check_labels(y: Float[np.ndarray, " n"]) -> None:
@@ -52,17 +144,21 @@ def _check_separable(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"]) ->
             f"data: sample {zero[0] + 1} is the zero vector, which no hyperplane through the origin separates; "
             "remove it, or add a constant feature (a column of ones) for a bias"
         )
-    if _separable(x, y):
+    if _separable(_by_largest(y[:, None] * x)):
         return
     n, d = x.shape
     message = f"data: the classes are not separable by a hyperplane through the origin ({n} samples, {d} features)"
-    if _separable(np.column_stack([x, np.full(n, np.abs(x).max())]), y):
+    if _separable(_by_largest(y[:, None] * np.column_stack([x, np.full(n, np.abs(x).max())]))):
         raise InputError(f"{message}; with a bias they are: add a constant feature (a column of ones)")
     raise InputError(f"{message}; write fewer samples (n <= d is enough where they are independent) or more features")
 
 
-def _separable(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"]) -> bool:
-    signed = y[:, None] * x / np.abs(x).max(axis=1, keepdims=True)
+def _by_largest(signed: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+    return signed / np.abs(signed).max(axis=1, keepdims=True)
+
+
+def _separable(signed: Float[np.ndarray, "n d"]) -> bool:
+    """Whether Z w >= 1 has a solution; the rows' largest entries are one."""
     if _newton(signed):
         return True
     from scipy.optimize import linprog

@@ -49,6 +49,27 @@ def decomposition_by_key(network: Key) -> Decomposition | None:
     return network.architecture.decomposition()
 
 
+def spans_inputs(architecture: Architecture) -> bool:
+    """Whether every beta is Re(S^T rho) for some rho, S of the orthogonal decomposition; True if there is none."""
+    return _spans(key(architecture))
+
+
+@lru_cache(maxsize=256)
+def _spans(network: Key) -> bool:
+    decomposition = decomposition_by_key(network)
+    if decomposition is None:
+        return True
+    s = decomposition.s
+    dim = s.shape[1]
+    if np.array_equal(s[:dim], np.eye(dim)):
+        return True
+    rows = np.vstack([s.real, s.imag]) if np.iscomplexobj(s) else s
+    gram = rows.T @ rows
+    if (np.abs(gram).sum(axis=1) < 1.9 * gram.diagonal()).all():  # dominant diagonal: orthogonal rows, without an SVD
+        return True
+    return len(rows) >= dim and int(np.linalg.matrix_rank(rows)) == dim
+
+
 def one_layer_isometry(architecture: Architecture) -> bool:
     """Whether the network is one layer v with beta = M v and M M^T a multiple of the identity.
 

@@ -12,6 +12,15 @@ from kernels.problem import Problem
 from kernels.results import PredictionRecord
 from kernels.theory.optimisers.certificates import ratio
 
+CERTIFIED = 1e-8
+"""Largest certificate of a prediction that is compared with a run or shown as one.
+
+Certificates are relative residuals of optimality conditions, so this is the digit to which a prediction is known. Runs
+are integrated to 1e-7 by default and compared from about there on, so a prediction must be known better; optimisers
+reach 1e-9 and less wherever double precision holds the answer. What is above is kept as a certificate without
+coefficients or distance: it says that theory speaks of the run, and that its word could not be computed.
+"""
+
 Kind = Literal["exact", "limit alpha->0", "limit alpha->inf", "limit t->inf"]
 
 
@@ -37,12 +46,19 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Forecast:
-    """A prediction made before the flow: coefficients (a unit direction for classification) and their certificate."""
+    """A prediction: coefficients (a unit direction for classification) and their certificate.
+
+    Coefficients whose certificate is above CERTIFIED, or not a number, are dropped here, whoever made them.
+    """
 
     beta: Float[np.ndarray, " d"] | None
     certificate: float | None
     objective: float | None = None
     detail: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.certificate is not None and not self.certificate <= CERTIFIED:
+            object.__setattr__(self, "beta", None)
 
 
 class Prediction(ABC):
@@ -74,7 +90,7 @@ def coefficients_record(
     endpoint: Endpoint,
     detail: Mapping[str, float] | None = None,
 ) -> PredictionRecord:
-    """distance = ||beta - beta*|| / ||beta*||; ||beta|| itself where beta* = 0."""
+    """distance = ||beta - beta*|| / ||beta*||; ||beta|| itself where beta* = 0; None where beta* is not certified."""
     distance = None
     if forecast is not None and forecast.beta is not None:
         size = float(np.linalg.norm(forecast.beta))
@@ -89,10 +105,11 @@ def direction_record(
     endpoint: Endpoint,
     detail: Mapping[str, float] | None = None,
 ) -> PredictionRecord:
-    """distance = ||beta / ||beta|| - beta* / ||beta*|| ||."""
-    assert forecast.beta is not None
-    difference = unit(endpoint.beta) - unit(forecast.beta)
-    return record(prediction, problem, forecast, float(np.linalg.norm(difference)), detail)
+    """distance = ||beta / ||beta|| - beta* / ||beta*|| ||; None where beta* is not certified."""
+    distance = None
+    if forecast.beta is not None:
+        distance = float(np.linalg.norm(unit(endpoint.beta) - unit(forecast.beta)))
+    return record(prediction, problem, forecast, distance, detail)
 
 
 def record(
@@ -110,7 +127,7 @@ def record(
         kind=prediction.kind(problem),
         distance=distance if distance is not None and np.isfinite(distance) else None,
         certificate=known.certificate,
-        objective=known.objective,
+        objective=known.objective if known.objective is not None and np.isfinite(known.objective) else None,
         beta=known.beta,
         detail={name: value for name, value in numbers.items() if np.isfinite(value)},
     )

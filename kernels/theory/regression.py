@@ -15,10 +15,7 @@ from kernels.theory.base import Endpoint, Forecast, Kind, Prediction, coefficien
 from kernels.theory.optimisers.certificates import optimality, worst
 from kernels.theory.optimisers.curves import GeneralCurve, StructuredCurve
 from kernels.theory.optimisers.separable import REACHED, Minimum, minimise
-from kernels.theory.systems import System, fold, minimum_norm, system, weighted_l1, weighted_l2
-
-USABLE = 1e-8
-"""With a larger residual no coefficients are predicted."""
+from kernels.theory.systems import Start, System, fold, minimum_norm, system, weighted_l1, weighted_l2
 
 
 @final
@@ -86,12 +83,20 @@ class MinimumBregman(Prediction):
 class WeightedL1(Prediction):
     """As alpha -> 0 the limit tends to min sum_j |rho_j| |eta_j|^{2-L} subject to A rho = y; unweighted for L = 2.
 
-    A linear program; where its solution is not unique, detail's objective_reached is the fair comparison.
-    Applies: as minimum_q_norm. Complex decompositions only with parallel inputs: with others the flow of moduli has no
-    potential, and integrations (d = 5 and 8, L = 2 and 3, alpha to 1e-4) end up to 20 % and more above the least sum.
+    Where several beta are minimal, detail's face_dimension is the dimension of their set, and the prediction the flow's
+    choice among them: of least sum |rho| log(|rho| / eta^2) for L = 2, of greatest sum |rho|^{2/L} for L >= 3, by the
+    next order of the potential in alpha. A choice that Newton's method does not find is not certified.
+
+    Applies: regression, L >= 2, a real orthogonal decomposition or parallel inputs (as minimum_q_norm), and a start
+    w_l(0) = alpha eta for l < L with w_L(0) = 0, or, real, of one modulus alpha eta in all layers, such as u^L - v^L
+    from u = v = alpha: rho_j then keeps its sign, and the least sum is among rho of these signs. Complex
+    decompositions only with parallel inputs: with others the flow of moduli has no potential, and integrations (d = 5
+    and 8, L = 2 and 3, alpha to 1e-4) end up to 20 % and more above the least sum.
     Kind: limit alpha->0; rates differ between L = 2 and L >= 3 (Matt and Stoeger, arXiv:2506.01143).
-    Certificate: duality gap, feasibility of rho and of its multipliers, relative.
-    Reference: Yun, Krishnan, Mobahi, arXiv:2010.02501, the regression theorem.
+    Certificate: the worst of A rho = y, the multipliers' feasibility, the duality gap and the choice's stationarity,
+    relative, in the coordinates themselves (equal ones are merged to find the solution, not to check it).
+    Reference: Yun, Krishnan, Mobahi, arXiv:2010.02501, the regression theorem; the choice: Wind et al.,
+    arXiv:2307.07410.
     """
 
     name = "weighted_l1"
@@ -100,16 +105,20 @@ class WeightedL1(Prediction):
         return "limit alpha->0"
 
     def applies(self, problem: Problem) -> bool:
-        return problem.regression and problem.scale is not None and system(problem) is not None
+        return problem.regression and _start(problem) is not None and system(problem) is not None
 
     def forecast(self, problem: Problem) -> Forecast | None:
-        constraint = system(problem)
+        constraint, start = system(problem), _start(problem)
         assert constraint is not None
-        found = weighted_l1(constraint, _eta(problem) ** (2 - problem.depth))
-        return Forecast(constraint.coefficients(np.real(found.rho)), found.certificate, found.objective)
+        assert start is not None
+        found = weighted_l1(constraint, start)
+        beta = constraint.coefficients(np.real(found.rho))
+        return Forecast(beta, found.certificate, found.objective, {"face_dimension": float(found.freedom)})
 
     def compare(self, problem: Problem, forecast: Forecast | None, endpoint: Endpoint) -> PredictionRecord:
-        value = float(_eta(problem) ** (2 - problem.depth) @ np.abs(products(problem, endpoint)))
+        start = _start(problem)
+        assert start is not None
+        value = float(start.eta ** (2 - problem.depth) @ np.abs(products(problem, endpoint)))
         return coefficients_record(self, problem, forecast, endpoint, {"objective_reached": value})
 
 
@@ -227,7 +236,7 @@ def _forecast(problem: Problem) -> Forecast:
     constraint = system(problem)
     assert constraint is not None
     minimum = _minimum(problem, constraint)
-    beta = constraint.coefficients(minimum.rho) if minimum.residual <= USABLE else None
+    beta = constraint.coefficients(minimum.rho)
     detail = {"newton_steps": float(minimum.steps), "converged": float(minimum.residual <= REACHED)}
     return Forecast(beta, minimum.residual, minimum.objective, detail)
 
@@ -261,10 +270,27 @@ def _growth(problem: Problem) -> tuple[float, float]:
     return float(p @ p + omega**2 * (second @ second)) / (2 * omega), float(p @ second)
 
 
+def _start(problem: Problem) -> Start | None:
+    """Scales and signs of a start of one number a coordinate, structured or of equal moduli; None of any other."""
+    w = problem.coordinates
+    if problem.scale is not None:
+        return Start(_eta(problem), np.zeros(len(problem.scale)), problem.depth)
+    if w is None or len(w) < 2 or np.iscomplexobj(w):
+        return None
+    c = np.abs(w[0])
+    if not (c.min() > 0 and (np.abs(np.abs(w) - c) <= 1e-10 * c).all()):
+        return None
+    return Start(_rounded(c / problem.spec.alpha), np.prod(np.sign(w), axis=0), problem.depth)
+
+
 def _eta(problem: Problem) -> Float[np.ndarray, " m"]:
-    """eta of w_l(0) = alpha eta to 12 digits, so that it is the same, bit for bit, at every alpha."""
     assert problem.scale is not None
-    mantissa, exponent = np.frexp(problem.scale / problem.spec.alpha)
+    return _rounded(problem.scale / problem.spec.alpha)
+
+
+def _rounded(eta: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
+    """eta of w_l(0) = alpha eta to 12 digits, so that it is the same, bit for bit, at every alpha."""
+    mantissa, exponent = np.frexp(eta)
     return np.ldexp(np.round(mantissa, 12), exponent)
 
 

@@ -2,18 +2,18 @@
 that small and large initialisations minimise among its solutions.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 import scipy.linalg
 from jaxtyping import Complex, Float, Inexact, Int
-from scipy.optimize import linprog
 
+from kernels.data.checks import FIT_TOLERANCE
 from kernels.data.kinds import Dataset
 from kernels.networks.keys import Key, decomposition_by_key, key
 from kernels.problem import Problem
-from kernels.theory.optimisers import certificates
+from kernels.theory.optimisers import certificates, sums
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,7 @@ def fold(constraint: System, c: Float[np.ndarray, " m"]) -> Folded:
     """Coordinates merged that have equal columns, up to sign, and equal scales c."""
     if constraint.twins is None:
         return Folded(constraint.rows, c, np.ones(len(c)), np.arange(len(c)), np.ones(len(c)))
-    marks = np.column_stack([constraint.twins, np.round(c / c.max(), 12)])
+    marks = np.column_stack([constraint.twins, _digits(c)])
     _, first, index, copies = np.unique(marks, axis=0, return_index=True, return_inverse=True, return_counts=True)
     lead = constraint.signs[first]
     rows = np.ascontiguousarray(constraint.rows[:, first] * lead * np.sqrt(copies))
@@ -96,21 +96,41 @@ def _system(dataset: Dataset, network: Key) -> System | None:
         if phases is None:
             return None
         matrix, lift = np.real(matrix * phases), lift * phases
-    q, r, order = scipy.linalg.qr(matrix.T, mode="economic", pivoting=True)
+    scaled, target = by_rows(matrix, dataset.y)
+    q, r, order = scipy.linalg.qr(scaled.T, mode="economic", pivoting=True)
     size = np.abs(np.diag(r))
     rank = int((size > max(matrix.shape) * np.finfo(float).eps * size[0]).sum())
     # A^T P = Q R, so the leading pivoted samples read R_r^T (Q^T rho) = y; the others follow or are fitted
-    target = np.linalg.lstsq(r[:rank].T, dataset.y[order], rcond=None)[0]
-    return System(np.ascontiguousarray(q[:, :rank].T), target, lift, *_twins(matrix))
+    rows, triangle, fitted = np.ascontiguousarray(q[:, :rank].T), r[:rank].T, target[order]
+    solution = np.linalg.lstsq(triangle, fitted, rcond=None)[0]
+    if np.linalg.norm(triangle @ solution - fitted) > FIT_TOLERANCE * np.linalg.norm(fitted):
+        solution = np.linalg.lstsq(matrix @ rows.T, dataset.y, rcond=None)[0]
+    return System(rows, solution, lift, *_twins(scaled))
+
+
+def by_rows(
+    matrix: Inexact[np.ndarray, "n m"], target: Float[np.ndarray, " n"]
+) -> tuple[Inexact[np.ndarray, "n m"], Float[np.ndarray, " n"]]:
+    """Rows and targets divided by powers of two near the rows' norms: all samples count, and nothing is rounded."""
+    exponents = np.frexp(np.linalg.norm(matrix, axis=1))[1]
+    factors = np.ldexp(1.0, -exponents)
+    return matrix * factors[:, None], target * factors
 
 
 def _twins(matrix: Float[np.ndarray, "n m"]) -> tuple[Int[np.ndarray, " m"] | None, Float[np.ndarray, " m"]]:
-    """Labels of columns that agree, up to sign, to 13 digits of the largest entry."""
-    scaled = np.round(matrix / (np.abs(matrix).max() or 1.0), 13)
+    """Labels of columns that agree, up to sign, to 13 digits of their own largest entry, rows being of unit size."""
+    largest = np.abs(matrix).max(axis=0)
+    scaled = np.round(matrix / np.where(largest > 0, largest, 1.0), 13)
     leads = np.take_along_axis(scaled, (scaled != 0).argmax(axis=0)[None], axis=0)[0]
     signs = np.where(leads < 0, -1.0, 1.0)
-    kinds, labels = np.unique(scaled * signs, axis=1, return_inverse=True)
+    marks = np.vstack([_digits(largest), scaled * signs])
+    kinds, labels = np.unique(marks, axis=1, return_inverse=True)
     return (np.ravel(labels) if kinds.shape[1] < matrix.shape[1] else None), signs
+
+
+def _digits(size: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
+    """The same number for sizes that agree to 12 digits, each relative to itself."""
+    return np.round(np.log2(np.where(size > 0, size, 0.5**1000)), 12)
 
 
 def _common_phases(matrix: Complex[np.ndarray, "n m"]) -> Complex[np.ndarray, " m"] | None:
@@ -126,51 +146,58 @@ def _common_phases(matrix: Complex[np.ndarray, "n m"]) -> Complex[np.ndarray, " 
 
 @dataclass(frozen=True)
 class Solution:
-    """rho, its objective and the residual of its optimality conditions."""
+    """rho, its objective, the residual of its optimality conditions, the dimension of the set of minimising beta."""
 
     rho: Inexact[np.ndarray, " m"]
     objective: float
     certificate: float
+    freedom: int = 0
 
 
-def weighted_l1(system: System, weights: Float[np.ndarray, " m"]) -> Solution:
-    """min sum_j w_j |rho_j|: a linear program by HiGHS, then exact on its support. Kept, as it is free of alpha."""
-    return _weighted_l1(system, weights.tobytes())
+@dataclass(frozen=True)
+class Start:
+    """A start in which one number a coordinate is small with alpha, w_l(0) = alpha eta up to sign for l < L.
+
+    Attributes:
+        eta: scales, shape (m,).
+        signs: 0 where w_L(0) = 0; the sign of rho_j(0) where |w_L(0)| = alpha eta too, which rho_j then keeps. (m,).
+        depth: L >= 2.
+    """
+
+    eta: Float[np.ndarray, " m"]
+    signs: Float[np.ndarray, " m"]
+    depth: int
+
+
+def weighted_l1(system: System, start: Start) -> Solution:
+    """min sum_j |rho_j| eta_j^{2-L}, of several minimisers the flow's choice. Kept, as it is free of alpha."""
+    return _weighted_l1(system, start.eta.tobytes(), start.signs.tobytes(), start.depth)
 
 
 @lru_cache(maxsize=256)
-def _weighted_l1(system: System, buffer: bytes) -> Solution:
-    folded = fold(system, np.frombuffer(buffer))
-    rows, target, weights = folded.rows, system.target, folded.c * np.sqrt(folded.copies)
-    scale = float(np.abs(target).max()) or 1.0
-    answer = linprog(
-        np.concatenate([weights, weights]),
-        A_eq=np.hstack([rows, -rows]),
-        b_eq=target / scale,
-        method="highs-ds",
-        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
-    )
-    if answer.x is None:
-        return Solution(np.full(len(folded.index), np.nan), np.nan, np.inf)
-    positive, negative = np.split(scale * answer.x, 2)
-    rho, multipliers = _polish(rows, target, weights, positive - negative, answer.eqlin.marginals)
-    certificate = certificates.weighted_l1(rows, target, weights, rho, multipliers)
-    return Solution(folded.unfold(rho), float(weights @ np.abs(rho)), certificate)
-
-
-def _polish(
-    rows: Float[np.ndarray, "r m"],
-    target: Float[np.ndarray, " r"],
-    weights: Float[np.ndarray, " m"],
-    rho: Float[np.ndarray, " m"],
-    multipliers: Float[np.ndarray, " r"],
-) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " r"]]:
-    """Q_S rho_S = t and Q_S^T lambda = w_S sign(rho_S), solved on the support of the vertex that was found."""
-    support = np.abs(rho) > 1e-9 * (np.abs(rho).max() or 1.0)
-    exact = np.zeros_like(rho)
-    exact[support] = np.linalg.lstsq(rows[:, support], target, rcond=None)[0]
-    slope = weights[support] * np.sign(rho[support]) - rows[:, support].T @ multipliers
-    return exact, multipliers + np.linalg.lstsq(rows[:, support].T, slope, rcond=None)[0]
+def _weighted_l1(system: System, scales: bytes, sides: bytes, depth: int) -> Solution:
+    eta, signs = np.frombuffer(scales), np.frombuffer(sides)
+    whole = sums.SumProblem(system.rows, system.target, eta ** (2 - depth), signs, depth, eta, np.ones(len(eta)))
+    folded = Folded(system.rows, eta, np.ones(len(eta)), np.arange(len(eta)), np.ones(len(eta)))
+    attempts = [folded] if signs.any() else [fold(system, eta), folded]
+    best = Solution(np.full(len(eta), np.nan), np.nan, np.inf)
+    for folded in attempts:
+        c, copies = folded.c, folded.copies
+        part = sums.SumProblem(
+            folded.rows, system.target, c ** (2 - depth) * np.sqrt(copies), signs[: len(c)], depth, c, copies
+        )
+        found = sums.least_weighted_sum(part)
+        if found is None:
+            continue
+        rho = folded.unfold(found.rho)
+        found = replace(found, rho=rho)
+        certificate = sums.certificate(whole, found)
+        if certificate < best.certificate:
+            dimension = sums.freedom(whole, found, system.lift)
+            best = Solution(rho, float(whole.weights @ np.abs(rho)), certificate, dimension)
+        if certificate <= 1e-12 or folded.rows.shape[1] == len(eta):
+            break
+    return best
 
 
 def weighted_l2(problem: Problem, weights: Float[np.ndarray, " m"]) -> Solution:
@@ -183,25 +210,30 @@ def _weighted_l2(dataset: Dataset, network: Key, buffer: bytes) -> Solution:
     weights = np.frombuffer(buffer)
     decomposition = decomposition_by_key(network)
     assert decomposition is not None
-    rows, target = dataset.x @ decomposition.s.T, dataset.y
+    rows, target = by_rows(dataset.x @ decomposition.s.T, dataset.y)
     scaled = rows / np.sqrt(weights)
     solution = np.linalg.lstsq(scaled, target, rcond=None)[0]
-    in_rows = scaled.conj().T @ np.linalg.lstsq(scaled.conj().T, solution, rcond=None)[0]
     rho = solution / np.sqrt(weights)
     certificate = certificates.worst(
         certificates.interpolation(rows, target, rho),
-        certificates.ratio(float(np.linalg.norm(solution - in_rows)), float(np.linalg.norm(solution))),
+        _off_rows(scaled, solution),
     )
     return Solution(rho, float(weights @ np.abs(rho) ** 2), certificate)
+
+
+def _off_rows(rows: Inexact[np.ndarray, "n m"], solution: Inexact[np.ndarray, " m"]) -> float:
+    """||x - Q^H Q x|| / ||x||, Q an orthonormal basis of the rows: multipliers are large where rows are near."""
+    q, r, _ = scipy.linalg.qr(rows.conj().T, mode="economic", pivoting=True)
+    size = np.abs(np.diag(r))
+    basis = q[:, size > max(rows.shape) * np.finfo(float).eps * size[0]]
+    outside = solution - basis @ (basis.conj().T @ solution)
+    return certificates.ratio(float(np.linalg.norm(outside)), float(np.linalg.norm(solution)))
 
 
 @lru_cache(maxsize=256)
 def minimum_norm(dataset: Dataset) -> Solution:
     """min ||beta|| subject to X beta = y; in place of rho, beta. Kept, as it is the same for all networks."""
-    beta = np.linalg.lstsq(dataset.x, dataset.y, rcond=None)[0]
-    in_rows = dataset.x.T @ np.linalg.lstsq(dataset.x.T, beta, rcond=None)[0]
-    certificate = certificates.worst(
-        certificates.interpolation(dataset.x, dataset.y, beta),
-        certificates.ratio(float(np.linalg.norm(beta - in_rows)), float(np.linalg.norm(beta))),
-    )
+    rows, target = by_rows(dataset.x, dataset.y)
+    beta = np.linalg.lstsq(rows, target, rcond=None)[0]
+    certificate = certificates.worst(certificates.interpolation(rows, target, beta), _off_rows(rows, beta))
     return Solution(beta, float(np.linalg.norm(beta)), certificate)

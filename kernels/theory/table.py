@@ -4,8 +4,9 @@ from kernels.data.kinds import Dataset
 from kernels.problem import Problem, problem_of
 from kernels.results import PredictionRecord
 from kernels.spec import RunSpec
-from kernels.theory.base import Prediction
-from kernels.theory.classification import LossRate, MaxMarginBridge, MaxMarginL2, ParameterKKT, SingularVectors
+from kernels.theory.base import Prediction, record
+from kernels.theory.classification import LossRate, ParameterKKT, SingularVectors
+from kernels.theory.max_margin import MaxMarginBridge, MaxMarginL2
 from kernels.theory.regression import (
     MinimumBregman,
     MinimumL2Norm,
@@ -39,16 +40,4 @@ def forecasts(spec: RunSpec, dataset: Dataset) -> tuple[PredictionRecord, ...]:
     """What theory predicts without a flow; distance is None."""
     problem = problem_of(spec, dataset)
     pairs = ((prediction, prediction.forecast(problem)) for prediction in applicable(problem))
-    return tuple(
-        PredictionRecord(
-            prediction=prediction.name,
-            kind=prediction.kind(problem),
-            distance=None,
-            certificate=forecast.certificate,
-            objective=forecast.objective,
-            beta=forecast.beta,
-            detail=forecast.detail,
-        )
-        for prediction, forecast in pairs
-        if forecast is not None
-    )
+    return tuple(record(prediction, problem, forecast, None) for prediction, forecast in pairs if forecast is not None)

@@ -15,7 +15,9 @@ from analysis.charts import CHARTS
 from analysis.errors import CannotWrite, NoData
 from analysis.frames import along, counts, plane, scale
 from analysis.report import figure, write_report
+from analysis.wording import headlines
 from db.store import Store
+from tests.db import store_rows as rows
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (
@@ -190,3 +192,20 @@ def test_chromium_draws_every_chart_and_asks_the_network_for_nothing(report: Pat
         assert "NaN" not in figure[0], name
     requested = set(re.findall(r'"url":\s*"(?:https?|wss?)://([^"/]+)', log.read_text()))
     assert {host for host in requested if not OF_THE_BROWSER.fullmatch(host)} == set()
+
+
+@pytest.mark.parametrize(("bad", "said"), [(1, "1 run ended within 0.5 of it"), (2, "")])
+def test_what_is_not_certified_is_said_and_not_measured(bad: int, said: str, empty: Path) -> None:
+    store = Store(empty)
+    names = ["a", "b"]
+    parts = [
+        rows.predictions(names[bad:], certificate=1e-12),
+        rows.predictions(names[:bad], certificate=0.3, beta=None, distance=None),
+    ]
+    store.commit({"runs": rows.runs(names), "predictions": pa.concat_tables(parts)})
+    (head,) = counts.HEAD.read(store).iter_rows(named=True)
+    (row,) = counts.PREDICTIONS.read(store).iter_rows(named=True)
+    assert (row["runs"], row["without_distance"], row["uncertified"]) == (2, bad, bad)
+    (sentence,) = headlines(head, counts.PREDICTIONS.read(store), counts.LIMITS.read(store))[2:]
+    assert f"the prediction itself is not certified for {bad} run" in sentence
+    assert said in sentence

@@ -4,6 +4,7 @@ import math
 import shutil
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import duckdb_sqlalchemy.alembic_impl  # noqa: F401
@@ -158,6 +159,19 @@ def test_convergence_has_a_row_a_run_and_prediction(store: Store) -> None:
         ("a", "other"),
         ("b", "minimum_q_norm"),
     ]
+
+
+def test_convergence_tells_what_is_not_certified(store: Store) -> None:
+    """A certificate without coefficients; statements that need no certificate are neither."""
+    kinds: dict[str, dict[str, Any]] = {
+        "good": {"certificate": 1e-12},
+        "bad": {"certificate": 1.0, "beta": None, "distance": None},
+        "stated": {"beta": None},
+    }
+    parts = [rows.predictions(["a"], prediction=name, **columns) for name, columns in kinds.items()]
+    store.commit({"runs": rows.runs(["a"]), "predictions": pa.concat_tables(parts)})
+    found = store.query("SELECT prediction, certified FROM convergence ORDER BY ALL").to_pylist()
+    assert {row["prediction"]: row["certified"] for row in found} == {"good": True, "bad": False, "stated": None}
 
 
 def test_approach_is_the_distance_along_the_orbit(store: Store) -> None:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from db.store import Store
@@ -85,3 +86,43 @@ def test_a_million_runs_plan_in_bounded_memory(tmp_path: Path) -> None:
     total, kilobytes = map(int, done.stdout.split())
     assert total == 8 * 2 * 2 * 66 * (3 * 120 + 116)
     assert kilobytes < 800_000
+
+
+NARROW = """
+task: classification
+data: {points: {x: [[1, 0], [0, -1], [1, -1]], y: [1, -1, 1]}}
+alpha: 0.5
+"""
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        ("architecture: {odeco: {s: [[1, -0.9]]}}", "grid.yaml:5: architecture: odeco cannot separate these classes"),
+        ("list: [{architecture: diagonal, init: {layers: [[1, -1], [1, 1]]}}]", "init: this start cannot separate"),
+    ],
+)
+def test_a_network_that_cannot_reach_the_data_is_refused(
+    network: str, message: str, write: Write, tmp_path: Path
+) -> None:
+    with pytest.raises(GridError) as caught:
+        make_plan(load(write(NARROW + network)), Store(tmp_path / "none.duckdb"))
+    assert message in str(caught.value)
+
+
+def test_drawn_networks_are_dropped_seed_by_seed(write: Write, tmp_path: Path) -> None:
+    """One row of S separates if it lies in the cone |angle| of the data: counted here by its definition."""
+    grid = (
+        "grid: {architecture: odeco, width: 1, init: gaussian, depth: [2, 3], alpha: [0.5, 1], seed: {range: [0, 30]}}"
+    )
+    text = NARROW.replace("alpha: 0.5\n", "") + grid
+    plan = make_plan(load(write(text)), Store(tmp_path / "none.duckdb"))
+    signed = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, -1.0]])
+    rows = [np.random.default_rng([seed, 1]).standard_normal((1, 2))[0] for seed in range(30)]
+    kept = {seed for seed, row in enumerate(rows) if (signed @ row > 0).all() or (signed @ row < 0).all()}
+    assert 0 < len(kept) < 30
+    assert {candidate.seed for candidate in plan.candidates()} == kept
+    assert plan.total == 4 * len(kept)
+    ((rule, count),) = plan.dropped.items()
+    assert rule.startswith("architecture: odeco cannot separate")
+    assert count == 4 * (30 - len(kept))

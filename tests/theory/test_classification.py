@@ -9,7 +9,7 @@ import pytest
 from kernels.data.kinds import Dataset
 from kernels.problem import Problem
 from kernels.results import PredictionRecord
-from kernels.theory.base import Endpoint
+from kernels.theory.base import CERTIFIED, Endpoint
 from kernels.theory.optimisers import margins
 from kernels.theory.table import PREDICTIONS
 from tests.theory.problems import classification_data, problem
@@ -60,6 +60,7 @@ def test_kkt_points_are_recognised(depth: int) -> None:
     bridge = compare("max_margin_bridge", drawn, end)
     assert bridge.distance is not None
     assert bridge.distance < 1e-8
+    assert depth < 3 or bridge.detail["stationarity"] < 1e-8
     assert bridge.detail["objective_reached"] == pytest.approx(bridge.objective, rel=1e-8)
 
 
@@ -72,10 +73,20 @@ def test_other_points_are_not(depth: int) -> None:
     while (z @ other).min() <= 0:
         other = margins.least_norm(z).solution * rng.uniform(0.7, 1.4, z.shape[1])
     end = at_rho(drawn, other)
-    for name in ("parameter_kkt", "singular_vectors", "max_margin_bridge"):
+    for name in ("parameter_kkt", "singular_vectors"):
         found = compare(name, drawn, end).distance
         assert found is not None
         assert found > 1e-2
+    bridge = compare("max_margin_bridge", drawn, end)
+    if depth < 3:
+        assert bridge.distance is not None
+        assert bridge.distance > 1e-2
+        return
+    # no stationary point is near: none is predicted, and the residual at the end itself is still told
+    assert bridge.detail["stationarity"] > 1e-2
+    assert bridge.certificate is not None
+    assert (bridge.distance is None) == (bridge.beta is None) == (bridge.certificate > CERTIFIED)
+    assert bridge.distance is None or bridge.distance > 1e-2
 
 
 def test_inactive_samples_carry_no_multiplier() -> None:
@@ -180,6 +191,32 @@ def test_dual_off_the_support() -> None:
     assert made is not None
     np.testing.assert_allclose(made.beta, [1, 0], atol=1e-12)
     assert made.detail["off_support_dual"] == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize("name", ["diagonal", "signed_diagonal"])
+def test_dual_off_the_support_of_signed_networks(name: str) -> None:
+    """u^L - v^L has each column twice: the mirror image of the support is no coordinate that dies."""
+    for x, dual in (([[1.0, 0.9]], 0.9), ([[1.0, -0.4]], 0.4), ([[1.0]], 0.0)):
+        data = Dataset("near", np.array(x), np.ones(1))
+        drawn = problem(data, task="classification", architecture=name, depth=2, init="ordered")
+        made = PREDICTIONS["max_margin_bridge"].forecast(drawn)
+        assert made is not None
+        assert made.detail["off_support_dual"] == pytest.approx(dual)
+
+
+def test_directions_of_samples_of_very_different_norms() -> None:
+    """x = (1e4, 0) -> +1, (0, 1e-4) -> -1: beta = (1e-4, -1e4), in both predictions that speak of it."""
+    data = Dataset("norms", np.diag([1e4, 1e-4]), np.array([1.0, -1.0]))
+    for name, axes in (
+        ("max_margin_l2", {"architecture": "fully_connected", "depth": 2, "width": 3, "init": "gaussian"}),
+        ("max_margin_bridge", {"architecture": "diagonal", "depth": 1, "init": "gaussian"}),
+        ("max_margin_bridge", {"architecture": "diagonal", "depth": 2, "init": "ordered"}),
+    ):
+        made = PREDICTIONS[name].forecast(problem(data, task="classification", **axes))
+        assert made is not None
+        assert made.certificate is not None
+        assert made.certificate < 1e-12
+        np.testing.assert_allclose(made.beta, [1e-8, -1], rtol=1e-10)
 
 
 def test_complex_bridge_is_symmetric() -> None:

@@ -1,5 +1,6 @@
 """Margin problems against closed forms, vertex enumeration and their duals."""
 
+from fractions import Fraction
 from itertools import combinations
 
 import numpy as np
@@ -40,6 +41,100 @@ def test_least_norm_of_repeated_samples() -> None:
     np.testing.assert_allclose(twice.solution, margins.least_norm(z).solution, rtol=1e-9)
 
 
+def exact_direction(z: np.ndarray) -> np.ndarray:
+    """The hard-margin direction of these doubles in rational arithmetic: every set of active samples is tried."""
+    rows = [[Fraction(float(value)) for value in row] for row in z]
+
+    def dot(a: list[Fraction], b: list[Fraction]) -> Fraction:
+        return sum((x * y for x, y in zip(a, b, strict=True)), Fraction(0))
+
+    def solved(gram: list[list[Fraction]]) -> list[Fraction] | None:
+        table = [[*row, Fraction(1)] for row in gram]
+        for place in range(len(table)):
+            pivot = next((row for row in range(place, len(table)) if table[row][place]), None)
+            if pivot is None:
+                return None
+            table[place], table[pivot] = table[pivot], table[place]
+            table[place] = [value / table[place][place] for value in table[place]]
+            for row in range(len(table)):
+                if row != place:
+                    factor = table[row][place]
+                    table[row] = [a - factor * b for a, b in zip(table[row], table[place], strict=True)]
+        return [row[-1] for row in table]
+
+    for size in range(1, len(rows) + 1):
+        for active in combinations(rows, size):
+            mu = solved([[dot(a, b) for b in active] for a in active])
+            if mu is None or min(mu) < 0:
+                continue
+            beta = [
+                sum((m * row[k] for m, row in zip(mu, active, strict=True)), Fraction(0)) for k in range(z.shape[1])
+            ]
+            if all(dot(row, beta) >= 1 for row in rows):
+                largest = max(map(abs, beta))
+                direction = np.array([float(value / largest) for value in beta])
+                return direction / np.linalg.norm(direction)
+    raise AssertionError("not separable")
+
+
+@pytest.mark.parametrize("decades", [0, 4, 8])
+@pytest.mark.parametrize("seed", range(6))
+def test_least_norm_of_samples_of_any_norm(decades: int, seed: int) -> None:
+    """Norms over 2 x `decades` decades, against rational arithmetic; the certificate bounds the error."""
+    rng = np.random.default_rng([seed, 7])
+    z = 10.0 ** rng.uniform(-decades, decades, (4, 1)) * (rng.standard_normal((4, 5)) + 0.3)
+    found = margins.least_norm(z)
+    assert found.certificate < 1e-12
+    error = np.linalg.norm(found.solution / np.linalg.norm(found.solution) - exact_direction(z))
+    assert error < max(1e-14, 10 * found.certificate)
+
+
+@pytest.mark.parametrize("angle", [1e-2, 1e-5, 1e-8, 1e-10, 1e-12])
+def test_least_norm_of_tiny_margins(angle: float) -> None:
+    """Two samples nearly opposite, and a third: normalised margins of the size of the angle."""
+    for z in (
+        np.array([[1.0, angle], [-1.0, angle]]),
+        np.array([[3.0, 2 * angle, 0.1 * angle], [-1.0, angle, 0.0], [0.5, 0.0, angle]]),
+    ):
+        found = margins.least_norm(z)
+        assert found.certificate < 1e-14
+        error = np.linalg.norm(found.solution / np.linalg.norm(found.solution) - exact_direction(z))
+        assert error < max(1e-14, 10 * found.certificate)
+
+
+@pytest.mark.parametrize("angle", [1e-2, 1e-6, 1e-8, 1e-10])
+def test_what_rounding_decides_is_told(angle: float) -> None:
+    """The second sample is at the margin to the last digit, at this angle to the first: the direction is not known."""
+    z = np.array([[1.0, 1.0, 1.0], [1.0, 1.0 + angle, 1.0 - angle], [1.0, 0.9, 1.2]])
+    found = margins.least_norm(z)
+    assert 1e-17 / angle < found.certificate < 1e-14 / angle
+    error = np.linalg.norm(found.solution / np.linalg.norm(found.solution) - exact_direction(z))
+    assert error < max(1e-14, found.certificate)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_least_sum_of_samples_of_any_norm(seed: int) -> None:
+    """Norms over 8 decades, features over 4: every set of active samples and coordinates that could be the vertex."""
+    rng = np.random.default_rng([seed, 9])
+    z = 10.0 ** rng.uniform(-4, 4, (3, 1)) * rng.standard_normal((3, 5)) * 10.0 ** rng.uniform(-2, 2, 5)
+    found = margins.least_sum(z)
+    assert found.certificate < 1e-9
+    assert found.objective == pytest.approx(least_of_all_vertices(z, 1.0), rel=1e-9)
+
+
+def test_wrong_directions_are_not_certified() -> None:
+    """Each misses a sample that is small beside the others, or holds one that should be free."""
+    z = np.diag([1e4, 1e-4])
+    for beta, mu in (
+        ([1e-4, 0.0], [1e-8, 0.0]),
+        ([0.0, 1e4], [0.0, 1e8]),
+        ([2e-4, 1e4], [2e-8, 1e8]),
+    ):
+        assert margin_norm(z, np.array(beta), np.array(mu)) > 0.9e-8
+    assert margin_norm(z, np.array([1e-4, 1e4]), np.array([1e-8, 1e8])) < 1e-15
+    assert margin_norm(z, np.zeros(2), np.zeros(2)) == np.inf
+
+
 @pytest.mark.parametrize(("samples", "dim"), [(2, 4), (4, 8), (10, 40)])
 @pytest.mark.parametrize("kind", ["real", "complex"])
 def test_least_sum(samples: int, dim: int, kind: str) -> None:
@@ -76,7 +171,7 @@ def least_of_all_vertices(z: np.ndarray, power: float) -> float:
         for support in combinations(range(z.shape[1]), size):
             for active in combinations(range(len(z)), size):
                 block = z[np.ix_(active, support)]
-                if abs(np.linalg.det(block)) > 1e-9:
+                if abs(np.linalg.det(block)) > 1e-9 * np.prod(np.linalg.norm(block, axis=1)):
                     rho = np.zeros(z.shape[1])
                     rho[list(support)] = np.linalg.solve(block, np.ones(size))
                     if (z @ rho).min() > 1 - 1e-9:

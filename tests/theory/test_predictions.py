@@ -10,7 +10,7 @@ import pytest
 from kernels.networks.fully_connected import FullyConnected
 from kernels.networks.table import ARCHITECTURES
 from kernels.problem import Problem
-from kernels.theory.base import Endpoint, Kind
+from kernels.theory.base import CERTIFIED, Endpoint, Forecast, Kind
 from kernels.theory.table import PREDICTIONS, applicable
 from tests.theory.problems import classification_data, problem, regression_data
 
@@ -133,3 +133,21 @@ def test_every_network_has_a_prediction() -> None:
         solved = isinstance(drawn.architecture, FullyConnected) or drawn.depth == 1 or not drawn.regression
         structured = decomposition is not None and (decomposition.real or drawn.scale is not None)
         assert bool(names) == (solved or structured)
+
+
+@pytest.mark.parametrize("bad", [1.0, 2e-8, float("inf"), float("nan")])
+def test_nothing_is_compared_with_what_is_not_certified(name: str, bad: float) -> None:
+    """Whoever makes it, coefficients with a certificate that is not small are gone; the rest of the record stays."""
+    prediction = PREDICTIONS[name]
+    drawn = next(each for each in PROBLEMS if prediction.applies(each))
+    made = Forecast(np.ones(drawn.architecture.dim), bad, 2.0, {"known": 1.0})
+    assert made.beta is None
+    assert Forecast(np.ones(3), CERTIFIED).beta is not None
+    if prediction.forecast(drawn) is None or drawn.depth > 2:
+        return
+    found = prediction.compare(drawn, made, endpoint(drawn))
+    assert found.beta is None
+    assert found.distance is None
+    assert found.objective == 2.0
+    assert found.detail["known"] == 1.0
+    np.testing.assert_equal(found.certificate, bad)

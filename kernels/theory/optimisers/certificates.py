@@ -3,6 +3,9 @@
 import numpy as np
 from jaxtyping import Float, Inexact
 
+SAME = 1e-13
+"""Unit vectors at a smaller angle are one sample, which was written twice."""
+
 
 def ratio(numerator: float, denominator: float) -> float:
     """numerator / denominator, and 0 for 0 / 0."""
@@ -33,29 +36,41 @@ def optimality(
     return worst(interpolation(rows, target, rho), row_space(rows, gradient))
 
 
-def weighted_l1(
-    rows: Float[np.ndarray, "r m"],
-    target: Float[np.ndarray, " r"],
-    weights: Float[np.ndarray, " m"],
-    rho: Float[np.ndarray, " m"],
-    multipliers: Float[np.ndarray, " r"],
-) -> float:
-    """Duality of min sum_j w_j |rho_j| s.t. Q rho = t: feasible rho, |Q^T lambda| <= w, and t.lambda = sum w |rho|."""
-    value = float(weights @ np.abs(rho))
-    excess = float((np.abs(rows.T @ multipliers) / weights).max()) - 1
-    gap = abs(float(target @ multipliers) - value)
-    return worst(interpolation(rows, target, rho), max(excess, 0.0), ratio(gap, value))
-
-
 def margin_norm(
     signed: Float[np.ndarray, "n d"], beta: Float[np.ndarray, " d"], multipliers: Float[np.ndarray, " n"]
 ) -> float:
-    """KKT of min 1/2 ||beta||^2 s.t. Z beta >= 1: margins, beta = Z^T mu with mu >= 0, mu_i (z_i.beta - 1) = 0."""
-    mu = np.maximum(multipliers, 0)
-    square = float(beta @ beta)
-    violation = max(0.0, 1 - float((signed @ beta).min()))
-    stationarity = ratio(float(np.linalg.norm(beta - signed.T @ mu)), square**0.5)
-    return worst(violation, stationarity, ratio(abs(float(mu.sum()) - square), square))
+    """KKT of min 1/2 ||beta||^2 s.t. Z beta >= 1, as errors of the direction d of beta, and what rounding makes of it.
+
+    A margin that is short by e_i turns d by about s_i = e_i / (||z_i|| ||beta||) where sample i stands alone, whatever
+    the samples' norms are. Active ones, mu_i > 0 or at the margin, hold d together, U_A d = 1 / (||z_i|| ||beta||) with
+    unit vectors u_i: shortfalls s_A turn it by T s_A, T = (I - d d^T) U_A^+, and what is not known of them, about
+    r_i = eps |u_i|.|d|, by |T| r. The largest of: s_i > 0 of all samples, ||T s|| of those with mu_i > 0, || |T| r ||,
+    the part of d outside the span of the u_i with mu_i > 0, and, unless rounding decides their sign, their negative
+    multipliers (U_A^+)^T d relative to the largest.
+    """
+    size, length = np.linalg.norm(signed, axis=1), float(np.linalg.norm(beta))
+    if not (np.isfinite(beta).all() and length > 0 and size.all() and (multipliers > 0).any()):
+        return float("inf")
+    units, direction, held = signed / size[:, None], beta / length, multipliers > 0
+    short = 1 / (size * length) - units @ direction
+    unknown = float(np.finfo(float).eps) * (np.abs(units) @ np.abs(direction))
+    near = held | (short > -8 * unknown)
+    inverse = np.linalg.pinv(units[held], rcond=SAME)
+    mu = direction @ inverse
+    lost = 8 * float(np.finfo(float).eps) * np.linalg.norm(inverse, axis=0) * np.linalg.norm(inverse)
+    return worst(
+        max(0.0, float(short.max())),
+        float(np.linalg.norm(_turning(units[held], direction) @ short[held])),
+        float(np.linalg.norm(np.abs(_turning(units[near], direction)) @ unknown[near])),
+        float(np.linalg.norm(direction - inverse @ (units[held] @ direction))),
+        max(0.0, float((-mu - lost).max())) / float(np.abs(mu).max()),
+    )
+
+
+def _turning(units: Float[np.ndarray, "a d"], direction: Float[np.ndarray, " d"]) -> Float[np.ndarray, "d a"]:
+    """T = (I - d d^T) U^+."""
+    inverse = np.linalg.pinv(units, rcond=SAME)
+    return inverse - np.outer(direction, direction @ inverse)
 
 
 def margin_modulus(

@@ -6,10 +6,13 @@ import clarabel
 import numpy as np
 import scipy.linalg
 import scipy.sparse
-from jaxtyping import Float, Inexact
+from jaxtyping import Float, Inexact, Int
 from scipy.optimize import linprog
 
 from kernels.theory.optimisers import certificates
+
+DEPENDENT = 1e-13
+"""A unit vector this near to the span of others adds no direction that double precision holds."""
 
 
 @dataclass(frozen=True)
@@ -23,57 +26,111 @@ class Margin:
 
 
 def least_norm(signed: Float[np.ndarray, "n d"]) -> Margin:
-    """min ||beta|| subject to Z beta >= 1, the hard-margin SVM: clarabel's interior point, exact on its active set."""
-    scale = float(np.linalg.norm(signed, axis=1).max())
-    q, r, order = scipy.linalg.qr(signed.T / scale, mode="economic", pivoting=True)
-    reduced = np.empty_like(r.T)
-    reduced[order] = r.T
-    size = reduced.shape[1]
-    found, dual = _conic(
-        scipy.sparse.identity(size, format="csc"),
-        np.zeros(size),
-        -reduced,
-        -np.ones(len(signed)),
-        [clarabel.NonnegativeConeT(len(signed))],
+    """min ||beta|| subject to Z beta >= 1, the hard-margin SVM, for samples of any norms and angles.
+
+    With z_i = ||z_i|| u_i the constraints are U beta >= b, b_i = 1 / ||z_i||. Clarabel's interior point proposes the
+    active samples; a dual active-set method goes on from there (`_least_norm`).
+    """
+    size = np.linalg.norm(signed, axis=1)
+    if not size.all():
+        return Margin(np.full(signed.shape[1], np.nan), np.zeros(len(signed)), np.inf, np.inf)
+    units, bounds = signed / size[:, None], size.min() / size
+    reduced = scipy.linalg.qr(units.T, mode="r", pivoting=True)
+    rows = np.empty((len(units), min(units.shape)))
+    rows[reduced[1]] = reduced[0][: rows.shape[1]].T
+    count = rows.shape[1]
+    _, dual = _conic(
+        scipy.sparse.identity(count, format="csc"),
+        np.zeros(count),
+        -rows,
+        -bounds,
+        [clarabel.NonnegativeConeT(len(units))],
     )
-    mu = _active_multipliers(reduced, found, dual)
-    beta = q @ (reduced.T @ mu) / scale
-    mu = mu / scale**2
+    beta, mu = _least_norm(units, bounds, np.flatnonzero(dual > 1e-6 * dual.max()))
+    beta, mu = beta / size.min(), mu / (size * size.min())
     return Margin(beta, mu, float(np.linalg.norm(beta)), certificates.margin_norm(signed, beta, mu))
 
 
-def _active_multipliers(
-    signed: Float[np.ndarray, "n r"], found: Float[np.ndarray, " r"], dual: Float[np.ndarray, " n"]
-) -> Float[np.ndarray, " n"]:
-    """mu >= 0 of Z_A Z_A^T mu_A = 1, samples of negative mu dropped and violated ones added until neither is left."""
-    best, least = np.maximum(dual, 0), np.inf
-    active = dual > 1e-6 * dual.max()
-    for _ in range(len(dual) + 8):
-        mu = np.zeros_like(dual)
-        mu[active] = np.linalg.lstsq(signed[active] @ signed[active].T, np.ones(int(active.sum())), rcond=None)[0]
-        residual = certificates.margin_norm(signed, signed.T @ mu, mu)
-        if residual < least:
-            best, least = np.maximum(mu, 0), residual
-        margins = signed @ (signed.T @ mu)
-        if mu.min() < 0:
-            active[np.argmin(mu)] = False
-        elif margins.min() < 1 - 1e-12:
-            active[np.argmin(margins)] = True
-        else:
+def _least_norm(
+    units: Float[np.ndarray, "n d"], bounds: Float[np.ndarray, " n"], proposed: Int[np.ndarray, " k"]
+) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, " n"]]:
+    """min 1/2 ||x||^2 subject to U x >= b, rows of unit length: x and its multipliers.
+
+    The dual active-set method of Goldfarb and Idnani (1983): x is the least-norm point with U_A x = b_A, mu >= 0, and
+    the most violated row enters, others leaving on the way as their multipliers reach zero. A = Q R by Householder's
+    method of U_A^T, never U_A U_A^T, which squares the condition: angles down to 1e-13 are told from zero.
+    """
+    active, mu = _consistent(units, bounds, proposed.tolist())
+    for _ in range(8 * len(units) + 50):
+        x = units[active].T @ mu
+        if active:
+            q, r = scipy.linalg.qr(units[active].T, mode="economic")
+            x = q @ scipy.linalg.solve_triangular(r, bounds[active], trans=1)
+        noise = 1e-14 * bounds + 4 * np.finfo(float).eps * (np.abs(units) @ np.abs(x))
+        short = bounds - units @ x
+        short[active] = -np.inf
+        entering = int(np.argmax(short - noise))
+        if not short[entering] > noise[entering]:
             break
-        if not active.any():
-            break
-    return best
+        gained = 0.0
+        while True:  # a full step, or a partial one to the next multiplier that vanishes
+            row = units[entering]
+            along, rates = row, np.zeros(0)
+            if active:
+                q, r = scipy.linalg.qr(units[active].T, mode="economic")
+                inner = q.T @ row
+                along = row - q @ inner
+                along = along - q @ (q.T @ along)
+                rates = scipy.linalg.solve_triangular(r, inner)
+            steps = np.where(rates > 0, mu / np.where(rates > 0, rates, 1), np.inf)
+            leaving = int(np.argmin(steps)) if len(steps) else -1
+            partial = float(steps[leaving]) if len(steps) else np.inf
+            square = float(along @ along)
+            full = float(bounds[entering] - row @ x) / square if square > DEPENDENT**2 else np.inf
+            step = min(partial, full)
+            if not np.isfinite(step):
+                return np.full(units.shape[1], np.nan), np.zeros(len(units))  # no x has these margins
+            mu, gained = mu - step * rates, gained + step
+            if np.isfinite(full):
+                x = x + step * along
+            if step == full:
+                active, mu = [*active, entering], np.append(mu, gained)
+                break
+            del active[leaving]
+            mu = np.delete(mu, leaving)
+        active, mu = _consistent(units, bounds, active)
+    multipliers = np.zeros(len(units))
+    multipliers[active] = mu
+    return x, multipliers
+
+
+def _consistent(
+    units: Float[np.ndarray, "n d"], bounds: Float[np.ndarray, " n"], active: list[int]
+) -> tuple[list[int], Float[np.ndarray, " k"]]:
+    """The rows that are independent and have mu > 0 where U_A x = b_A, x = U_A^T mu; one after the other is dropped."""
+    if active:
+        _, r, order = scipy.linalg.qr(units[active].T, mode="economic", pivoting=True)
+        rank = int((np.abs(np.diag(r)) > DEPENDENT).sum())
+        active = [active[place] for place in sorted(order[:rank].tolist())]
+    while active:
+        r = scipy.linalg.qr(units[active].T, mode="r")[0][: len(active)]
+        mu = scipy.linalg.solve_triangular(r, scipy.linalg.solve_triangular(r, bounds[active], trans=1))
+        if mu.min() > 0:
+            return active, mu
+        del active[int(np.argmin(mu))]
+    return [], np.zeros(0)
 
 
 def least_sum(signed: Inexact[np.ndarray, "n m"], weights: Float[np.ndarray, " m"] | None = None) -> Margin:
     """min sum_j w_j |rho_j| subject to Re(Z rho) >= 1: a linear program (HiGHS), if complex second-order cones."""
     w = np.ones(signed.shape[1]) if weights is None else weights
     scaled = signed / w
-    size = float(np.abs(scaled).max())
-    solve = _complex_sum if np.iscomplexobj(signed) else _real_sum
-    rho, mu = solve(scaled / size)
-    rho, mu = rho / size, mu / size
+    if np.iscomplexobj(signed):
+        size = float(np.abs(scaled).max())
+        rho, mu = _complex_sum(scaled / size)
+        rho, mu = rho / size, mu / size
+    else:
+        rho, mu = _real_sum(scaled)
     certificate = certificates.margin_modulus(scaled, rho, mu)
     return Margin(rho / w, mu, float(np.abs(rho).sum()), certificate)
 
@@ -88,12 +145,46 @@ def least_euclidean(signed: Inexact[np.ndarray, "n m"]) -> Margin:
 
 
 def _real_sum(signed: Float[np.ndarray, "n m"]) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " n"]]:
+    """The program with rows and columns scaled to largest entries of one, refined until both sides are met.
+
+    Its tolerances are absolute, and margins b_i = 1 / ||z_i|| of samples of very different norms lie below them. So
+    what is left of constraints and costs is magnified and solved again (iterative refinement; Gleixner, Steffy and
+    Wolter, 2016): two or three rounds reach the last digit.
+    """
     count, size = signed.shape
-    answer = linprog(np.ones(2 * size), A_ub=np.hstack([-signed, signed]), b_ub=-np.ones(count), method="highs-ds")
-    if answer.x is None:
+    heights = np.abs(signed).max(axis=1)
+    if not heights.all():
         return np.full(size, np.nan), np.zeros(count)
-    positive, negative = np.split(answer.x, 2)
-    return positive - negative, -answer.ineqlin.marginals
+    rows = signed / heights[:, None]
+    widths = np.abs(rows).max(axis=0)
+    widths = np.where(widths > 0, widths, 1.0)
+    rows, bounds, costs = rows / widths, heights.min() / heights, np.tile(widths.min() / widths, 2)
+    both = np.hstack([rows, -rows])
+    x, mu, up, out = np.zeros(2 * size), np.zeros(count), 1.0, 1.0
+    for turn in range(6):
+        short, slack = bounds - both @ x, costs - both.T @ mu
+        if turn:
+            primal = max(float(short.max()), float((-x).max()))
+            dual = max(float((-slack).max()), abs(float(x @ slack)) / float(costs @ x))
+            up, out = min(1 / max(primal, 1e-300), 1e6 * up), min(1 / max(dual, 1e-300), 1e6 * out)
+        answer = linprog(
+            out * slack,
+            A_ub=-both,
+            b_ub=-up * short,
+            bounds=np.column_stack([-up * x, np.full(2 * size, np.inf)]),
+            method="highs-ds",
+            options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
+        )
+        if answer.x is None:
+            break
+        x, mu = x + answer.x / up, mu - answer.ineqlin.marginals / out
+        gap = abs(float(costs @ x) - float(bounds @ mu)) / float(costs @ x)
+        if max(gap, float(((bounds - both @ x) / bounds).max()), float((-(costs - both.T @ mu) / costs).max())) < 1e-12:
+            break
+    if not x.any():
+        return np.full(size, np.nan), np.zeros(count)
+    positive, negative = np.split(np.maximum(x, 0), 2)
+    return (positive - negative) / widths / heights.min(), mu / heights / widths.min()
 
 
 def _complex_sum(signed: Inexact[np.ndarray, "n m"]) -> tuple[Inexact[np.ndarray, " m"], Float[np.ndarray, " n"]]:

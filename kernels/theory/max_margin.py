@@ -1,0 +1,176 @@
+"""Directions of maximal margin, to which gradient flow on separable data with exponential loss turns: l2 for fully
+connected networks, ||rho||_{2/L} for orthogonally decomposable ones.
+"""
+
+from functools import lru_cache
+from typing import final
+
+import numpy as np
+from jaxtyping import Bool, Inexact
+
+from kernels.data.kinds import Dataset
+from kernels.networks.fully_connected import FullyConnected
+from kernels.networks.keys import Key, decomposition_by_key, key, one_layer_isometry
+from kernels.problem import Problem
+from kernels.results import PredictionRecord
+from kernels.theory.base import Endpoint, Forecast, Kind, Prediction, direction_record, products, unit, weights
+from kernels.theory.classification import ACTIVE, nonnegative
+from kernels.theory.optimisers.certificates import ratio
+from kernels.theory.optimisers.margins import Margin, best_known, least_euclidean, least_norm, least_sum, quasi_norm
+from kernels.theory.optimisers.stationary import nearby
+
+
+@final
+class MaxMarginL2(Prediction):
+    """beta / ||beta|| tends to the hard-margin SVM direction, argmin ||beta|| subject to y_i x_i.beta >= 1.
+
+    Applies: classification, fully connected networks of any depth with at most one zero layer at the start, and
+    one-layer networks that are isometries up to a factor. Kind: limit t->infinity.
+    Certificate: KKT residual of the quadratic program in units of the direction, and what rounding makes of it
+    (certificates.margin_norm). detail: margin_ratio, the normalised margin reached over the largest.
+    Reference: Yun, Krishnan, Mobahi, arXiv:2010.02501, the result on fully connected networks; Ji and Telgarsky,
+    arXiv:1810.02032; for one layer Soudry et al., arXiv:1710.10345.
+    """
+
+    name = "max_margin_l2"
+
+    def kind(self, problem: Problem) -> Kind:
+        return "limit t->inf"
+
+    def applies(self, problem: Problem) -> bool:
+        if problem.regression:
+            return False
+        connected = isinstance(problem.architecture, FullyConnected)
+        moves = problem.depth == 1 or sum(not layer.any() for layer in problem.layers) <= 1
+        return (connected and moves) or one_layer_isometry(problem.architecture)
+
+    def forecast(self, problem: Problem) -> Forecast | None:
+        found = _largest_margin(problem.dataset)
+        return Forecast(unit(np.real(found.solution)), found.certificate, found.objective)
+
+    def compare(self, problem: Problem, forecast: Forecast | None, endpoint: Endpoint) -> PredictionRecord:
+        assert forecast is not None
+        assert forecast.objective is not None
+        reached = quasi_norm(problem.dataset.y[:, None] * problem.dataset.x, endpoint.beta, 2.0)
+        detail = {"objective_reached": reached, "margin_ratio": ratio(forecast.objective, reached)}
+        return direction_record(self, problem, forecast, endpoint, detail)
+
+
+@final
+class MaxMarginBridge(Prediction):
+    """rho / ||rho|| tends to a stationary point of min ||rho||_{2/L} subject to y_i x_i.(S^T rho) >= 1.
+
+    L = 1 is a quadratic program; L = 2 a linear one (real) or one over second-order cones on the moduli (complex):
+    the global optimum is predicted, unique or not (objective_reached tells). For L >= 3 the problem is not convex and
+    the flow may rightly end in any stationary point, |rho_j|^{2/L-1} sgn rho_j proportional to [A^H mu]_j on the
+    support with mu >= 0 on active samples. The prediction is the one next to the end, which Newton's method finds from
+    the end's support and active samples (optimisers/stationary.py): that there is one, of margins at least 1, its
+    certificate tells, and the distance how near the run came. Where it finds none, there is neither beta nor distance.
+    detail's stationarity is what can always be said for L >= 3: the residual at the end itself,
+    || |rho| sgn rho - |rho|^{2-2/L} A^H mu || / ||rho||, which no threshold on the support enters. objective and
+    objective_best are the least objective known (reweighted least sums of a fixed seed, or the endpoint itself); the
+    flow may rightly end above it, at objective_reached.
+    For L = 2 a coordinate off the support dies only like (-log Loss)^{kappa - 1}, kappa = |[A^H mu]_j| < 1: where the
+    largest kappa, detail's off_support_dual, is near 1, no run gets near the direction though its objective is near.
+    Coordinates with the same row of S as one on the support, up to sign (u and v of u^L - v^L), are left out: kappa is
+    1 there of itself, they are alive, and what they add is the same direction.
+
+    Applies: classification, orthogonal decomposition, and in every coordinate one layer of strictly least |w_l(0)|.
+    The theorem's condition is that this be the last layer everywhere; the flow of w is symmetric in the layers,
+    coordinate by coordinate, so which layer it is does not matter. It holds for ordered and structured starts and,
+    with probability one, for Gaussian ones; a small gap only delays. Kind: limit t->infinity.
+    Certificate: L = 1 KKT residual, L = 2 duality gap; L >= 3 KKT residual of the stationary point, after the run.
+    Reference: Yun, Krishnan, Mobahi, arXiv:2010.02501, the classification theorem; for convolutional networks Gunasekar
+    et al., arXiv:1806.00468.
+    """
+
+    name = "max_margin_bridge"
+
+    def kind(self, problem: Problem) -> Kind:
+        return "limit t->inf"
+
+    def applies(self, problem: Problem) -> bool:
+        w = problem.coordinates
+        if problem.regression or w is None:
+            return False
+        squares = np.sort(np.abs(w) ** 2, axis=0)
+        return len(w) == 1 or bool((squares[1] - squares[0] > 1e-12 * squares[1]).all())
+
+    def forecast(self, problem: Problem) -> Forecast | None:
+        decomposition = problem.decomposition
+        assert decomposition is not None
+        found = _least_bridge(problem.dataset, key(problem.architecture))
+        if problem.depth > 2:
+            return Forecast(None, None, found.objective, {"objective_best": found.objective})
+        direction = unit(np.real(decomposition.s.T @ found.solution))
+        detail = _off_support(problem, found) if problem.depth == 2 else {}
+        return Forecast(direction, found.certificate, found.objective, detail)
+
+    def compare(self, problem: Problem, forecast: Forecast | None, endpoint: Endpoint) -> PredictionRecord:
+        assert forecast is not None
+        assert forecast.objective is not None
+        assert problem.decomposition is not None
+        rho = products(problem, endpoint)
+        signed = _signed(problem.dataset, key(problem.architecture))
+        reached = quasi_norm(signed, rho, 2 / problem.depth)
+        if problem.depth <= 2:
+            return direction_record(self, problem, forecast, endpoint, {"objective_reached": reached})
+        best = min(forecast.objective, reached)
+        active = weights(endpoint, (signed @ rho).real, problem.depth) >= ACTIVE
+        found = nearby(signed, rho, active, 2 / problem.depth)
+        detail = {
+            "objective_best": best,
+            "objective_reached": reached,
+            "stationarity": _stationarity(signed[active], rho, problem.depth),
+        }
+        direction = unit(np.real(problem.decomposition.s.T @ found.rho))
+        return direction_record(self, problem, Forecast(direction, found.certificate, best, detail), endpoint)
+
+
+def _off_support(problem: Problem, found: Margin) -> dict[str, float]:
+    dual = np.abs(_signed(problem.dataset, key(problem.architecture)).T @ found.multipliers)
+    modulus = np.abs(found.solution)
+    support = modulus > 1e-6 * modulus.max()
+    assert problem.decomposition is not None
+    return {"off_support_dual": float(dual[~support & ~_alike(problem.decomposition.s, support)].max(initial=0.0))}
+
+
+def _alike(s: Inexact[np.ndarray, "m d"], support: Bool[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
+    """Coordinates whose row of S is that of one on the support, up to a factor of modulus one."""
+    size = np.linalg.norm(s, axis=1)
+    products = np.abs(s @ s[support].conj().T)
+    equal = np.abs(size[:, None] - size[support]) <= 1e-12 * size[support]
+    return (equal & (products >= (1 - 1e-12) * np.outer(size, size[support]))).any(axis=1)
+
+
+def _stationarity(signed: Inexact[np.ndarray, "n m"], rho: Inexact[np.ndarray, " m"], depth: int) -> float:
+    """min over mu >= 0 of || |rho| sgn rho - |rho|^{2-2/L} Z^H mu || / ||rho||."""
+    scaled = rho / (np.abs(rho).max() or 1.0)
+    matrix = np.abs(scaled)[:, None] ** (2 - 2 / depth) * signed.conj().T
+    if np.iscomplexobj(matrix):
+        matrix, scaled = np.vstack([matrix.real, matrix.imag]), np.concatenate([scaled.real, scaled.imag])
+    return ratio(nonnegative(matrix, scaled)[1], float(np.linalg.norm(scaled)))
+
+
+@lru_cache(maxsize=256)
+def _largest_margin(dataset: Dataset) -> Margin:
+    return least_norm(dataset.y[:, None] * dataset.x)
+
+
+@lru_cache(maxsize=64)
+def _signed(dataset: Dataset, network: Key) -> Inexact[np.ndarray, "n m"]:
+    """y_i x_i^T S^T, one row a sample."""
+    decomposition = decomposition_by_key(network)
+    assert decomposition is not None
+    return dataset.y[:, None] * (dataset.x @ decomposition.s.T)
+
+
+@lru_cache(maxsize=256)
+def _least_bridge(dataset: Dataset, network: Key) -> Margin:
+    signed, depth = _signed(dataset, network), network.depth
+    if depth == 1:
+        return least_euclidean(signed)
+    if depth == 2:
+        return least_sum(signed)
+    # about 3 programs a start, 1 ms each where small; fewer starts where they are large
+    return best_known(signed, 2 / depth, max(2, min(12, 2000 // signed.shape[1])))

@@ -1,0 +1,261 @@
+"""Least weighted sums of moduli subject to linear equations, and of several minimisers the one that a flow chooses.
+
+min sum_j w_j |rho_j| subject to Q rho = t, s_j rho_j >= 0 where s_j is not zero. In x_j = w_j |rho_j| the minimisers
+are a face {x >= 0 : B x = t}, B the columns o_j q_j / w_j where a multiplier is tight, o_j = sgn [Q^T lambda]_j. As the
+scale of a start tends to zero, the potential whose minimum the flow finds is the sum plus a term of the next order, and
+that term chooses on the face: sum |rho| log(|rho| / eta^2) is least for L = 2, sum |rho|^{2/L} greatest for L >= 3.
+Both are strictly convex (or concave) with infinite slope at zero, so the choice is the one stationary point in the
+face's relative interior, found by Newton's method. Source: Wind et al., arXiv:2307.07410; eta and signs by expansion of
+nu_j(rho_j) = +-(T_L c^{2-L} - |rho_j|^{2/L-1} / (L-2)), c = alpha eta.
+"""
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import scipy.linalg
+from jaxtyping import Float, Inexact, Int
+from scipy.optimize import linprog
+
+from kernels.theory.optimisers.certificates import ratio
+
+TIGHT = 1e-9
+"""A multiplier is tight if |[Q^T lambda]_j| / w_j is at most this much below one: no scale of a start that a double
+holds tells such a coordinate from a tie."""
+
+STRETCH = 1e5
+"""Most by which a face is stretched to look for coordinates that some minimiser takes: more would turn the rounding of
+the equations, 1e-16, into more than the program's tolerance."""
+
+TAKEN = 1e-2
+"""A coordinate that reaches this on the stretched face, 1e-7 of the largest, is taken by some minimiser."""
+
+
+@dataclass(frozen=True)
+class SumProblem:
+    """min sum_j w_j |rho_j| subject to Q rho = t, and what chooses among minimisers.
+
+    Attributes:
+        rows: Q, shape (r, m).
+        target: t, shape (r,).
+        weights: w > 0, shape (m,).
+        signs: +1 or -1 where rho_j keeps that sign, else 0, shape (m,).
+        depth: L >= 2.
+        eta: scales of the start, shape (m,).
+        copies: how many equal coordinates each one stands for; |rho_j| / sqrt(copies) is each one's. Shape (m,).
+    """
+
+    rows: Float[np.ndarray, "r m"]
+    target: Float[np.ndarray, " r"]
+    weights: Float[np.ndarray, " m"]
+    signs: Float[np.ndarray, " m"]
+    depth: int
+    eta: Float[np.ndarray, " m"]
+    copies: Float[np.ndarray, " m"]
+
+
+@dataclass(frozen=True)
+class LeastSum:
+    """The minimiser that the flow chooses.
+
+    Attributes:
+        rho: shape (m,).
+        multipliers: lambda, shape (r,).
+        choice: relative residual of the choice's stationarity among all minimisers; infinite where it was not found.
+    """
+
+    rho: Float[np.ndarray, " m"]
+    multipliers: Float[np.ndarray, " r"]
+    choice: float = 0.0
+
+
+class Face(NamedTuple):
+    """The minimisers: x_j = w_j |rho_j| = inner + null u on the coordinates `kept`, of signs `oriented`; else zero."""
+
+    kept: Int[np.ndarray, " k"]
+    oriented: Float[np.ndarray, " k"]
+    inner: Float[np.ndarray, " k"]
+    null: Float[np.ndarray, "k f"]
+
+
+def least_weighted_sum(problem: SumProblem) -> LeastSum | None:
+    """A vertex by HiGHS, made exact on its support; then, if it is not the only minimiser, the flow's choice.
+
+    None where the program has no answer.
+    """
+    scale = float(np.abs(problem.target).max()) or 1.0
+    columns = problem.rows / problem.weights
+    vertex = _vertex(columns, problem.target / scale, problem.signs)
+    if vertex is None:
+        return None
+    x, multipliers = vertex
+    found = LeastSum(scale * x / problem.weights, multipliers)
+    face = minimisers(problem, found)
+    if face is None:
+        return replace(found, choice=np.inf)
+    if not face.null.shape[1]:
+        return found
+    inner, choice = _chosen(problem, face)
+    rho = np.zeros_like(x)
+    rho[face.kept] = face.oriented * inner / problem.weights[face.kept]
+    return LeastSum(rho, _polished(columns, rho, multipliers), choice)
+
+
+def minimisers(problem: SumProblem, found: LeastSum) -> Face | None:
+    """The set of all, from one with its multipliers; None where the program for its interior has no answer."""
+    scale = float(np.abs(problem.target).max()) or 1.0
+    columns, target = problem.rows / problem.weights, problem.target / scale
+    x, slope = found.rho * problem.weights, columns.T @ found.multipliers
+    signs = np.where(x != 0, np.sign(x), np.sign(slope))
+    tight = np.flatnonzero(((np.abs(slope) >= 1 - TIGHT) & (signs * problem.signs >= 0)) | (x != 0))
+    block = columns[:, tight] * signs[tight]
+    if _rank(block) == len(tight):
+        return Face(tight, signs[tight], np.abs(x[tight]), np.zeros((len(tight), 0)))
+    inner = _interior(block, target)
+    if inner is None:
+        return None
+    taken = inner > 0
+    kept, block, inner = tight[taken], block[:, taken], inner[taken]
+    inner = inner + np.linalg.lstsq(block, target - block @ inner, rcond=None)[0]
+    return Face(kept, signs[kept], scale * inner, scipy.linalg.null_space(block))
+
+
+def freedom(problem: SumProblem, found: LeastSum, lift: Inexact[np.ndarray, "d m"]) -> int:
+    """The dimension of the set of beta = Re(lift rho) of all minimisers rho; -1 where it was not found."""
+    face = minimisers(problem, found)
+    if face is None:
+        return -1
+    change = np.real(lift[:, face.kept] * (face.oriented / problem.weights[face.kept]) @ face.null)
+    largest = float(np.linalg.norm(lift[:, face.kept] / problem.weights[face.kept], axis=0).max(initial=0.0))
+    return int((np.linalg.svd(change, compute_uv=False) > 1e-9 * largest).sum()) if change.size else 0
+
+
+def certificate(problem: SumProblem, found: LeastSum) -> float:
+    """The worst of: Q rho = t, the multipliers' |[Q^T lambda]_j| <= w_j (on the side that s_j leaves open), the duality
+    gap, signs, and the stationarity of the choice; relative.
+    """
+    rho, multipliers = found.rho, found.multipliers
+    value = float(problem.weights @ np.abs(rho))
+    slope = (problem.rows.T @ multipliers) / problem.weights
+    excess = float(np.where(problem.signs == 0, np.abs(slope), problem.signs * slope).max()) - 1
+    wrong = float(problem.weights @ np.maximum(-problem.signs * rho, 0))
+    gap = abs(float(problem.target @ multipliers) - value)
+    feasible = ratio(float(np.linalg.norm(problem.rows @ rho - problem.target)), float(np.linalg.norm(problem.target)))
+    residuals = (feasible, max(excess, 0.0), ratio(gap, value), ratio(wrong, value), found.choice)
+    return max(residuals) if all(np.isfinite(residuals)) else float("inf")
+
+
+def _vertex(
+    columns: Float[np.ndarray, "r m"], target: Float[np.ndarray, " r"], signs: Float[np.ndarray, " m"]
+) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " r"]] | None:
+    """w rho and lambda of min sum |x_j| subject to C x = t."""
+    size = columns.shape[1]
+    bounds = np.zeros((2 * size, 2))
+    bounds[:size, 1] = np.where(signs < 0, 0.0, np.inf)
+    bounds[size:, 1] = np.where(signs > 0, 0.0, np.inf)
+    answer = linprog(
+        np.ones(2 * size),
+        A_eq=np.hstack([columns, -columns]),
+        b_eq=target,
+        bounds=bounds,
+        method="highs-ds",
+        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
+    )
+    if answer.x is None:
+        return None
+    positive, negative = np.split(answer.x, 2)
+    x = positive - negative
+    support = np.abs(x) > 1e-9 * (np.abs(x).max() or 1.0)
+    exact = np.zeros(size)
+    exact[support] = np.linalg.lstsq(columns[:, support], target, rcond=None)[0]
+    return exact, _polished(columns, exact, answer.eqlin.marginals)
+
+
+def _polished(
+    columns: Float[np.ndarray, "r m"], x: Float[np.ndarray, " m"], multipliers: Float[np.ndarray, " r"]
+) -> Float[np.ndarray, " r"]:
+    """The nearest lambda with C_S^T lambda = sgn x_S on the support S."""
+    support = x != 0
+    slope = np.sign(x[support]) - columns[:, support].T @ multipliers
+    return multipliers + np.linalg.lstsq(columns[:, support].T, slope, rcond=None)[0]
+
+
+def _rank(block: Float[np.ndarray, "r k"]) -> int:
+    if not block.size:
+        return 0
+    values = np.linalg.svd(block / np.linalg.norm(block, axis=0), compute_uv=False)
+    return int((values > 1e-10 * values[0]).sum())
+
+
+def _interior(block: Float[np.ndarray, "r k"], target: Float[np.ndarray, " r"]) -> Float[np.ndarray, " k"] | None:
+    """A point of {x >= 0 : B x = t} with as many positive entries as any; the others are zero.
+
+    max sum z subject to z <= x, 0 <= z <= 1, B x = t theta, theta >= 1 makes z_j = 1 where some point has x_j > 0.
+    """
+    count = block.shape[1]
+    free, most = [(0.0, None)] * count, [(0.0, 1.0)] * count
+    answer = linprog(
+        np.concatenate([np.zeros(count), -np.ones(count), [0.0]]),
+        A_eq=np.hstack([block, np.zeros_like(block), -target[:, None]]),
+        b_eq=np.zeros(len(target)),
+        A_ub=np.hstack([-np.eye(count), np.eye(count), np.zeros((count, 1))]),
+        b_ub=np.zeros(count),
+        bounds=[*free, *most, (1.0, STRETCH)],
+        method="highs-ds",
+        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
+    )
+    if answer.x is None:
+        return None
+    x, z, theta = answer.x[:count], answer.x[count : 2 * count], answer.x[-1]
+    return np.where(z > TAKEN, x / theta, 0.0)
+
+
+def _chosen(problem: SumProblem, face: Face) -> tuple[Float[np.ndarray, " k"], float]:
+    """Newton's method from x > 0 along the null space, and the relative residual of stationarity."""
+    kept, x, null = face.kept, face.inner, face.null
+    copies, eta, power = problem.copies[kept], problem.eta[kept], 2 / problem.depth
+    each = 1 / (problem.weights[kept] * np.sqrt(copies))
+
+    def at(x: Float[np.ndarray, " k"]) -> tuple[float, Float[np.ndarray, " k"], Float[np.ndarray, " k"]]:
+        """Value, gradient and second derivatives in x."""
+        size = each * x
+        if problem.depth == 2:
+            logarithm = np.log(size / eta**2)
+            return (
+                float(copies @ (size * logarithm)),
+                copies * each * (logarithm + 1),
+                copies * each**2 / size,
+            )
+        raised = size**power
+        first, second = power * raised / size, power * (1 - power) * raised / size**2
+        return -float(copies @ raised), -copies * each * first, copies * each**2 * second
+
+    value, slope, curvature = at(x)
+    residual = np.inf
+    for _ in range(200):
+        residual = ratio(float(np.linalg.norm(null.T @ slope)), float(np.linalg.norm(slope)))
+        if residual < 1e-15:
+            break
+        step = _descent(null, slope, curvature)
+        length = min(1.0, 0.9 / max(float((-step / x).max()), 1e-300))
+        while length > 1e-12:
+            tried = at(x + length * step)
+            if tried[0] <= value + 1e-4 * length * float(slope @ step) + 1e-15 * abs(value):
+                break
+            length /= 2
+        better = ratio(float(np.linalg.norm(null.T @ tried[1])), float(np.linalg.norm(tried[1])))
+        if length <= 1e-12 or (residual < 1e-10 and better >= residual):
+            break
+        x, (value, slope, curvature) = x + length * step, tried
+    return x, residual
+
+
+def _descent(
+    null: Float[np.ndarray, "k f"], slope: Float[np.ndarray, " k"], curvature: Float[np.ndarray, " k"]
+) -> Float[np.ndarray, " k"]:
+    """Newton's step N u, by least squares in sqrt(h) N so that curvatures may range widely."""
+    root = np.sqrt(curvature)
+    return null @ np.linalg.lstsq(root[:, None] * null, -slope / root, rcond=None)[0]
+
+
+__all__ = ["TIGHT", "LeastSum", "SumProblem", "certificate", "freedom", "least_weighted_sum", "minimisers"]
