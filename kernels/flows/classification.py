@@ -85,7 +85,7 @@ class ClassificationFlow(Flow):
         zero = ~jnp.any(self.parametrisation.squares(theta, data) > 0)
         theta = jnp.where(zero, away, theta)
         norm = jnp.linalg.norm(self.sizes(theta, jnp.zeros(()), data))
-        entries = self.parametrisation.degree(data) * theta.size if self._curved else theta.size
+        entries = self.parametrisation.count(data) * (self.parametrisation.degree(data) if self._curved else 1)
         floor = jnp.sqrt(jnp.sum(self.parametrisation.squares(theta, data)) / entries) / jnp.where(norm > 0, norm, 1)
         return theta / jnp.where(norm > 0, norm, 1), jnp.log(norm), jnp.full(theta.shape, floor)
 

@@ -26,6 +26,7 @@ class Curve(NamedTuple):
         on: 1 for each of the L - 1 other layers, 0 for a slot that is off.
         side: sign of q where a second layer is as small as the least: there q never changes its sign. Else 0.
         degree: L.
+        count: coordinates, without those that fill up a shared program.
     """
 
     gaps: Float[Array, "L m"]
@@ -33,6 +34,7 @@ class Curve(NamedTuple):
     on: Float[Array, " K"]
     side: Float[Array, " m"]
     degree: Scalar
+    count: Scalar
 
 
 @final
@@ -57,6 +59,9 @@ class Curves(Parametrisation):
     @property
     def parameters(self) -> int:
         return self.size
+
+    def count(self, data: RunData) -> Scalar:
+        return data.constants.count
 
     def degree(self, data: RunData) -> Scalar:
         return data.constants.degree
@@ -121,7 +126,7 @@ class Curves(Parametrisation):
     def floor(self, theta: Theta, data: RunData) -> Theta:
         """The root of a coordinate's least gap: below it q moves past zero at a steady rate."""
         if self.slots == 0:
-            return jnp.full(theta.shape, jnp.sqrt(jnp.mean(theta**2)))
+            return jnp.full(theta.shape, jnp.sqrt(jnp.sum(theta**2) / data.constants.count))
         gaps = jnp.where(data.constants.on[:, None] > 0, data.constants.others, jnp.inf)
         return jnp.sqrt(jnp.min(gaps, axis=0))
 
@@ -166,6 +171,7 @@ def curve_of(w: Float[np.ndarray, "L m"], slots: int | None = None) -> tuple[Flo
         "on": np.concatenate([np.ones(depth - 1), np.zeros(empty)]),
         "side": side,
         "degree": np.float64(depth),
+        "count": np.float64(size),
     }
     return q, Curve(**arrays)
 
@@ -200,7 +206,8 @@ def turned_samples(
     n, m = x.shape
     strength = rates * jnp.sum(x * x, axis=0)
     leading = jnp.sort(strength)[::-1]
-    graded = leading[min(n, m) - 1] < GRADED * leading[0]
+    rank = jnp.minimum(jnp.sum(jnp.any(x != 0, axis=1)), jnp.sum(jnp.any(x != 0, axis=0)))
+    graded = leading[jnp.maximum(rank, 1) - 1] < GRADED * leading[0]
 
     def turn(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         x, _, _ = state

@@ -52,6 +52,10 @@ class Parametrisation(ABC):
         """Numbers P in theta."""
 
     @abstractmethod
+    def count(self, data: RunData) -> Any:
+        """Numbers in theta that are of the run, without those that fill up a shared program."""
+
+    @abstractmethod
     def degree(self, data: RunData) -> Any:
         """L: the outputs are homogeneous of this degree in the weights."""
 
@@ -102,6 +106,9 @@ class Layers(Parametrisation):
     @property
     def parameters(self) -> int:
         return self.architecture.parameters
+
+    def count(self, data: RunData) -> int:
+        return self.parameters
 
     def degree(self, data: RunData) -> int:
         return self.architecture.depth

@@ -79,7 +79,8 @@ class RegressionFlow(Flow):
         floor = self.parametrisation.floor(theta, data)
         # only a single layer leaves zero: its parameters are the coefficients
         still = ~jnp.any(floor > 0) & ~jnp.any(theta != 0)
-        return theta, jnp.zeros(()), jnp.where(still, self.least_norm(data) / np.sqrt(theta.size), floor)
+        count = self.parametrisation.count(data)
+        return theta, jnp.zeros(()), jnp.where(still, self.least_norm(data) / jnp.sqrt(count), floor)
 
     def least_norm(self, data: RunData) -> Scalar:
         """A lower bound on the norm of every solution of X beta = y."""

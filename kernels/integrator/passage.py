@@ -18,12 +18,13 @@ from kernels.integrator.ensemble import End, Program, Start, run_ensemble
 from kernels.integrator.systems import LinearSystem, Systems
 from kernels.networks.base import Coordinates
 from kernels.problem import Problem
+from kernels.room import Room
 
 
-def integrate(problems: Sequence[Problem]) -> Iterator[End]:
-    """The end of every flow, in whatever order they end."""
+def integrate(problems: Sequence[Problem], room: Room | None = None) -> Iterator[End]:
+    """The end of every flow, in whatever order they end; through a program with this room where one is given."""
     systems = Systems()
-    passages = [passage_of(problem, systems) for problem in problems]
+    passages = [passage_of(problem, systems, room) for problem in problems]
     groups: dict[Program, list[int]] = {}
     for index, passage in enumerate(passages):
         groups.setdefault(passage.program, []).append(index)
@@ -33,12 +34,12 @@ def integrate(problems: Sequence[Problem]) -> Iterator[End]:
             yield replace(passages[index].restored(end), index=index)
 
 
-def passage_of(problem: Problem, systems: Systems | None = None) -> "Passage":
+def passage_of(problem: Problem, systems: Systems | None = None, room: Room | None = None) -> "Passage":
     """Curves for the project's own integrator where the network has them; other solvers check it in the layers."""
     systems = systems or Systems()
     own = problem.spec.solver == "extrapolation"
     if own and problem.decomposition is not None and problem.decomposition.real:
-        return CurvePassage(problem, systems.of(problem, curved=True))
+        return CurvePassage(problem, systems.of(problem, curved=True), room)
     coordinates = problem.architecture.coordinates(problem.layers, problem.dataset.x) if own else None
     return LayerPassage(problem, systems.of(problem, curved=False), coordinates)
 
@@ -69,11 +70,6 @@ class Passage(ABC):
         return FLOWS[spec.task](parametrisation).columns(spec.rtol)
 
     @property
-    def _scales(self) -> dict[str, Any]:
-        """What tells distances to the solutions, and their rounding."""
-        return {"whitener": self.system.whitener, "rounding": np.float64(self.system.attainable)}
-
-    @property
     def control(self) -> Control:
         """The tolerance and the stop rule."""
         limits = {"residual": np.nan, "log_loss": -np.inf, "log_margin": np.inf, **self.problem.spec.stop}
@@ -86,22 +82,40 @@ class Passage(ABC):
 class CurvePassage(Passage):
     """Through one number a coordinate, with w_l = U_l^T v_l and A = X S^T."""
 
-    def __init__(self, problem: Problem, system: LinearSystem):
+    def __init__(self, problem: Problem, system: LinearSystem, room: Room | None = None):
         self.problem, self.system = problem, system
+        self.room = room or Room(*system.a.shape, problem.spec.depth)
 
     @cached_property
     def program(self) -> Program:
-        spec, (samples, size) = self.problem.spec, self.system.a.shape
-        columns = self.columns(Curves(size, spec.depth - 1))
-        return Program(spec.task, None, size, spec.depth, None, None, samples, spec.solver, spec.record, columns)
+        spec, room = self.problem.spec, self.room
+        columns = self.columns(Curves(room.coordinates, room.depth - 1))
+        return Program(
+            spec.task, None, room.coordinates, room.depth, None, None, room.samples, spec.solver, spec.record, columns
+        )
 
     @property
     def start(self) -> Start:
+        """Filled up to the room."""
+        room, (samples, size) = self.room, self.system.a.shape
+        more, wider, deeper = room.samples - samples, room.coordinates - size, room.depth - self.problem.spec.depth
         theta: Any
-        theta, curve = curve_of(self._coordinates)
-        frozen = np.array([np.sum(part**2) for part in self._frozen])
-        arrays: dict[str, Any] = {"x": self.system.a, "y": self.problem.dataset.y, "frozen_squares": frozen}
-        return Start(theta, RunData(**arrays, **self._scales, constants=curve), self.control)
+        theta, curve = curve_of(self._coordinates, room.depth - 1)
+        wide = {
+            name: np.pad(getattr(curve, name), [(0, 0)] * (np.ndim(getattr(curve, name)) - 1) + [(0, wider)])
+            for name in ("gaps", "others", "side")
+        }
+        frozen = np.pad([np.sum(part**2) for part in self._frozen], (0, deeper))
+        arrays: dict[str, Any] = {
+            "x": np.pad(self.system.a, ((0, more), (0, wider))),
+            "y": np.pad(self.problem.dataset.y, (0, more)),
+            "constants": curve._replace(**wide),
+            "frozen_squares": frozen,
+            "whitener": np.pad(self.system.whitener, ((0, more), (0, more))),
+            "rounding": np.float64(self.system.attainable),
+            "weights": np.pad(np.ones(samples), (0, more)),
+        }
+        return Start(np.pad(theta, (0, wider)), RunData(**arrays), self.control)
 
     @cached_property
     def _coordinates(self) -> Float[np.ndarray, "L m"]:
@@ -122,7 +136,8 @@ class CurvePassage(Passage):
     def restored(self, end: End) -> End:
         decomposition = self.problem.decomposition
         assert decomposition is not None
-        w = layers_of(self._coordinates, end.theta, end.log_norm)
+        size = self.system.a.shape[1]
+        w = layers_of(self._coordinates, end.theta[:size], end.log_norm)
         bases = decomposition.bases
         factor = np.exp(-end.log_norm)
         layers = [basis @ row + factor * rest for basis, row, rest in zip(bases, w, self._frozen, strict=True)]
@@ -133,7 +148,7 @@ class CurvePassage(Passage):
 
         def beta(rows: np.ndarray) -> np.ndarray:
             count = len(OBSERVABLES)
-            return np.concatenate([rows[..., :count], rows[..., count:] @ decomposition.s], axis=-1)
+            return np.concatenate([rows[..., :count], rows[..., count : count + size] @ decomposition.s], axis=-1)
 
         return replace(
             end, theta=np.concatenate(layers), jacobian=jacobian, final=beta(end.final), orbit=beta(end.orbit)
@@ -172,9 +187,16 @@ class LayerPassage(Passage):
         if coordinates is not None:
             x, layers, constants = coordinates.inputs(x), tuple(coordinates.into(layers)), ()
         frozen = np.array([np.sum(part**2) for part in problem.architecture.split(self._frozen)])
-        arrays: dict[str, Any] = {"x": x, "y": problem.dataset.y, "constants": constants, "frozen_squares": frozen}
+        arrays: dict[str, Any] = {
+            "x": x,
+            "y": problem.dataset.y,
+            "constants": constants,
+            "frozen_squares": frozen,
+            "whitener": self.system.whitener,
+            "rounding": np.float64(self.system.attainable),
+        }
         theta: Any = np.concatenate([np.ravel(layer) for layer in layers])
-        return Start(theta, RunData(**arrays, **self._scales), self.control)
+        return Start(theta, RunData(**arrays), self.control)
 
     @cached_property
     def _frozen(self) -> np.ndarray:

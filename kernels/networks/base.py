@@ -69,6 +69,8 @@ class Architecture(ABC):
             by pair), and not combinations of them. The flow of such a network tells rounding from forces at every
             depth and scale. A subclass with coefficients of its own is not, unless it says so (nor does it inherit
             `coordinates`).
+        copies: coordinates of its real orthogonal decomposition for each input, where all such networks have one: runs of
+            different sizes may then share a program. None for other networks.
         random: whether the seed of the run determines the network itself.
         defaults: its parameters, given as {name: parameters}, and their defaults. What they determine must be in
             `constants`: networks of one shape run through one program.
@@ -76,6 +78,7 @@ class Architecture(ABC):
 
     uses: ClassVar[frozenset[str]] = frozenset()
     axial: ClassVar[bool] = False
+    copies: ClassVar[int | None] = None
     random: ClassVar[bool] = False
     defaults: ClassVar[Parameters] = MappingProxyType({})
 
@@ -83,7 +86,7 @@ class Architecture(ABC):
         def place(name: str) -> int:
             return next(place for place, owner in enumerate(cls.__mro__) if name in vars(owner))
 
-        for name in ("axial", "coordinates"):  # of other coefficients than these
+        for name in ("axial", "copies", "coordinates"):  # of other coefficients than these
             if place("coefficients") < place(name):
                 setattr(cls, name, vars(Architecture)[name])
 
@@ -174,6 +177,7 @@ class Diagonal(Architecture):
     """beta = v_1 * ... * v_L, elementwise. S = I, U_l = I."""
 
     axial = True
+    copies = 1
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:

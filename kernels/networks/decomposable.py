@@ -22,6 +22,7 @@ class SignedDiagonal(Architecture):
     """
 
     axial = True
+    copies = 2
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -45,6 +46,8 @@ class Walsh(Architecture):
 
     S = d^{(L-1)/2} H and U_l = H with H the orthonormal Walsh-Hadamard matrix: a real orthogonal decomposition.
     """
+
+    copies = 1
 
     def check(self) -> None:
         if self.dim & (self.dim - 1):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from kernels.flows.stiffness import Axes
+from kernels.flows.stiffness import Axes, Inverses, Stiffness
 from kernels.integrator.extrapolation import ExtrapolatedEuler
 from kernels.x64 import jax
 
@@ -16,7 +16,7 @@ rng = np.random.default_rng(0)
 NONSTIFF = rng.standard_normal((6, 6)) / np.sqrt(6)
 FACTOR = rng.standard_normal((2, 6)) / 3
 START = rng.standard_normal(6)
-DAMPS = ["turned forces", "forces", "parameters"]
+DAMPS = ["turned forces", "forces", "parameters", "inverses", "scaled inverses"]
 
 
 def solver_of(factor: np.ndarray, damps: str = "parameters", columns: int = 8) -> ExtrapolatedEuler:
@@ -24,11 +24,15 @@ def solver_of(factor: np.ndarray, damps: str = "parameters", columns: int = 8) -
     rates, axes = np.linalg.eigh(factor @ factor.T)
     turned = axes.T @ factor
     own = turned if damps == "turned forces" else factor
-    stiff = Axes(
+    gram = jnp.asarray(factor @ factor.T)
+    curvature = jnp.eye(len(factor)) if damps == "scaled inverses" else None
+    by_axes = Axes(
         jnp.asarray(rates),
         mixing=(jnp.asarray(axes), jnp.asarray(turned @ factor.T)) if damps == "forces" else None,
         basis=jnp.asarray(turned) if damps == "parameters" else None,
     )
+
+    stiff: Stiffness = Inverses(gram, curvature) if "inverses" in damps else by_axes
 
     def force(t: Any, y: Any, args: None) -> Any:
         return -own @ y, lambda g: own.T @ g + NONSTIFF @ y
@@ -50,7 +54,10 @@ def integrate(factor: np.ndarray, damps: str, columns: int, steps: int) -> np.nd
     return np.asarray(y)
 
 
-@pytest.mark.parametrize(("damps", "columns"), [("parameters", 3), ("parameters", 6), ("forces", 4), (DAMPS[0], 5)])
+@pytest.mark.parametrize(
+    ("damps", "columns"),
+    [("parameters", 3), ("parameters", 6), ("forces", 4), (DAMPS[0], 5), (DAMPS[3], 5), (DAMPS[4], 4)],
+)
 def test_converges_at_its_declared_order(damps: str, columns: int) -> None:
     """On a linear system whose Jacobian the factor only knows in part."""
     matrix = NONSTIFF - FACTOR.T @ FACTOR
@@ -62,7 +69,7 @@ def test_converges_at_its_declared_order(damps: str, columns: int) -> None:
     assert slope == pytest.approx(columns, abs=0.6)
 
 
-@pytest.mark.parametrize(("damps", "accuracy"), [("parameters", 1e-7), ("forces", 1e-5), ("turned forces", 1e-5)])
+@pytest.mark.parametrize(("damps", "accuracy"), [(each, 1e-7 if each == "parameters" else 1e-5) for each in DAMPS])
 def test_damps_what_is_stiff(damps: str, accuracy: float) -> None:
     """Rates of 1e4 with a step of 1/8: the stiff part is gone. What no force drives is not damped with the forces."""
     stiff = 1e2 * FACTOR
