@@ -13,7 +13,8 @@ from kernels.integrator.lane import AT_REST, CONVERGED, NOT_FINITE, OUT_OF_STEPS
 from kernels.integrator.passage import integrate
 from kernels.problem import Problem, problem_of
 from kernels.results import PredictionRecord, RunResult, Trajectory
-from kernels.spec import RunSpec, Status, compile_key
+from kernels.room import Room
+from kernels.spec import RunSpec, Status
 from kernels.theory.base import Endpoint
 from kernels.theory.table import applicable
 from kernels.x64 import jax
@@ -29,17 +30,16 @@ VERDICTS: dict[int, tuple[Status, str]] = {
 }
 
 
-def simulate(runs: Sequence[Run]) -> list[RunResult]:
-    """Integrate runs of one compile key together; results in the order of the runs.
+def simulate(runs: Sequence[Run], room: Room | None = None) -> list[RunResult]:
+    """Integrate runs together, those of one program in one loop; results in the order of the runs.
 
-    Raises ValueError if their compile keys differ.
+    Args:
+        runs: of any shapes.
+        room: the size of a program that runs of several shapes share; without one, each shape has its own.
     """
-    keys = {compile_key(spec, dataset.x.shape[1], dataset.x.shape[0]) for spec, dataset in runs}
-    if len(keys) != 1:
-        raise ValueError(f"runs of one batch must share a compile key; these have {len(keys)}")
     begin = time.perf_counter()
     problems = [problem_of(spec, dataset) for spec, dataset in runs]
-    ends = {end.index: end for end in integrate(problems)}
+    ends = {end.index: end for end in integrate(problems, room)}
     records = [_compare(problem, ends[index]) for index, problem in enumerate(problems)]
     share = (time.perf_counter() - begin) / len(runs)
     return [_result(problem, ends[index], records[index], share) for index, problem in enumerate(problems)]

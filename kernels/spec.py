@@ -130,10 +130,3 @@ def run_id(fragments: Mapping[str, str]) -> str:
     """Hash of one run from the fragments of its axes (which a grid of a million runs computes once per value)."""
     text = ",".join(f'"{axis}":{fragments[axis]}' for axis in sorted(fragments))
     return hashlib.sha256(f'{{{text},"kernel":{KERNEL_VERSION}}}'.encode()).hexdigest()[:32]
-
-
-def compile_key(spec: RunSpec, dim: int, samples: int) -> tuple[str | int | bool | None, ...]:
-    """Runs with equal keys are computed together: what plans know of a `kernels.integrator.ensemble.Program`."""
-    return (
-        spec.task, spec.architecture_name, dim, spec.depth, spec.width, spec.filter, samples, spec.solver, spec.record,
-    )  # fmt: skip

@@ -95,7 +95,7 @@ class LocalExecutor(Executor):
         if not self._queue:
             return []
         batch = self._queue.popleft()
-        return [(batch, run_batch(Payload(batch.runs, self.sweep_id, self.code)))]
+        return [(batch, run_batch(Payload(batch.runs, self.sweep_id, self.code, room=batch.room)))]
 
     @property
     def in_flight(self) -> int:

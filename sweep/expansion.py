@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from kernels.networks.table import ARCHITECTURES, architecture_class
-from kernels.spec import AXES, DEFAULTS, InputError, RunSpec, canonical_json, compile_key, fragment, run_id
+from kernels.room import compile_key
+from kernels.spec import AXES, DEFAULTS, InputError, RunSpec, canonical_json, fragment, run_id
 from kernels.validate import canonicalise, check_parts, check_reach, reach_varies
 from sweep.blocks import MISSING, Block, Factor, Filter
 from sweep.catalogue import Catalogue, Entry, description_key

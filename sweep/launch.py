@@ -89,8 +89,7 @@ class Driver:
     ):
         self.executor, self.sizer, self.progress = executor, sizer, progress
         self.sweep_id, self.max_failures = sweep_id, max_failures
-        pending = {key: shape.pending for key, shape in plan.shapes.items()}
-        self.batcher = Batcher(plan.candidates(), pending, sizer, plan.expansion.catalogue)
+        self.batcher = Batcher(plan.candidates(), plan.programs, sizer, plan.expansion.catalogue)
         self.ledger = Ledger(store, progress.say)
         self.outcome = Outcome()
         self.interrupt = Interrupt(progress.say)

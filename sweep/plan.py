@@ -12,21 +12,13 @@ import pyarrow.compute as pc
 
 from db.store import Store
 from sweep.batches import Sizer
-from sweep.expansion import Audit, Candidate, Expansion, Structure
+from sweep.expansion import Audit, Candidate, Expansion
 from sweep.grid import Grid
 from sweep.mistakes import GridError
+from sweep.programs import ProgramPlan, Shape, programs
 
 CHUNK = 1 << 16
 """Runs whose identities are compared with the store at once."""
-
-
-@dataclass
-class Shape:
-    """The pending runs of one compile key."""
-
-    key: str
-    structure: Structure
-    pending: int = 0
 
 
 @dataclass
@@ -39,6 +31,7 @@ class Plan:
         total, cached, pending: runs; total = cached + pending.
         dropped: combinations dropped, by rule.
         shapes: pending runs by compile key.
+        programs: the same by compiled program.
         run_ids: every run's id, in chunks.
         wanted: for each combination in the order of the expansion, whether it is a pending run.
     """
@@ -50,6 +43,7 @@ class Plan:
     pending: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     shapes: dict[str, Shape] = field(default_factory=dict)
+    programs: list[ProgramPlan] = field(default_factory=list)
     run_ids: list[pa.Array] = field(default_factory=list)
     wanted: list[np.ndarray] = field(default_factory=list)
 
@@ -60,11 +54,11 @@ class Plan:
 
     def batches(self, sizer: Sizer) -> int:
         """How many batches there will be, as far as known now."""
-        return sum(sizer.batches(shape.key, shape.structure, shape.pending) for shape in self.shapes.values())
+        return sum(map(sizer.batches, self.programs))
 
     def seconds(self, sizer: Sizer) -> float | None:
-        """Estimated wall time, or None where a pending shape has never been timed."""
-        spent = [sizer.seconds(shape.key, shape.pending) for shape in self.shapes.values()]
+        """Estimated wall time, or None where a pending program has never been timed."""
+        spent = [sizer.seconds(program.key, program.pending) for program in self.programs]
         known = [value for value in spent if value is not None]
         return sum(known) / sizer.slots if len(known) == len(spent) else None
 
@@ -77,7 +71,7 @@ class Plan:
             "cached": self.cached,
             "pending": self.pending,
             "dropped": dict(self.dropped),
-            "shapes": len(self.shapes),
+            "programs": len(self.programs),
             "batches": self.batches(sizer),
             "estimated_seconds": None if seconds is None else round(seconds, 1),
         }
@@ -91,6 +85,7 @@ def make_plan(grid: Grid, store: Store, retry_failed: bool = False) -> Plan:
     candidates = plan.expansion.candidates(audit)
     while chunk := list(itertools.islice(candidates, CHUNK)):
         _count(plan, chunk, seen, store, retry_failed)
+    plan.programs = programs(plan.shapes.values())
     plan.dropped += audit.dropped
     for rule in audit.dropped:
         plan.dropped.setdefault(rule, 0)

@@ -72,7 +72,7 @@ class RayExecutor(Executor):
         return GPU_FIRST if device == "gpu" else self._first
 
     def submit(self, batch: Batch) -> None:
-        payload = Payload(batch.runs, self.sweep_id, self.code, batch.device == "gpu", one_core=True)
+        payload = Payload(batch.runs, self.sweep_id, self.code, batch.device == "gpu", True, batch.room)
         self._in_flight[self._tasks[batch.device].remote(payload)] = batch
 
     def poll(self, timeout: float) -> list[tuple[Batch, Outcome]]:

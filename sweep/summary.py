@@ -90,7 +90,7 @@ def plan_lines(plan: Mapping[str, Any]) -> Iterator[str]:
         yield "combinations dropped:"
         width = max(len(str(count)) for count in plan["dropped"].values())
         yield from (f"  {count:>{width}}  {rule}" for rule, count in plan["dropped"].items())
-    yield f"batches: {plan['batches']}, of {plan['shapes']} compiled shapes"
+    yield f"batches: {plan['batches']}, of {plan['programs']} compiled program{'' if plan['programs'] == 1 else 's'}"
     seconds = plan["estimated_seconds"]
     yield f"estimated time: {'no history' if seconds is None else duration(seconds)}"
 

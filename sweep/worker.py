@@ -18,6 +18,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from kernels.data.kinds import Dataset
+from kernels.room import Room
 from kernels.spec import RunSpec
 from sweep.user_code import UserCode
 
@@ -27,7 +28,8 @@ class Payload:
     """What a worker needs for one batch.
 
     Attributes:
-        runs: of one compile key.
+        runs: of one program.
+        room: the size of the program, where shapes share it.
         sweep_id: written into the rows.
         code: the user's own networks and data.
         gpu: whether the task holds a GPU.
@@ -39,6 +41,7 @@ class Payload:
     code: UserCode
     gpu: bool = False
     one_core: bool = False
+    room: Room | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def run_batch(payload: Payload) -> Finished | Raised:
         from kernels.simulate import simulate
         from sweep.records import tables
 
-        results = simulate(list(payload.runs))
+        results = simulate(payload.runs, payload.room)
         rows = tables(results, payload.sweep_id)
         return Finished(rows, time.perf_counter() - begin, whoami())
     except Exception as error:

@@ -90,10 +90,6 @@ class Flow(ABC):
         """Share of a run's relative tolerance that the error of one step may take."""
 
     @abstractmethod
-    def columns(self, rtol: float) -> int:
-        """Columns of the extrapolation, its order, for this tolerance: the fastest that rounding leaves alone."""
-
-    @abstractmethod
     def stiffness(self, theta: Theta, log_norm: Scalar, data: RunData) -> Stiffness:
         """Of the Hessian of Phi ~ J^T C^T C J; its args are (log_norm, data)."""
 

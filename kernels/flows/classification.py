@@ -33,10 +33,6 @@ class ClassificationFlow(Flow):
         """The limit attracts: errors of early steps die out."""
         return 1.0
 
-    def columns(self, rtol: float) -> int:
-        """Seven. With more, rounding, which the table's weights amplify, ends runs before -log Loss = 1e8."""
-        return 7
-
     def margins(self, theta: Theta, data: RunData) -> Float[Array, " n"]:
         """q_i = y_i f(x_i; theta)."""
         return self._margins(self.outputs(theta, data), data)

@@ -26,7 +26,7 @@ class Curve(NamedTuple):
         on: 1 for each of the L - 1 other layers, 0 for a slot that is off.
         side: sign of q where a second layer is as small as the least: there q never changes its sign. Else 0.
         degree: L.
-        count: coordinates, without those that fill up a shared program.
+        coordinates: how many there are, without those that fill up a shared program.
     """
 
     gaps: Float[Array, "L m"]
@@ -34,7 +34,7 @@ class Curve(NamedTuple):
     on: Float[Array, " K"]
     side: Float[Array, " m"]
     degree: Scalar
-    count: Scalar
+    coordinates: Scalar
 
 
 @final
@@ -61,7 +61,7 @@ class Curves(Parametrisation):
         return self.size
 
     def count(self, data: RunData) -> Scalar:
-        return data.constants.count
+        return data.constants.coordinates
 
     def degree(self, data: RunData) -> Scalar:
         return data.constants.degree
@@ -83,7 +83,7 @@ class Curves(Parametrisation):
         return data.x @ (q * product), lambda g: product * (g @ data.x)
 
     def gram(self, theta: Theta, data: RunData) -> Float[Array, "n n"]:
-        return (data.x * self.rates(theta, data)) @ data.x.T
+        return (data.x * self.rates(theta, data)[None]) @ data.x.T
 
     def rates(self, theta: Theta, data: RunData) -> Float[Array, " m"]:
         """K, by products of all but one: no division, so that zeros are no exception."""
@@ -111,24 +111,25 @@ class Curves(Parametrisation):
         """Slots that are off count as layers of norm zero."""
         q = _kept_on_side(theta, data.constants)
         mask = jnp.concatenate([jnp.ones(1), data.constants.on])
-        return mask * jnp.sum(q * q + data.constants.gaps, axis=1)
+        return mask * jnp.sum(jnp.square(q)[None] + data.constants.gaps, axis=1)
 
     def cosines(self, theta: Theta, velocity: Theta, sizes: Float[Array, " L"], data: RunData) -> Float[Array, " L"]:
         """w_l.dw_l = q.dq in every layer, as w_l^2 - q^2 is conserved; dw_l = dq q / w_l. 1 in slots that are off."""
         q = _kept_on_side(theta, data.constants)
-        layers = jnp.sqrt(q * q + data.constants.gaps)
-        slopes = velocity * jnp.where(layers > 0, q / jnp.where(layers > 0, layers, 1), 1.0)
+        layers = jnp.sqrt(jnp.square(q)[None] + data.constants.gaps)
+        slopes = velocity[None] * jnp.where(layers > 0, q[None] / jnp.where(layers > 0, layers, 1), 1.0)
         lengths = jnp.sqrt(jnp.sum(slopes**2, axis=1))
         whole = sizes * lengths
         cosines = jnp.sum(q * velocity) / jnp.where(whole > 0, whole, 1)
         return jnp.where(jnp.concatenate([jnp.ones(1), data.constants.on]) > 0, cosines, 1.0)
 
     def floor(self, theta: Theta, data: RunData) -> Theta:
-        """The root of a coordinate's least gap: below it q moves past zero at a steady rate."""
+        """The root of a coordinate's least gap: below it q moves past zero at a steady rate. L = 1: as layers."""
+        single = jnp.full(theta.shape, jnp.sqrt(jnp.sum(theta**2) / data.constants.coordinates))
         if self.slots == 0:
-            return jnp.full(theta.shape, jnp.sqrt(jnp.sum(theta**2) / data.constants.count))
+            return single
         gaps = jnp.where(data.constants.on[:, None] > 0, data.constants.others, jnp.inf)
-        return jnp.sqrt(jnp.min(gaps, axis=0))
+        return jnp.where(data.constants.degree > 1, jnp.sqrt(jnp.min(gaps, axis=0)), single)
 
     def _squares(self, q: Theta, curve: Curve) -> list[Float[Array, " m"]]:
         """w_l^2 of the other layers, 1 in slots that are off."""
@@ -171,7 +172,7 @@ def curve_of(w: Float[np.ndarray, "L m"], slots: int | None = None) -> tuple[Flo
         "on": np.concatenate([np.ones(depth - 1), np.zeros(empty)]),
         "side": side,
         "degree": np.float64(depth),
-        "count": np.float64(size),
+        "coordinates": np.float64(size),
     }
     return q, Curve(**arrays)
 
@@ -203,7 +204,7 @@ def turned_samples(
 
     Source: Demmel and Veselic, SIAM J. Matrix Anal. Appl. 13 (1992), on graded matrices; Cox and Higham, BIT 38 (1998).
     """
-    n, m = x.shape
+    n = x.shape[0]
     strength = rates * jnp.sum(x * x, axis=0)
     leading = jnp.sort(strength)[::-1]
     rank = jnp.minimum(jnp.sum(jnp.any(x != 0, axis=1)), jnp.sum(jnp.any(x != 0, axis=0)))

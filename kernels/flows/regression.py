@@ -27,12 +27,6 @@ class RegressionFlow(Flow):
         """Layers turn at saddles, which amplify errors, most on Gaussian data at small alpha; curves do not."""
         return 1.0 if isinstance(self.parametrisation, Curves) else 0.02
 
-    def columns(self, rtol: float) -> int:
-        """Ten for layers; fewer for curves at loose tolerances, where a column costs an inverse."""
-        if not isinstance(self.parametrisation, Curves):
-            return 10
-        return 6 if rtol >= 1e-5 else 8 if rtol >= 1e-9 else 10
-
     def force(self, theta: Theta, log_norm: Scalar, data: RunData) -> tuple[Forces, Push]:
         outputs, push = self.push(theta, data)
         return data.y - outputs, push

@@ -123,15 +123,15 @@ class Inverses(Stiffness):
 
     def _triangular(self, lengths: Lengths) -> Float[Array, "K n n"]:
         """R^{-1} with R R^T = I + c J J^T."""
-        identity = jnp.eye(self.gram.shape[0])
-        factors = jnp.linalg.cholesky(identity + lengths[:, None, None] * self.gram)
+        identity = jnp.eye(self.gram.shape[0])[None]
+        factors = jnp.linalg.cholesky(identity + lengths[:, None, None] * self.gram[None])
         return inverse_of_triangular(factors)
 
     def _scaled(self, lengths: Lengths, curvature: Float[Array, "n n"]) -> Float[Array, "K n n"]:
         """T (S T)^{-1} with S = I + c D J J^T and T = diag(1 / (1 + c |J_i|^2))."""
-        identity = jnp.eye(self.gram.shape[0])
-        products = curvature @ self.gram
-        sizes = jnp.max(jnp.abs(products), axis=0)
+        identity = jnp.eye(self.gram.shape[0])[None]
+        products = (curvature @ self.gram)[None]
+        sizes = jnp.max(jnp.abs(products), axis=1)
         scales = 1 / (1 + lengths[:, None] * sizes)
         matrices = (identity + lengths[:, None, None] * products) * scales[:, None, :]
         return scales[:, :, None] * jnp.linalg.inv(matrices)

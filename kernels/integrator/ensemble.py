@@ -38,15 +38,15 @@ class Program:
     """
 
     task: str
-    architecture: type[Architecture] | None
     dim: int
     depth: int
-    width: int | None
-    filter: int | None
     samples: int
     solver: str
     record: bool
     columns: int
+    architecture: type[Architecture] | None = None
+    width: int | None = None
+    filter: int | None = None
 
     @functools.cached_property
     def flow(self) -> Flow:

@@ -10,15 +10,14 @@ import numpy as np
 from jaxtyping import Float
 
 from kernels.flows.base import Control
-from kernels.flows.curves import Curves, curve_of, layers_of
+from kernels.flows.curves import curve_of, layers_of
 from kernels.flows.observables import OBSERVABLES
-from kernels.flows.parametrisation import Layers, Parametrisation, RunData
-from kernels.flows.table import FLOWS
+from kernels.flows.parametrisation import RunData
 from kernels.integrator.ensemble import End, Program, Start, run_ensemble
 from kernels.integrator.systems import LinearSystem, Systems
 from kernels.networks.base import Coordinates
 from kernels.problem import Problem
-from kernels.room import Room
+from kernels.room import Room, columns
 
 
 def integrate(problems: Sequence[Problem], room: Room | None = None) -> Iterator[End]:
@@ -64,11 +63,6 @@ class Passage(ABC):
     def restored(self, end: End) -> End:
         """The end in the network's own parameters and coefficients."""
 
-    def columns(self, parametrisation: Parametrisation) -> int:
-        """Of the extrapolation."""
-        spec = self.problem.spec
-        return FLOWS[spec.task](parametrisation).columns(spec.rtol)
-
     @property
     def control(self) -> Control:
         """The tolerance and the stop rule."""
@@ -84,14 +78,20 @@ class CurvePassage(Passage):
 
     def __init__(self, problem: Problem, system: LinearSystem, room: Room | None = None):
         self.problem, self.system = problem, system
-        self.room = room or Room(*system.a.shape, problem.spec.depth)
+        samples, size = system.a.shape
+        self.room = room or Room(samples, size, problem.spec.depth)
 
     @cached_property
     def program(self) -> Program:
         spec, room = self.problem.spec, self.room
-        columns = self.columns(Curves(room.coordinates, room.depth - 1))
         return Program(
-            spec.task, None, room.coordinates, room.depth, None, None, room.samples, spec.solver, spec.record, columns
+            task=spec.task,
+            dim=room.coordinates,
+            depth=room.depth,
+            samples=room.samples,
+            solver=spec.solver,
+            record=spec.record,
+            columns=columns(spec.task, spec.rtol),
         )
 
     @property
@@ -101,7 +101,7 @@ class CurvePassage(Passage):
         more, wider, deeper = room.samples - samples, room.coordinates - size, room.depth - self.problem.spec.depth
         theta: Any
         theta, curve = curve_of(self._coordinates, room.depth - 1)
-        wide = {
+        wide: Any = {
             name: np.pad(getattr(curve, name), [(0, 0)] * (np.ndim(getattr(curve, name)) - 1) + [(0, wider)])
             for name in ("gaps", "others", "side")
         }
@@ -115,7 +115,8 @@ class CurvePassage(Passage):
             "rounding": np.float64(self.system.attainable),
             "weights": np.pad(np.ones(samples), (0, more)),
         }
-        return Start(np.pad(theta, (0, wider)), RunData(**arrays), self.control)
+        theta = np.pad(theta, (0, wider))
+        return Start(theta, RunData(**arrays), self.control)
 
     @cached_property
     def _coordinates(self) -> Float[np.ndarray, "L m"]:
@@ -177,7 +178,7 @@ class LayerPassage(Passage):
             samples=samples,
             solver=spec.solver,
             record=spec.record,
-            columns=self.columns(Layers(network or self.problem.architecture)),
+            columns=columns(spec.task, spec.rtol, curved=False),
         )
 
     @property

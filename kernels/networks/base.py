@@ -69,8 +69,8 @@ class Architecture(ABC):
             by pair), and not combinations of them. The flow of such a network tells rounding from forces at every
             depth and scale. A subclass with coefficients of its own is not, unless it says so (nor does it inherit
             `coordinates`).
-        copies: coordinates of its real orthogonal decomposition for each input, where all such networks have one: runs of
-            different sizes may then share a program. None for other networks.
+        copies: coordinates of its real orthogonal decomposition for each input, where all networks of the class have
+            one: runs of different sizes may then share a program. None for other networks.
         random: whether the seed of the run determines the network itself.
         defaults: its parameters, given as {name: parameters}, and their defaults. What they determine must be in
             `constants`: networks of one shape run through one program.

@@ -9,7 +9,8 @@ import pytest
 
 from db.store import Store
 from kernels.data.kinds import Dataset, canonical, load
-from kernels.spec import RunSpec, compile_key
+from kernels.room import compile_key
+from kernels.spec import RunSpec
 from kernels.validate import canonicalise
 from sweep import records
 

@@ -10,8 +10,9 @@ from kernels.integrator.ensemble import _advance
 from kernels.networks.decomposable import Odeco
 from kernels.networks.keys import key
 from kernels.networks.table import build
+from kernels.room import compile_key
 from kernels.simulate import simulate
-from kernels.spec import InputError, RunSpec, compile_key
+from kernels.spec import InputError, RunSpec
 from kernels.validate import canonicalise
 from tests.kernels.conftest import spec_of
 

@@ -13,8 +13,9 @@ import pytest
 from kernels.data.kinds import Dataset
 from kernels.networks.table import ARCHITECTURES
 from kernels.results import PredictionRecord, RunResult
+from kernels.room import compile_key
 from kernels.simulate import Run, simulate
-from kernels.spec import InputError, compile_key
+from kernels.spec import InputError
 from kernels.theory.table import PREDICTIONS
 from tests.kernels.conftest import spec_of
 from tests.theory.problems import problem, regression_data

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernels.networks.initialisations import INITIALISATIONS, canonical_init
-from kernels.spec import AXES, DEFAULT_STOP, InputError, RunSpec, compile_key, fragment, run_id
+from kernels.spec import AXES, DEFAULT_STOP, InputError, RunSpec, fragment, run_id
 from kernels.validate import canonicalise
 
 AXIS_VALUES = {"task": "regression", "data": {"points": {"x": [[1.0, 2.0]], "y": [1.0]}}, "architecture": "diagonal"}

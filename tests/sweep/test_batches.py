@@ -1,4 +1,4 @@
-"""Batches: every pending run goes out once, with runs of its own shape, in batches of a sensible size."""
+"""Batches: every pending run goes out once, with runs of its own program, in batches of a sensible size."""
 
 import random
 from collections import Counter
@@ -11,6 +11,7 @@ from sweep import batches
 from sweep.batches import FIRST, GROWTH, TARGET_SECONDS, Batch, Batcher, Sizer
 from sweep.expansion import Candidate, Expansion
 from sweep.grid import from_source
+from sweep.programs import ProgramPlan, Shape, programs
 from sweep.source import Source
 
 
@@ -26,38 +27,53 @@ EXPANSION, CANDIDATES = expand(
 (STRUCTURE,) = {id(c.structure): c.structure for c in expand(architecture="diagonal", seed=[0, 1])[1]}.values()
 
 
-def hand_out(candidates: list[Candidate], sizer: Sizer, rates: dict[str, float]) -> list[Batch]:
+PROGRAM = ProgramPlan(STRUCTURE.key, [Shape(STRUCTURE.key, STRUCTURE, 2)])
+
+
+def shapes_of(candidates: list[Candidate]) -> list[Shape]:
+    structures = {candidate.structure.key: candidate.structure for candidate in candidates}
     pending = Counter(candidate.structure.key for candidate in candidates)
-    batcher = Batcher(candidates, pending, sizer, EXPANSION.catalogue)
+    return [Shape(key, structure, pending[key]) for key, structure in structures.items()]
+
+
+def hand_out(candidates: list[Candidate], sizer: Sizer, plans: list[ProgramPlan], rates: list[float]) -> list[Batch]:
+    batcher = Batcher(candidates, plans, sizer, EXPANSION.catalogue)
+    rate = dict(zip((program.key for program in plans), rates, strict=False))
     found = []
     while (batch := batcher.next()) is not None:
         found.append(batch)
-        sizer.observe(batch, rates[batch.key] * len(batch))
+        sizer.observe(batch, rate[batch.key] * len(batch))
     return found
 
 
 @settings(max_examples=8, deadline=None)
-@given(st.integers(0, 1000), st.integers(1, 8), st.lists(st.floats(1e-4, 30), min_size=8, max_size=8))
-def test_every_run_goes_out_once(seed: int, slots: int, rates: list[float]) -> None:
+@given(st.booleans(), st.integers(0, 1000), st.integers(1, 8), st.lists(st.floats(1e-4, 30), min_size=8, max_size=8))
+def test_every_run_goes_out_once(shared: bool, seed: int, slots: int, rates: list[float]) -> None:
     candidates = list(CANDIDATES)
     random.Random(seed).shuffle(candidates)
-    keys = sorted({candidate.structure.key for candidate in candidates})
-    found = hand_out(candidates, Sizer({}, slots), dict(zip(keys, rates, strict=True)))
+    shapes = shapes_of(candidates)
+    plans = programs(shapes) if shared else [ProgramPlan(shape.key, [shape]) for shape in shapes]
+    found = hand_out(candidates, Sizer({}, slots), plans, rates)
     out = Counter(spec.run_id for batch in found for spec, _ in batch.runs)
     assert set(out.values()) == {1}
     assert set(out) == {candidate.run_id for candidate in candidates}
-    owner = {candidate.run_id: candidate.structure.key for candidate in candidates}
-    assert all(owner[spec.run_id] == batch.key for batch in found for spec, _ in batch.runs)
+    owner = {shape.key: program for program in plans for shape in program.shapes}
+    program = {candidate.run_id: owner[candidate.structure.key] for candidate in candidates}
+    assert all(
+        (program[spec.run_id].key, program[spec.run_id].room) == (batch.key, batch.room)
+        for batch in found
+        for spec, _ in batch.runs
+    )
 
 
 def test_a_batch_takes_about_the_target_time() -> None:
     for rate in (1e-3, 0.1, 1.0):
-        size = Sizer({STRUCTURE.key: rate}).size(STRUCTURE.key, STRUCTURE, 10**6)
+        size = Sizer({STRUCTURE.key: rate}).size(PROGRAM, 10**6)
         assert 0.5 * TARGET_SECONDS <= rate * size <= 2 * TARGET_SECONDS
 
 
 def test_a_run_that_takes_longer_than_the_target_goes_alone() -> None:
-    assert Sizer({STRUCTURE.key: 100.0}).size(STRUCTURE.key, STRUCTURE, 50) == 1
+    assert Sizer({STRUCTURE.key: 100.0}).size(PROGRAM, 50) == 1
 
 
 def test_batches_grow_from_a_first_one() -> None:
@@ -65,7 +81,7 @@ def test_batches_grow_from_a_first_one() -> None:
     key = STRUCTURE.key
     sizes = []
     for _ in range(4):
-        sizes.append(sizer.size(key, STRUCTURE, 10**6))
+        sizes.append(sizer.size(PROGRAM, 10**6))
         batch = Batch(key, (CANDIDATES[0],) * sizes[-1], ())
         sizer.observe(batch, 1e-4 * len(batch))
     assert sizes == [FIRST * GROWTH**n for n in range(4)]
@@ -73,16 +89,17 @@ def test_batches_grow_from_a_first_one() -> None:
 
 def test_slots_share_what_is_left_and_no_crumbs_stay() -> None:
     sizer = Sizer({STRUCTURE.key: 1e-3}, slots=4)
-    assert sizer.size(STRUCTURE.key, STRUCTURE, 4000) == 1000
-    assert sizer.size(STRUCTURE.key, STRUCTURE, FIRST + 10) == FIRST + 10
-    assert sizer.size(STRUCTURE.key, STRUCTURE, 3) == 3
+    assert sizer.size(PROGRAM, 4000) == 1000
+    assert sizer.size(PROGRAM, FIRST + 10) == FIRST + 10
+    assert sizer.size(PROGRAM, 3) == 3
 
 
 def test_memory_bounds_a_batch() -> None:
     _, large = expand(architecture="fully_connected", width=2000, depth=3)
-    small = Sizer({STRUCTURE.key: 1e-9}).most(STRUCTURE.key, STRUCTURE)
-    assert Sizer({}).most(large[0].structure.key, large[0].structure) < small < batches.MEMORY
-    assert Sizer({large[0].structure.key: 1e-9}).size(large[0].structure.key, large[0].structure, 10**6) < 100
+    small = Sizer({STRUCTURE.key: 1e-9}).most(PROGRAM)
+    (program,) = programs(shapes_of(large))
+    assert Sizer({}).most(program) < small < batches.MEMORY
+    assert Sizer({program.key: 1e-9}).size(program, 10**6) < 100
 
 
 def test_halves_hold_the_same_runs() -> None:

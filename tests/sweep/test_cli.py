@@ -110,7 +110,7 @@ def test_plan_for_people_and_programs(filled: tuple[Path, Path]) -> None:
         "small: 3 runs, 3 cached, 0 pending",
         "combinations dropped:",
         "  1  exclude: seed > 2",
-        "batches: 0, of 0 compiled shapes",
+        "batches: 0, of 0 compiled programs",
         "estimated time: 0 s",
     ]
     found = json.loads(invoke("plan", grid, "--json", store=store.with_name("none.duckdb")).stdout)

@@ -20,7 +20,7 @@ def test_an_absent_store_has_nothing_and_is_not_made(write: Write, tmp_path: Pat
     plan = make_plan(load(write(SMALL)), store)
     counts = plan.counts(Sizer({}))
     assert (plan.total, plan.cached, plan.pending) == (8, 0, 8)
-    assert (counts["shapes"], counts["batches"], counts["estimated_seconds"]) == (1, 1, None)
+    assert (counts["programs"], counts["batches"], counts["estimated_seconds"]) == (1, 1, None)
     assert not store.path.exists()
     assert [candidate.run_id for candidate in plan.candidates()] == plan.run_ids[0].to_pylist()
 

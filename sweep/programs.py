@@ -1,0 +1,124 @@
+"""Which runs go through one compiled program.
+
+A program costs seconds of compilation, as much as hundreds of small runs. So shapes with few runs each share one that
+is large enough for all of them, filled up with zeros; shapes with many runs have their own, which wastes nothing.
+"""
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from kernels.networks.table import architecture_class
+from kernels.room import Room, columns, common, room_for
+from kernels.spec import canonical_json
+from sweep.expansion import Structure
+
+COMPILATION = 3.0
+"""Seconds that a program costs before its first step, on one core of today's machines."""
+
+STEPS = 100
+"""Steps of a usual run."""
+
+
+@dataclass
+class Shape:
+    """The pending runs of one compile key."""
+
+    key: str
+    structure: Structure
+    pending: int = 0
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(samples, coordinates) as they are integrated, where that is in coordinates."""
+        entry = self.structure.entry
+        copies = architecture_class(self.structure.spec.architecture_name).copies
+        return entry.samples, entry.dim * (copies or 1)
+
+
+@dataclass
+class ProgramPlan:
+    """The pending runs of one program.
+
+    Attributes:
+        key: under which its timings are kept, as JSON.
+        shapes: whose runs go through it.
+        room: its size, where shapes share it.
+    """
+
+    key: str
+    shapes: list[Shape] = field(default_factory=list)
+    room: Room | None = None
+
+    @property
+    def pending(self) -> int:
+        return sum(shape.pending for shape in self.shapes)
+
+
+def programs(shapes: Iterable[Shape]) -> list[ProgramPlan]:
+    """As few programs as are quicker than more of them."""
+    alone: list[ProgramPlan] = []
+    families: defaultdict[tuple[str, bool, int], list[Shape]] = defaultdict(list)
+    for shape in shapes:
+        spec, entry = shape.structure.spec, shape.structure.entry
+        if room_for(spec, entry.dim, entry.samples) is None:
+            alone.append(ProgramPlan(shape.key, [shape]))
+        else:
+            families[spec.task, spec.record, columns(spec.task, spec.rtol)].append(shape)
+    return alone + [program for family, members in families.items() for program in _shared(family, members)]
+
+
+def seconds(samples: int, coordinates: int) -> float:
+    """Of a usual run through a program of this size: a fixed part, and n m, n^2 m and n^3 of its linear algebra.
+
+    A model good to a factor of three: it only weighs zeros against compilations.
+    """
+    n, m = samples, coordinates
+    return STEPS * (4e-6 + 2e-10 * (84 * n * m + n * n * m + 3 * n**3))
+
+
+def _shared(family: tuple[str, bool, int], shapes: list[Shape]) -> list[ProgramPlan]:
+    rooms: defaultdict[Room, list[Shape]] = defaultdict(list)
+    alone = []
+    for shape in shapes:
+        spec, entry = shape.structure.spec, shape.structure.entry
+        room = room_for(spec, entry.dim, entry.samples)
+        assert room is not None
+        if _waste(room, [shape]) < COMPILATION:
+            rooms[room].append(shape)
+        else:
+            alone.append(ProgramPlan(shape.key, [shape]))
+    return alone + [
+        ProgramPlan(_key(family, room), members, room) if len(members) > 1 else ProgramPlan(members[0].key, members)
+        for room, members in _merged(rooms).items()
+    ]
+
+
+def _merged(rooms: Mapping[Room, list[Shape]]) -> dict[Room, list[Shape]]:
+    """Rooms joined, the best pair first, as long as that saves more compilation than it wastes steps."""
+    rooms = dict(rooms)
+    while True:
+        gains = {
+            (a, b): COMPILATION
+            + _waste(a, rooms[a])
+            + _waste(b, rooms[b])
+            - _waste(common((a, b)), rooms[a] + rooms[b])
+            for a, b in itertools.combinations(rooms, 2)
+        }
+        best = max(gains, key=gains.__getitem__, default=None)
+        if best is None or gains[best] <= 0:
+            return rooms
+        a, b = best
+        members = rooms.pop(a) + rooms.pop(b)
+        rooms[common(best)] = rooms.get(common(best), []) + members
+
+
+def _waste(room: Room, shapes: Iterable[Shape]) -> float:
+    """Seconds spent on zeros."""
+    full = seconds(room.samples, room.coordinates)
+    return sum(shape.pending * (full - seconds(*shape.size)) for shape in shapes)
+
+
+def _key(family: tuple[str, bool, int], room: Room) -> str:
+    return canonical_json(["shared", *family, room.samples, room.coordinates, room.depth])
