@@ -10,11 +10,11 @@ from kernels.flows.observables import OBSERVABLES
 from kernels.integrator.ensemble import End
 from kernels.integrator.lane import AT_REST, CONVERGED, NOT_FINITE, OUT_OF_STEPS, STEP_VANISHED
 from kernels.integrator.passage import integrate, invariant_drift
-from kernels.problem import Problem, problem_of
+from kernels.problem import Problem, problems_of
 from kernels.results import PredictionRecord, RunResult, Trajectory
 from kernels.spec import RunSpec, Status, compile_key
 from kernels.theory.base import Endpoint
-from kernels.theory.table import applicable
+from kernels.theory.table import comparisons
 from kernels.x64 import jax
 
 Run = tuple[RunSpec, Dataset]
@@ -37,28 +37,30 @@ def simulate(runs: Sequence[Run]) -> list[RunResult]:
     if len(keys) != 1:
         raise ValueError(f"runs of one batch must share a compile key; these have {len(keys)}")
     begin = time.perf_counter()
-    problems = [problem_of(spec, dataset) for spec, dataset in runs]
-    ends = {end.index: end for end in integrate(problems)}
-    records = [_compare(problem, ends[index]) for index, problem in enumerate(problems)]
+    problems = problems_of(runs)
+    ends = sorted(integrate(problems), key=lambda end: end.index)
+    records = _compared(problems, ends)
     share = (time.perf_counter() - begin) / len(runs)
-    return [_result(problem, ends[index], records[index], share) for index, problem in enumerate(problems)]
+    return [_result(*each, share) for each in zip(problems, ends, records, strict=True)]
 
 
-def _compare(problem: Problem, end: End) -> tuple[PredictionRecord, ...]:
-    """Every applicable prediction against a run that moved and did not break down."""
-    if end.status == AT_REST or not np.isfinite(end.theta).all():
-        return ()
+def _compared(problems: Sequence[Problem], ends: Sequence[End]) -> list[tuple[PredictionRecord, ...]]:
+    """Every applicable prediction against the runs that moved and did not break down; none for the others."""
+    sound = [index for index, end in enumerate(ends) if end.status != AT_REST and np.isfinite(end.theta).all()]
+    endpoints = [_endpoint(problems[index], ends[index]) for index in sound]
+    found = dict(zip(sound, comparisons([problems[index] for index in sound], endpoints), strict=True))
+    return [found.get(index, ()) for index in range(len(problems))]
+
+
+def _endpoint(problem: Problem, end: End) -> Endpoint:
     observed = _observed(end)
-    endpoint = Endpoint(
+    return Endpoint(
         layers=problem.architecture.split(end.theta),
         beta=end.final[len(observed) :],
         jacobian=end.jacobian,
         log_norm=end.log_norm,
         log_loss=observed["log_loss"],
         log_time=observed["log_time"],
-    )
-    return tuple(
-        prediction.compare(problem, prediction.forecast(problem), endpoint) for prediction in applicable(problem)
     )
 
 

@@ -130,6 +130,7 @@ class Architecture(ABC):
     def with_constants(self, constants: tuple[Any, ...]) -> "Architecture":
         """The same network with other arrays in place of those drawn from its seed, so that one program serves all."""
         other = copy.copy(self)
+        vars(other).pop("decomposed", None)
         other.constants = constants
         return other
 
@@ -150,9 +151,27 @@ class Architecture(ABC):
     def decomposition(self) -> Decomposition | None:
         """The orthogonal decomposition of the data tensor, or None if it has none."""
 
+    @functools.cached_property
+    def decomposed(self) -> Decomposition | None:
+        """`decomposition()`, kept."""
+        return self.decomposition()
+
+    @functools.cached_property
+    def one_layer_isometry(self) -> bool:
+        """Whether the network is one layer v with beta = M v and M M^T a multiple of the identity.
+
+        Then the least ||v|| gives the least ||beta||, in regression and in classification.
+        """
+        if self.depth != 1:
+            return False
+        units = (unit.reshape(self.shapes[0]) for unit in np.eye(self.parameters))
+        matrix: Float[np.ndarray, "d P"] = np.stack([self.coefficients([unit]) for unit in units], axis=1)
+        gram = matrix @ matrix.T
+        return bool(np.abs(gram - gram[0, 0] * np.eye(len(gram))).max() <= 1e-10 * gram[0, 0])
+
     def coordinates(self, layers: Layers, x: Float[np.ndarray, "n d"]) -> Coordinates | None:
         """Where the flow from these layers on inputs x is integrated, if not in the network's own parameters."""
-        return None if self.axial else by_decomposition(self.decomposition())
+        return None if self.axial else by_decomposition(self.decomposed)
 
     @abstractmethod
     def invariants(self, layers: Layers) -> list[Any]:

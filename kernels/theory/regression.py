@@ -1,24 +1,20 @@
 """Where gradient flow of the squared loss ends: exactly, or in a limit of the scale of the initialisation."""
 
-from dataclasses import replace
-from functools import lru_cache
+from collections.abc import Callable, Sequence
 from typing import final
 
 import numpy as np
 from jaxtyping import Float
 
+from kernels.data.kinds import Dataset
+from kernels.networks.base import Architecture
 from kernels.networks.fully_connected import FullyConnected
-from kernels.networks.keys import one_layer_isometry
-from kernels.problem import Problem
+from kernels.problem import Problem, grouped
 from kernels.results import PredictionRecord
-from kernels.theory.base import Endpoint, Forecast, Kind, Prediction, coefficients_record, products
-from kernels.theory.optimisers.certificates import optimality, worst
-from kernels.theory.optimisers.curves import GeneralCurve, StructuredCurve
-from kernels.theory.optimisers.separable import REACHED, Minimum, minimise
-from kernels.theory.systems import System, fold, minimum_norm, system, weighted_l1, weighted_l2
-
-USABLE = 1e-8
-"""With a larger residual no coefficients are predicted."""
+from kernels.theory.base import Endpoint, Forecast, Forecasts, Kind, Prediction, coefficients_records, products_all
+from kernels.theory.optimisers.certificates import worst
+from kernels.theory.potentials import exact_limits
+from kernels.theory.systems import System, minimum_norm, system, weighted_l1, weighted_l2
 
 
 @final
@@ -43,11 +39,13 @@ class MinimumQNorm(Prediction):
     def applies(self, problem: Problem) -> bool:
         return problem.regression and problem.scale is not None and system(problem) is not None
 
-    def forecast(self, problem: Problem) -> Forecast | None:
-        return _forecast(problem)
+    def forecast_all(self, problems: Sequence[Problem]) -> list[Forecast | None]:
+        return exact_limits(problems)
 
-    def compare(self, problem: Problem, forecast: Forecast | None, endpoint: Endpoint) -> PredictionRecord:
-        return coefficients_record(self, problem, forecast, endpoint)
+    def compare_all(
+        self, problems: Sequence[Problem], forecasts: Forecasts, endpoints: Sequence[Endpoint]
+    ) -> list[PredictionRecord]:
+        return coefficients_records(self, problems, forecasts, endpoints)
 
 
 @final
@@ -73,13 +71,15 @@ class MinimumBregman(Prediction):
         w = problem.coordinates
         if not problem.regression or w is None or system(problem) is None:
             return False
-        return problem.scale is not None or (not np.iscomplexobj(w) and bool(((w == 0).sum(axis=0) <= 1).all()))
+        return problem.scale is not None or (problem.moves and not np.iscomplexobj(w))
 
-    def forecast(self, problem: Problem) -> Forecast | None:
-        return _forecast(problem)
+    def forecast_all(self, problems: Sequence[Problem]) -> list[Forecast | None]:
+        return exact_limits(problems)
 
-    def compare(self, problem: Problem, forecast: Forecast | None, endpoint: Endpoint) -> PredictionRecord:
-        return coefficients_record(self, problem, forecast, endpoint)
+    def compare_all(
+        self, problems: Sequence[Problem], forecasts: Forecasts, endpoints: Sequence[Endpoint]
+    ) -> list[PredictionRecord]:
+        return coefficients_records(self, problems, forecasts, endpoints)
 
 
 @final
@@ -102,15 +102,14 @@ class WeightedL1(Prediction):
     def applies(self, problem: Problem) -> bool:
         return problem.regression and problem.scale is not None and system(problem) is not None
 
-    def forecast(self, problem: Problem) -> Forecast | None:
-        constraint = system(problem)
-        assert constraint is not None
-        found = weighted_l1(constraint, _eta(problem) ** (2 - problem.depth))
-        return Forecast(constraint.coefficients(np.real(found.rho)), found.certificate, found.objective)
+    def forecast_all(self, problems: Sequence[Problem]) -> list[Forecast | None]:
+        return [problem.shared.once(_least_sum, system(problem), problem.eta, problem.depth) for problem in problems]
 
-    def compare(self, problem: Problem, forecast: Forecast | None, endpoint: Endpoint) -> PredictionRecord:
-        value = float(_eta(problem) ** (2 - problem.depth) @ np.abs(products(problem, endpoint)))
-        return coefficients_record(self, problem, forecast, endpoint, {"objective_reached": value})
+    def compare_all(
+        self, problems: Sequence[Problem], forecasts: Forecasts, endpoints: Sequence[Endpoint]
+    ) -> list[PredictionRecord]:
+        reached = _reached(problems, endpoints, lambda rho, eta, depth: np.abs(rho) * eta ** (2 - depth))
+        return coefficients_records(self, problems, forecasts, endpoints, reached)
 
 
 @final
@@ -131,15 +130,15 @@ class WeightedL2(Prediction):
     def applies(self, problem: Problem) -> bool:
         return problem.regression and problem.scale is not None
 
-    def forecast(self, problem: Problem) -> Forecast | None:
-        assert problem.decomposition is not None
-        found = weighted_l2(problem, _eta(problem) ** (2 - 2 * problem.depth))
-        beta = np.real(problem.decomposition.s.T @ found.rho)
-        return Forecast(beta, found.certificate, found.objective)
+    def forecast_all(self, problems: Sequence[Problem]) -> list[Forecast | None]:
+        shared = [(problem.dataset, problem.architecture, problem.eta) for problem in problems]
+        return [problem.shared.once(_least_squares, *parts) for problem, parts in zip(problems, shared, strict=True)]
 
-    def compare(self, problem: Problem, forecast: Forecast | None, endpoint: Endpoint) -> PredictionRecord:
-        value = float(_eta(problem) ** (2 - 2 * problem.depth) @ np.abs(products(problem, endpoint)) ** 2)
-        return coefficients_record(self, problem, forecast, endpoint, {"objective_reached": value})
+    def compare_all(
+        self, problems: Sequence[Problem], forecasts: Forecasts, endpoints: Sequence[Endpoint]
+    ) -> list[PredictionRecord]:
+        reached = _reached(problems, endpoints, lambda rho, eta, depth: np.abs(rho) ** 2 * eta ** (2 - 2 * depth))
+        return coefficients_records(self, problems, forecasts, endpoints, reached)
 
 
 @final
@@ -165,15 +164,16 @@ class MinimumL2Norm(Prediction):
             return False
         connected = isinstance(problem.architecture, FullyConnected)
         moves = sum(_zero(layer) for layer in problem.layers) <= 1
-        return (connected and moves) or one_layer_isometry(problem.architecture)
+        return (connected and moves) or problem.architecture.one_layer_isometry
 
-    def forecast(self, problem: Problem) -> Forecast | None:
-        found = minimum_norm(problem.dataset)
-        return Forecast(np.real(found.rho), found.certificate, found.objective)
+    def forecast_all(self, problems: Sequence[Problem]) -> list[Forecast | None]:
+        return [problem.shared.once(_least_norm, problem.dataset) for problem in problems]
 
-    def compare(self, problem: Problem, forecast: Forecast | None, endpoint: Endpoint) -> PredictionRecord:
-        value = float(np.linalg.norm(endpoint.beta))
-        return coefficients_record(self, problem, forecast, endpoint, {"objective_reached": value})
+    def compare_all(
+        self, problems: Sequence[Problem], forecasts: Forecasts, endpoints: Sequence[Endpoint]
+    ) -> list[PredictionRecord]:
+        reached = [{"objective_reached": float(np.linalg.norm(endpoint.beta))} for endpoint in endpoints]
+        return coefficients_records(self, problems, forecasts, endpoints, reached)
 
 
 @final
@@ -202,55 +202,59 @@ class TwoLayerOneSample(Prediction):
         b, c = _growth(problem)
         return abs(c) < b
 
-    def forecast(self, problem: Problem) -> Forecast | None:
-        x, y = problem.dataset.x[0], float(problem.dataset.y[0])
-        first, second = problem.layers
-        omega, p = float(np.linalg.norm(x)), first.T @ x
-        b, c = _growth(problem)
-        # f = y is quadratic in e^{2 omega s}; of its two forms take the one without cancellation
-        root = np.hypot(y, np.sqrt((b - c) * (b + c)))
-        angle = 0.5 * (np.log((root + y) / (b + c)) if y >= 0 else np.log((b - c) / (root - y)))
-        sinh, cosh = np.sinh(angle), np.cosh(angle)
-        outer = second * (sinh / omega) + p * (2 * np.sinh(angle / 2) ** 2 / omega**2)
-        last = second * cosh + p * (sinh / omega)
-        beta = first @ last + x * float(outer @ last)
-        fitted = float((p * cosh + second * (omega * sinh)) @ last)
-        size = abs(y) or 1.0
-        return Forecast(beta, worst(abs(float(x @ beta) - y) / size, abs(fitted - y) / size))
+    def forecast_all(self, problems: Sequence[Problem]) -> list[Forecast | None]:
+        return [_closed_form(problem) for problem in problems]
 
-    def compare(self, problem: Problem, forecast: Forecast | None, endpoint: Endpoint) -> PredictionRecord:
-        return coefficients_record(self, problem, forecast, endpoint)
+    def compare_all(
+        self, problems: Sequence[Problem], forecasts: Forecasts, endpoints: Sequence[Endpoint]
+    ) -> list[PredictionRecord]:
+        return coefficients_records(self, problems, forecasts, endpoints)
 
 
-@lru_cache(maxsize=4)
-def _forecast(problem: Problem) -> Forecast:
-    constraint = system(problem)
-    assert constraint is not None
-    minimum = _minimum(problem, constraint)
-    beta = constraint.coefficients(minimum.rho) if minimum.residual <= USABLE else None
-    detail = {"newton_steps": float(minimum.steps), "converged": float(minimum.residual <= REACHED)}
-    return Forecast(beta, minimum.residual, minimum.objective, detail)
+def _least_sum(constraint: System, eta: Float[np.ndarray, " m"], depth: int) -> Forecast:
+    found = weighted_l1(constraint, eta ** (2 - depth))
+    return Forecast(constraint.coefficients(np.real(found.rho)), found.certificate, found.objective)
 
 
-def _minimum(problem: Problem, constraint: System) -> Minimum:
-    w = problem.coordinates
-    assert w is not None
-    if problem.depth == 1:
-        return _nearest(constraint, w[0])
-    if problem.scale is None:
-        return minimise(GeneralCurve(w), constraint.rows, constraint.target)
-    folded = fold(constraint, problem.scale)
-    curve = StructuredCurve(folded.c, problem.depth, folded.copies)
-    minimum = minimise(curve, folded.rows, constraint.target)
-    return replace(minimum, rho=folded.unfold(minimum.rho))
+def _least_squares(dataset: Dataset, network: Architecture, eta: Float[np.ndarray, " m"]) -> Forecast:
+    found = weighted_l2(dataset, network, eta ** (2 - 2 * network.depth))
+    assert network.decomposed is not None
+    return Forecast(np.real(network.decomposed.s.T @ found.rho), found.certificate, found.objective)
 
 
-def _nearest(constraint: System, start: np.ndarray) -> Minimum:
-    """L = 1, D = |rho - rho(0)|^2 / 2: the orthogonal projection of the start."""
-    rows, target = constraint.rows, constraint.target
-    change = rows.T @ (target - rows @ start)
-    rho = start + change
-    return Minimum(rho, float(change @ change) / 2, optimality(rows, target, rho, change), 0)
+def _least_norm(dataset: Dataset) -> Forecast:
+    found = minimum_norm(dataset)
+    return Forecast(np.real(found.rho), found.certificate, found.objective)
+
+
+def _reached(
+    problems: Sequence[Problem], endpoints: Sequence[Endpoint], terms: Callable[..., Float[np.ndarray, "b m"]]
+) -> list[dict[str, float]]:
+    """The sum over coordinates of terms(rho, eta, L) at every endpoint, as objective_reached."""
+    values = np.zeros(len(problems))
+    found = products_all(problems, endpoints)
+    sizes = [(len(rho), problem.depth) for rho, problem in zip(found, problems, strict=True)]
+    for (_, depth), places in grouped(sizes):
+        rho, eta = np.array([found[place] for place in places]), np.array([problems[place].eta for place in places])
+        values[places] = terms(rho, eta, depth).sum(axis=1)
+    return [{"objective_reached": value} for value in values.tolist()]
+
+
+def _closed_form(problem: Problem) -> Forecast:
+    x, y = problem.dataset.x[0], float(problem.dataset.y[0])
+    first, second = problem.layers
+    omega, p = float(np.linalg.norm(x)), first.T @ x
+    b, c = _growth(problem)
+    # f = y is quadratic in e^{2 omega s}; of its two forms take the one without cancellation
+    root = np.hypot(y, np.sqrt((b - c) * (b + c)))
+    angle = 0.5 * (np.log((root + y) / (b + c)) if y >= 0 else np.log((b - c) / (root - y)))
+    sinh, cosh = np.sinh(angle), np.cosh(angle)
+    outer = second * (sinh / omega) + p * (2 * np.sinh(angle / 2) ** 2 / omega**2)
+    last = second * cosh + p * (sinh / omega)
+    beta = first @ last + x * float(outer @ last)
+    fitted = float((p * cosh + second * (omega * sinh)) @ last)
+    size = abs(y) or 1.0
+    return Forecast(beta, worst(abs(float(x @ beta) - y) / size, abs(fitted - y) / size))
 
 
 def _growth(problem: Problem) -> tuple[float, float]:
@@ -259,13 +263,6 @@ def _growth(problem: Problem) -> tuple[float, float]:
     first, second = problem.layers
     omega, p = float(np.linalg.norm(x)), first.T @ x
     return float(p @ p + omega**2 * (second @ second)) / (2 * omega), float(p @ second)
-
-
-def _eta(problem: Problem) -> Float[np.ndarray, " m"]:
-    """eta of w_l(0) = alpha eta to 12 digits, so that it is the same, bit for bit, at every alpha."""
-    assert problem.scale is not None
-    mantissa, exponent = np.frexp(problem.scale / problem.spec.alpha)
-    return np.ldexp(np.round(mantissa, 12), exponent)
 
 
 def _zero(layer: np.ndarray) -> bool:

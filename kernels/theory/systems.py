@@ -3,7 +3,6 @@ that small and large initialisations minimise among its solutions.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import scipy.linalg
@@ -11,7 +10,7 @@ from jaxtyping import Complex, Float, Inexact, Int
 from scipy.optimize import linprog
 
 from kernels.data.kinds import Dataset
-from kernels.networks.keys import Key, decomposition_by_key, key
+from kernels.networks.base import Architecture
 from kernels.problem import Problem
 from kernels.theory.optimisers import certificates
 
@@ -81,12 +80,13 @@ def fold(constraint: System, c: Float[np.ndarray, " m"]) -> Folded:
 
 def system(problem: Problem) -> System | None:
     """The constraint in real coordinates; None without a decomposition, or if it is complex and inputs not parallel."""
-    return None if problem.decomposition is None else _system(problem.dataset, key(problem.architecture))
+    if problem.decomposition is None:
+        return None
+    return problem.shared.once(_system, problem.dataset, problem.architecture)
 
 
-@lru_cache(maxsize=64)
-def _system(dataset: Dataset, network: Key) -> System | None:
-    decomposition = decomposition_by_key(network)
+def _system(dataset: Dataset, network: Architecture) -> System | None:
+    decomposition = network.decomposed
     if decomposition is None:
         return None
     matrix = dataset.x @ decomposition.s.T
@@ -134,13 +134,8 @@ class Solution:
 
 
 def weighted_l1(system: System, weights: Float[np.ndarray, " m"]) -> Solution:
-    """min sum_j w_j |rho_j|: a linear program by HiGHS, then exact on its support. Kept, as it is free of alpha."""
-    return _weighted_l1(system, weights.tobytes())
-
-
-@lru_cache(maxsize=256)
-def _weighted_l1(system: System, buffer: bytes) -> Solution:
-    folded = fold(system, np.frombuffer(buffer))
+    """min sum_j w_j |rho_j|: a linear program by HiGHS, then exact on its support."""
+    folded = fold(system, weights)
     rows, target, weights = folded.rows, system.target, folded.c * np.sqrt(folded.copies)
     scale = float(np.abs(target).max()) or 1.0
     answer = linprog(
@@ -173,15 +168,9 @@ def _polish(
     return exact, multipliers + np.linalg.lstsq(rows[:, support].T, slope, rcond=None)[0]
 
 
-def weighted_l2(problem: Problem, weights: Float[np.ndarray, " m"]) -> Solution:
-    """min sum_j w_j |rho_j|^2 subject to A rho = y, real or complex, by least squares in sqrt(w) rho. Kept."""
-    return _weighted_l2(problem.dataset, key(problem.architecture), weights.tobytes())
-
-
-@lru_cache(maxsize=256)
-def _weighted_l2(dataset: Dataset, network: Key, buffer: bytes) -> Solution:
-    weights = np.frombuffer(buffer)
-    decomposition = decomposition_by_key(network)
+def weighted_l2(dataset: Dataset, network: Architecture, weights: Float[np.ndarray, " m"]) -> Solution:
+    """min sum_j w_j |rho_j|^2 subject to A rho = y, real or complex, by least squares in sqrt(w) rho."""
+    decomposition = network.decomposed
     assert decomposition is not None
     rows, target = dataset.x @ decomposition.s.T, dataset.y
     scaled = rows / np.sqrt(weights)
@@ -195,9 +184,8 @@ def _weighted_l2(dataset: Dataset, network: Key, buffer: bytes) -> Solution:
     return Solution(rho, float(weights @ np.abs(rho) ** 2), certificate)
 
 
-@lru_cache(maxsize=256)
 def minimum_norm(dataset: Dataset) -> Solution:
-    """min ||beta|| subject to X beta = y; in place of rho, beta. Kept, as it is the same for all networks."""
+    """min ||beta|| subject to X beta = y; in place of rho, beta."""
     beta = np.linalg.lstsq(dataset.x, dataset.y, rcond=None)[0]
     in_rows = dataset.x.T @ np.linalg.lstsq(dataset.x.T, beta, rcond=None)[0]
     certificate = certificates.worst(

@@ -1,11 +1,12 @@
 """The problems of separable.py many at once: the same Newton method and continuation on stacks of arrays.
 
-Every problem goes its own way: it has its own place g on the continuation, step count and phase. One round evaluates the
-curves of all problems, lets those that converged or failed go on to what is next for them, and takes one Newton step
-of the others, with one stack of linear systems. Ended problems leave the stack. What is not solved to the residual that
-is promised is handed to `separable.minimise`, one by one.
+Every problem goes its own way: it has its own place g on the continuation, step count and phase. One round evaluates
+the curves of all problems, lets those that converged or failed go on to what is next for them, and takes one Newton
+step of the others, with one stack of linear systems. Ended problems leave the stack. What is not solved to the residual
+that is promised is handed to `separable.minimise`, one by one.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
@@ -37,25 +38,25 @@ class Minima(NamedTuple):
     steps: Int[np.ndarray, " b"]
 
 
-def minimise(
-    curve: Curve, rows: Float[np.ndarray, "b r m"], target: Multipliers, steps: int = 400
-) -> Minima:
+def minimise(curve: Curve, rows: Sequence[Float[np.ndarray, "r m"]], target: Multipliers, steps: int = 400) -> Minima:
     """The minima of b problems, each as `separable.minimise` finds it.
 
     Args:
         curve: of all coordinates of all problems.
-        rows: Q of each problem, orthonormal rows.
+        rows: Q of each problem, orthonormal rows, all of one shape.
         target: t of each.
         steps: Newton steps after which it gives up.
     """
-    count, rank, size = rows.shape
+    count, (rank, size) = len(rows), rows[0].shape
     width = max(1, ENTRIES // max(1, rank * size, _unknowns(rank, size) ** 2))
     parts = [np.arange(begin, min(begin + width, count)) for begin in range(0, count, width)]
     with np.errstate(all="ignore"):
-        found = [_attempt(curve.of(part), rows[part], target[part], steps) for part in parts]
+        found = [
+            _attempt(curve.of(part), np.array([rows[index] for index in part]), target[part], steps) for part in parts
+        ]
     minima = Minima(*(np.concatenate(values) for values in zip(*found, strict=True)))
-    for index in np.flatnonzero(~(minima.residual <= REACHED)):
-        again = separable.minimise(curve.of(int(index)), rows[index], target[index], steps)
+    for index in np.flatnonzero(~(minima.residual <= REACHED)).tolist():
+        again = separable.minimise(curve.of(index), rows[index], target[index], steps)
         if not minima.residual[index] <= again.residual:
             for values, value in zip(minima, (again.rho, again.objective, again.residual, again.steps), strict=True):
                 values[index] = value
