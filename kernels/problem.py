@@ -16,7 +16,7 @@ from kernels.networks.decomposition import Decomposition
 from kernels.networks.initialisations import initial_layers, seeded, unit_layers
 from kernels.networks.keys import key
 from kernels.networks.table import architecture_class, build, parameters_given
-from kernels.spec import RunSpec
+from kernels.spec import Descriptions, RunSpec
 
 T = TypeVar("T")
 
@@ -30,15 +30,15 @@ class Shared:
 
     def once(self, make: Callable[..., T], *arguments: Any) -> T:
         """make(*arguments), computed once for arguments that are the same objects or equal arrays and values."""
-        asked = (
-            make,
-            *[_hashable(argument) if isinstance(argument, np.ndarray) else argument for argument in arguments],
-        )
         try:
-            found: T = self._known[asked]
+            return self._known[make, *arguments]
         except KeyError:
-            found = self._known[asked] = make(*arguments)
-        return found
+            asked: Hashable = (make, *arguments)
+        except TypeError:
+            asked = (make, *[_hashable(one) if isinstance(one, np.ndarray) else one for one in arguments])
+        if asked not in self._known:
+            self._known[asked] = make(*arguments)
+        return self._known[asked]
 
     def each(self, make: Callable[[list["Problem"]], list[T]], problems: Sequence["Problem"]) -> list[T]:
         """make(problems), computed together and once for each problem."""
@@ -158,13 +158,12 @@ def _networks(runs: Sequence[tuple[RunSpec, Dataset]]) -> list[Architecture]:
     """The network of each run, one object for all that are equal."""
     known: dict[Hashable, Architecture] = {}
     distinct: dict[Hashable, Architecture] = {}
-    found = []
+    texts, found = Descriptions(), []
     for spec, dataset in runs:
         name, dim = spec.architecture_name, dataset.x.shape[1]
         given = parameters_given(spec.architecture)
         seed = spec.seed if architecture_class(name).draws(given) else 0
-        # two descriptions may be the same network, but not one of them two
-        asked = (name, id(given) if given else None, dim, spec.depth, spec.width, spec.filter, seed)
+        asked = (name, texts.json(given), dim, spec.depth, spec.width, spec.filter, seed)
         if asked not in known:
             architecture = build(spec, dim)
             known[asked] = distinct.setdefault(key(architecture), architecture)
@@ -175,9 +174,9 @@ def _networks(runs: Sequence[tuple[RunSpec, Dataset]]) -> list[Architecture]:
 def _units(specs: Sequence[RunSpec], architecture: Architecture) -> list[tuple[np.ndarray, ...]]:
     """Layers at scale 1, drawn once for runs that differ in alpha alone."""
     known: dict[Hashable, tuple[np.ndarray, ...]] = {}
-    found = []
+    texts, found = Descriptions(), []
     for spec in specs:
-        asked = (id(spec.init), spec.seed if seeded(spec) else 0)
+        asked = (texts.json(spec.init), spec.seed if seeded(spec) else 0)
         if asked not in known:
             known[asked] = unit_layers(spec, architecture)
         found.append(known[asked])

@@ -69,6 +69,7 @@ class Architecture(ABC):
             by pair), and not combinations of them. The flow of such a network tells rounding from forces at every
             depth and scale. A subclass with coefficients of its own is not, unless it says so (nor does it inherit
             `coordinates`).
+        rowwise: whether `invariants` takes layers with a leading axis, too, one state a row.
         random: whether the seed of the run determines the network itself.
         defaults: its parameters, given as {name: parameters}, and their defaults. What they determine must be in
             `constants`: networks of one shape run through one program.
@@ -76,6 +77,7 @@ class Architecture(ABC):
 
     uses: ClassVar[frozenset[str]] = frozenset()
     axial: ClassVar[bool] = False
+    rowwise: ClassVar[bool] = False
     random: ClassVar[bool] = False
     defaults: ClassVar[Parameters] = MappingProxyType({})
 
@@ -83,8 +85,9 @@ class Architecture(ABC):
         def place(name: str) -> int:
             return next(place for place, owner in enumerate(cls.__mro__) if name in vars(owner))
 
-        for name in ("axial", "coordinates"):  # of other coefficients than these
-            if place("coefficients") < place(name):
+        # what is said of these coefficients or invariants does not hold of others
+        for name, subject in (("axial", "coefficients"), ("coordinates", "coefficients"), ("rowwise", "invariants")):
+            if place(subject) < place(name):
                 setattr(cls, name, vars(Architecture)[name])
 
     def __init__(
@@ -183,16 +186,17 @@ class Architecture(ABC):
         return sum(math.prod(shape) for shape in self.shapes)
 
     def split(self, theta: Any) -> tuple[Any, ...]:
-        """The layers v_1, ..., v_L in a flat vector of parameters, numpy or JAX."""
+        """The layers v_1, ..., v_L in a flat vector of parameters, or in every row of an array; numpy or JAX."""
         ends = list(itertools.accumulate(math.prod(shape) for shape in self.shapes))
-        starts = [0, *ends[:-1]]
-        return tuple(theta[a:b].reshape(shape) for a, b, shape in zip(starts, ends, self.shapes, strict=True))
+        parts = zip([0, *ends[:-1]], ends, self.shapes, strict=True)
+        return tuple(theta[..., a:b].reshape(*theta.shape[:-1], *shape) for a, b, shape in parts)
 
 
 class Diagonal(Architecture):
     """beta = v_1 * ... * v_L, elementwise. S = I, U_l = I."""
 
     axial = True
+    rowwise = True
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:

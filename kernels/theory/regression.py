@@ -162,9 +162,9 @@ class MinimumL2Norm(Prediction):
     def applies(self, problem: Problem) -> bool:
         if not problem.regression:
             return False
-        connected = isinstance(problem.architecture, FullyConnected)
-        moves = sum(_zero(layer) for layer in problem.layers) <= 1
-        return (connected and moves) or problem.architecture.one_layer_isometry
+        if isinstance(problem.architecture, FullyConnected) and sum(_zero(layer) for layer in problem.layers) <= 1:
+            return True
+        return problem.architecture.one_layer_isometry
 
     def forecast_all(self, problems: Sequence[Problem]) -> list[Forecast | None]:
         return [problem.shared.once(_least_norm, problem.dataset) for problem in problems]
@@ -196,8 +196,9 @@ class TwoLayerOneSample(Prediction):
         return "exact"
 
     def applies(self, problem: Problem) -> bool:
-        connected = isinstance(problem.architecture, FullyConnected)
-        if not (problem.regression and connected and problem.depth == 2 and len(problem.dataset.y) == 1):
+        if not (problem.regression and isinstance(problem.architecture, FullyConnected)):
+            return False
+        if problem.depth != 2 or len(problem.dataset.y) != 1:
             return False
         b, c = _growth(problem)
         return abs(c) < b
