@@ -131,8 +131,11 @@ def sech_integral(z: Coordinates, power: int) -> Coordinates:
     return value
 
 
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
-"""Integrates a function analytic in |Im z| < pi/2 over length 2 to 1e-16: the ellipse of 1.57 + sqrt(1.57^2 + 1)."""
+Rule = tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"]]
+
+_RULES = [(length, np.polynomial.legendre.leggauss(count)) for length, count in ((0.06, 4), (0.5, 8), (2.0, 16))]
+"""Gauss's points and weights that integrate a function analytic in |Im z| < pi/2 over a length to 1e-16: with n points
+the error is of order r^{-2n}, r = p + sqrt(p^2 + 1), p = pi / length (16 points over 2: p = 1.57, r = 3.43)."""
 
 
 @final
@@ -179,7 +182,17 @@ class GeneralCurve(Curve):
         return nu
 
     def advance(self, nu: Coordinates, old: Coordinates, new: Coordinates) -> Coordinates:
-        return new if self.depth == 2 else nu + self._integral(old, new)
+        if self.depth == 2:
+            return new
+        length = np.abs(new - old).max(axis=-1)
+        if length.ndim == 0:
+            return nu + self._integral(old, new)
+        ahead = np.copy(nu)
+        rules = np.sum([length > longest for longest, _ in _RULES[:-1]], axis=0)
+        for rule in np.unique(rules):
+            index = np.flatnonzero(rules == rule)
+            ahead[index] += self.of(index)._integral(old[index], new[index], _RULES[rule][1])
+        return ahead
 
     def potential_at(self, z: Coordinates, nu: Coordinates, rho: Coordinates) -> Float[np.ndarray, "*b"]:
         x = self._least(z)
@@ -202,12 +215,13 @@ class GeneralCurve(Curve):
         edges = [share * z for share in np.linspace(0, 1, panels + 1)]
         return np.sum([self._integral(a, b) for a, b in itertools.pairwise(edges)], axis=0)
 
-    def _integral(self, a: Coordinates, b: Coordinates) -> Coordinates:
-        """integral_a^b dnu/dz, by 16 Gauss points."""
+    def _integral(self, a: Coordinates, b: Coordinates, rule: Rule = _RULES[-1][1]) -> Coordinates:
+        """integral_a^b dnu/dz by Gauss's rule."""
         half = (b - a) / 2
-        x = self._least((a + b) / 2 + np.multiply.outer(_NODES, half))
+        nodes, weights = rule
+        x = self._least((a + b) / 2 + np.multiply.outer(nodes, half))
         square = x * x
         product = np.sqrt(square + self._gaps[1])
         for gap in self._gaps[2:]:
             product = product * np.sqrt(square + gap)
-        return half * np.tensordot(_WEIGHTS, 1 / product, axes=1)
+        return half * np.tensordot(weights, 1 / product, axes=1)

@@ -3,7 +3,7 @@
 Every problem goes its own way: it has its own place g on the continuation, step count and phase. One round evaluates
 the curves of all problems, lets those that converged or failed go on to what is next for them, and takes one Newton
 step of the others, with one stack of linear systems. Ended problems leave the stack. What is not solved to the residual
-that is promised is handed to `separable.minimise`, one by one.
+that is promised is handed to `separable.minimise`, one by one, and so are large problems: they would gain nothing.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,9 @@ LIMITS = np.array([50, 8, 60, 60, 0])
 """Newton steps that one g is given, by phase."""
 TIGHT = 1e-13
 ENTRIES = 1 << 18
-"""Entries of one stack of linear systems: what stays in cache counts more than the calls it takes."""
+"""Entries of Q, or of linear systems, that one stack has: what stays in cache counts more than the calls it takes."""
+WORTHWHILE = 16
+"""Where fewer problems make a stack, arithmetic counts more than calls, and they are solved one by one."""
 
 Numbers = Float[np.ndarray, " b"]
 Multipliers = Float[np.ndarray, "b r"]
@@ -48,24 +50,20 @@ def minimise(curve: Curve, rows: Sequence[Float[np.ndarray, "r m"]], target: Mul
         steps: Newton steps after which it gives up.
     """
     count, (rank, size) = len(rows), rows[0].shape
-    width = max(1, ENTRIES // max(1, rank * size, _unknowns(rank, size) ** 2))
-    parts = [np.arange(begin, min(begin + width, count)) for begin in range(0, count, width)]
-    with np.errstate(all="ignore"):
-        found = [
-            _attempt(curve.of(part), np.array([rows[index] for index in part]), target[part], steps) for part in parts
-        ]
-    minima = Minima(*(np.concatenate(values) for values in zip(*found, strict=True)))
+    width = ENTRIES // max(rank * size, (rank + min(size, 2 * rank)) ** 2)
+    if width < WORTHWHILE:
+        minima = Minima(np.zeros((count, size)), np.zeros(count), np.full(count, np.nan), np.zeros(count, int))
+    else:
+        parts = [np.arange(begin, min(begin + width, count)) for begin in range(0, count, width)]
+        with np.errstate(all="ignore"):
+            found = [_attempt(curve.of(part), np.array([rows[k] for k in part]), target[part], steps) for part in parts]
+        minima = Minima(*(np.concatenate(values) for values in zip(*found, strict=True)))
     for index in np.flatnonzero(~(minima.residual <= REACHED)).tolist():
         again = separable.minimise(curve.of(index), rows[index], target[index], steps)
         if not minima.residual[index] <= again.residual:
             for values, value in zip(minima, (again.rho, again.objective, again.residual, again.steps), strict=True):
                 values[index] = value
     return minima
-
-
-def _unknowns(rank: int, size: int) -> int:
-    """Unknowns of a linear system, of those that are not eliminated about as many as there are multipliers."""
-    return rank + size if rank + size <= separable.DENSE else min(3 * rank, rank + size)
 
 
 def _attempt(curve: Curve, rows: Float[np.ndarray, "b r m"], target: Multipliers, steps: int) -> Minima:
@@ -275,15 +273,11 @@ def _direction(
     rows: Float[np.ndarray, "b r m"], point: Point, dual: Coordinates, gap: Multipliers, units: _Units
 ) -> tuple[Coordinates, Multipliers]:
     """Newton step (dz, dlambda) that closes `gap` (in units of rho) and dual = nu - Q^T lambda."""
-    count, rank, size = rows.shape
     dual = dual / units.nu[:, None]
     slope = point.dnu / units.nu[:, None]
     stretch = units.rho[:, None] / point.drho
     stiffness = slope * stretch
-    if rank + size <= separable.DENSE:
-        solution = _solve(rows, stiffness, -dual, gap, np.zeros((count, rank, rank)))
-        return solution[:, :size] * stretch, solution[:, size:] * units.nu[:, None]
-    # eliminated: the coordinates farthest from saturation, as many as no problem has to keep
+    # eliminated are the coordinates farthest from saturation, as many as no problem has to keep
     most = int((~(slope >= SATURATED)).sum(axis=1).max())
     kept = np.argsort(slope, axis=1)[:, :most]
     weights = 1 / stiffness
