@@ -1,10 +1,10 @@
 """Runs before their flow: what theory and the integrator see of them. Imports no JAX."""
 
+import functools
 import weakref
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,7 +15,7 @@ from kernels.networks.base import Architecture
 from kernels.networks.decomposition import Decomposition
 from kernels.networks.initialisations import initial_layers, seeded, unit_layers
 from kernels.networks.keys import key
-from kernels.networks.table import architecture_class, build, parameters_given
+from kernels.networks.table import ARCHITECTURES, build, parameters_given
 from kernels.spec import Descriptions, RunSpec
 
 T = TypeVar("T")
@@ -28,17 +28,16 @@ class Shared:
         self._known: dict[Hashable, Any] = {}
         self._each: defaultdict[Hashable, Any] = defaultdict(weakref.WeakKeyDictionary)
 
-    def once(self, make: Callable[..., T], *arguments: Any) -> T:
-        """make(*arguments), computed once for arguments that are the same objects or equal arrays and values."""
-        try:
-            return self._known[make, *arguments]
-        except KeyError:
-            asked: Hashable = (make, *arguments)
-        except TypeError:
-            asked = (make, *[_hashable(one) if isinstance(one, np.ndarray) else one for one in arguments])
+    def once(self, make: Callable[..., T], *arguments: Hashable) -> T:
+        """make(*arguments), computed once for equal arguments; data sets and networks are compared by identity."""
+        return self.keep((make, *arguments), functools.partial(make, *arguments))
+
+    def keep(self, asked: Hashable, make: Callable[[], T]) -> T:
+        """make(), called once for all that is asked in the same words."""
         if asked not in self._known:
-            self._known[asked] = make(*arguments)
-        return self._known[asked]
+            self._known[asked] = make()
+        found: T = self._known[asked]
+        return found
 
     def each(self, make: Callable[[list["Problem"]], list[T]], problems: Sequence["Problem"]) -> list[T]:
         """make(problems), computed together and once for each problem."""
@@ -47,10 +46,6 @@ class Shared:
         if missing:
             known.update(zip(missing, make(missing), strict=True))
         return [known[problem] for problem in problems]
-
-
-def _hashable(array: np.ndarray) -> tuple[Hashable, ...]:
-    return array.shape, array.dtype.str, array.tobytes()
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,12 +74,12 @@ class Problem:
         """The network's orthogonal decomposition, shared by all problems of one network."""
         return self.architecture.decomposed
 
-    @cached_property
+    @functools.cached_property
     def coordinates(self) -> Inexact[np.ndarray, "L m"] | None:
         """w_l(0) = U_l^T v_l(0), one row a layer; None without a decomposition."""
         return None if self.decomposition is None else np.array(self.decomposition.transform(self.layers))
 
-    @cached_property
+    @functools.cached_property
     def scale(self) -> Float[np.ndarray, " m"] | None:
         """c_j = alpha |eta_j| of the structured initialisation: |w_l(0)| = c > 0 for l < L, w_L(0) = 0; else None.
 
@@ -92,12 +87,12 @@ class Problem:
         """
         return None if self.coordinates is None else _scales(self.coordinates[None])[0]
 
-    @cached_property
+    @functools.cached_property
     def eta(self) -> Float[np.ndarray, " m"] | None:
         """eta of w_l(0) = alpha eta to 12 digits, so that it is the same, bit for bit, at every alpha."""
         return None if self.scale is None else _eta(self.scale, self.spec.alpha)
 
-    @cached_property
+    @functools.cached_property
     def moves(self) -> bool:
         """Whether no coordinate rests for ever, as one with two zero layers does."""
         w = self.coordinates
@@ -162,8 +157,9 @@ def _networks(runs: Sequence[tuple[RunSpec, Dataset]]) -> list[Architecture]:
     for spec, dataset in runs:
         name, dim = spec.architecture_name, dataset.x.shape[1]
         given = parameters_given(spec.architecture)
-        seed = spec.seed if architecture_class(name).draws(given) else 0
-        asked = (name, texts.json(given), dim, spec.depth, spec.width, spec.filter, seed)
+        # a user's own is built for every seed, as its checks may look at it
+        seed = spec.seed if name not in ARCHITECTURES or ARCHITECTURES[name].draws(given) else 0
+        asked = (name, texts.json(given) if given else "", dim, spec.depth, spec.width, spec.filter, seed)
         if asked not in known:
             architecture = build(spec, dim)
             known[asked] = distinct.setdefault(key(architecture), architecture)

@@ -51,20 +51,16 @@ def _compared(
     problems: Sequence[Problem], ends: Sequence[End], finals: Sequence[Observed]
 ) -> list[tuple[PredictionRecord, ...]]:
     """Every applicable prediction against the runs that moved and did not break down; none for the others."""
-    records: list[tuple[PredictionRecord, ...]] = [()] * len(ends)
+    endpoints: dict[int, Endpoint] = {}
     for architecture, places in grouped(problem.architecture for problem in problems):
         thetas = np.array([ends[place].theta for place in places])
         finite = np.isfinite(thetas).all(axis=1).tolist()
-        layers = zip(*architecture.split(thetas), strict=True)
-        endpoints = {
-            place: _endpoint(ends[place], finals[place], own)
-            for place, own, sound in zip(places, layers, finite, strict=True)
-            if sound and ends[place].status != AT_REST
-        }
-        found = comparisons([problems[place] for place in endpoints], list(endpoints.values()))
-        for place, made in zip(endpoints, found, strict=True):
-            records[place] = made
-    return records
+        for place, layers, sound in zip(places, zip(*architecture.split(thetas), strict=True), finite, strict=True):
+            if sound and ends[place].status != AT_REST:
+                endpoints[place] = _endpoint(ends[place], finals[place], layers)
+    made = comparisons([problems[place] for place in endpoints], list(endpoints.values()))
+    records = dict(zip(endpoints, made, strict=True))
+    return [records.get(place, ()) for place in range(len(ends))]
 
 
 def _endpoint(end: End, observed: Observed, layers: tuple[np.ndarray, ...]) -> Endpoint:

@@ -104,12 +104,13 @@ def _twins(problem: Problem, constraint: System) -> _Twins | None:
     """Sets of equal coordinates; found once for starts that differ in alpha alone."""
     if problem.scale is None or constraint.twins is None:
         return None
-    return problem.shared.once(_sets, constraint, np.round(problem.scale / problem.scale.max(), 12))
+    scale = np.round(problem.scale / problem.scale.max(), 12)
 
+    def found() -> _Twins:
+        folded = fold(constraint, scale)
+        return _Twins(folded, np.unique(folded.index, return_index=True)[1])
 
-def _sets(constraint: System, scale: Float[np.ndarray, " m"]) -> _Twins:
-    folded = fold(constraint, scale)
-    return _Twins(folded, np.unique(folded.index, return_index=True)[1])
+    return problem.shared.keep((_twins, constraint, scale.tobytes()), found)
 
 
 def _nearest(constraint: System, problem: Problem) -> _Minimum:

@@ -1,5 +1,6 @@
 """Where gradient flow of the squared loss ends: exactly, or in a limit of the scale of the initialisation."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import final
 
@@ -7,14 +8,13 @@ import numpy as np
 from jaxtyping import Float
 
 from kernels.data.kinds import Dataset
-from kernels.networks.base import Architecture
 from kernels.networks.fully_connected import FullyConnected
 from kernels.problem import Problem, grouped
 from kernels.results import PredictionRecord
 from kernels.theory.base import Endpoint, Forecast, Forecasts, Kind, Prediction, coefficients_records, products_all
 from kernels.theory.optimisers.certificates import worst
 from kernels.theory.potentials import exact_limits
-from kernels.theory.systems import System, minimum_norm, system, weighted_l1, weighted_l2
+from kernels.theory.systems import minimum_norm, system, weighted_l1, weighted_l2
 
 
 @final
@@ -103,7 +103,7 @@ class WeightedL1(Prediction):
         return problem.regression and problem.scale is not None and system(problem) is not None
 
     def forecast_all(self, problems: Sequence[Problem]) -> list[Forecast | None]:
-        return [problem.shared.once(_least_sum, system(problem), problem.eta, problem.depth) for problem in problems]
+        return _once_for_all_scales(problems, _least_sum)
 
     def compare_all(
         self, problems: Sequence[Problem], forecasts: Forecasts, endpoints: Sequence[Endpoint]
@@ -131,8 +131,7 @@ class WeightedL2(Prediction):
         return problem.regression and problem.scale is not None
 
     def forecast_all(self, problems: Sequence[Problem]) -> list[Forecast | None]:
-        shared = [(problem.dataset, problem.architecture, problem.eta) for problem in problems]
-        return [problem.shared.once(_least_squares, *parts) for problem, parts in zip(problems, shared, strict=True)]
+        return _once_for_all_scales(problems, _least_squares)
 
     def compare_all(
         self, problems: Sequence[Problem], forecasts: Forecasts, endpoints: Sequence[Endpoint]
@@ -212,15 +211,37 @@ class TwoLayerOneSample(Prediction):
         return coefficients_records(self, problems, forecasts, endpoints)
 
 
-def _least_sum(constraint: System, eta: Float[np.ndarray, " m"], depth: int) -> Forecast:
-    found = weighted_l1(constraint, eta ** (2 - depth))
+def _once_for_all_scales(
+    problems: Sequence[Problem], make: Callable[[Problem, Float[np.ndarray, " m"]], Forecast]
+) -> list[Forecast | None]:
+    """make(problem, eta) once for all problems that differ in alpha alone."""
+    etas = [_known(problem.eta) for problem in problems]
+    keys = [(each.dataset, each.architecture, eta.tobytes()) for each, eta in zip(problems, etas, strict=True)]
+    made: list[Forecast | None] = [None] * len(problems)
+    for key, places in grouped(keys):
+        first, eta = problems[places[0]], etas[places[0]]
+        forecast = first.shared.keep((make, *key), functools.partial(make, first, eta))
+        for place in places:
+            made[place] = forecast
+    return made
+
+
+def _known(eta: Float[np.ndarray, " m"] | None) -> Float[np.ndarray, " m"]:
+    assert eta is not None
+    return eta
+
+
+def _least_sum(problem: Problem, eta: Float[np.ndarray, " m"]) -> Forecast:
+    constraint = system(problem)
+    assert constraint is not None
+    found = weighted_l1(constraint, eta ** (2 - problem.depth))
     return Forecast(constraint.coefficients(np.real(found.rho)), found.certificate, found.objective)
 
 
-def _least_squares(dataset: Dataset, network: Architecture, eta: Float[np.ndarray, " m"]) -> Forecast:
-    found = weighted_l2(dataset, network, eta ** (2 - 2 * network.depth))
-    assert network.decomposed is not None
-    return Forecast(np.real(network.decomposed.s.T @ found.rho), found.certificate, found.objective)
+def _least_squares(problem: Problem, eta: Float[np.ndarray, " m"]) -> Forecast:
+    found = weighted_l2(problem, eta ** (2 - 2 * problem.depth))
+    assert problem.decomposition is not None
+    return Forecast(np.real(problem.decomposition.s.T @ found.rho), found.certificate, found.objective)
 
 
 def _least_norm(dataset: Dataset) -> Forecast:

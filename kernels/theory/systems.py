@@ -168,11 +168,11 @@ def _polish(
     return exact, multipliers + np.linalg.lstsq(rows[:, support].T, slope, rcond=None)[0]
 
 
-def weighted_l2(dataset: Dataset, network: Architecture, weights: Float[np.ndarray, " m"]) -> Solution:
+def weighted_l2(problem: Problem, weights: Float[np.ndarray, " m"]) -> Solution:
     """min sum_j w_j |rho_j|^2 subject to A rho = y, real or complex, by least squares in sqrt(w) rho."""
-    decomposition = network.decomposed
+    decomposition = problem.decomposition
     assert decomposition is not None
-    rows, target = dataset.x @ decomposition.s.T, dataset.y
+    rows, target = problem.dataset.x @ decomposition.s.T, problem.dataset.y
     scaled = rows / np.sqrt(weights)
     solution = np.linalg.lstsq(scaled, target, rcond=None)[0]
     in_rows = scaled.conj().T @ np.linalg.lstsq(scaled.conj().T, solution, rcond=None)[0]
