@@ -133,7 +133,8 @@ class Architecture(ABC):
     def with_constants(self, constants: tuple[Any, ...]) -> "Architecture":
         """The same network with other arrays in place of those drawn from its seed, so that one program serves all."""
         other = copy.copy(self)
-        vars(other).pop("decomposed", None)
+        for name in ("decomposed", "one_layer_isometry"):
+            vars(other).pop(name, None)
         other.constants = constants
         return other
 
