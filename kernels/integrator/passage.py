@@ -37,10 +37,12 @@ def invariant_drift(problem: Problem, end: End) -> float:
 def invariant_drifts(problems: Sequence[Problem], ends: Sequence[End]) -> list[float]:
     """`invariant_drift` of every run."""
     drifts = np.zeros(len(problems))
-    for architecture, places in grouped(problem.architecture for problem in problems):
+    moved = [place for place, end in enumerate(ends) if end.status != AT_REST]
+    for architecture, found in grouped(problems[place].architecture for place in moved):
+        places = [moved[index] for index in found]
         for some in [places] if architecture.rowwise else ([place] for place in places):
-            drifts[some] = _drifts(architecture, [problems[place].layers for place in some], [ends[k] for k in some])
-    return [0.0 if end.status == AT_REST else drift for end, drift in zip(ends, drifts.tolist(), strict=True)]
+            drifts[some] = _drifts(architecture, [problems[k].layers for k in some], [ends[k] for k in some])
+    return drifts.tolist()
 
 
 def _drifts(architecture: Architecture, starts: Sequence[Layers], ends: Sequence[End]) -> Float[np.ndarray, " b"]:
