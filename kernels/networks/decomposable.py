@@ -22,6 +22,7 @@ class SignedDiagonal(Architecture):
     """
 
     axial = True
+    rowwise = True
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -45,6 +46,8 @@ class Walsh(Architecture):
 
     S = d^{(L-1)/2} H and U_l = H with H the orthonormal Walsh-Hadamard matrix: a real orthogonal decomposition.
     """
+
+    rowwise = True
 
     def check(self) -> None:
         if self.dim & (self.dim - 1):
@@ -70,7 +73,7 @@ class Walsh(Architecture):
 
     def invariants(self, layers: Layers) -> list[Any]:
         """Per Walsh coordinate, shape (d,)."""
-        squares = [(self._hadamard @ layer) ** 2 for layer in layers]
+        squares = [(layer @ self._hadamard) ** 2 for layer in layers]
         return [a - b for a, b in itertools.pairwise(squares)]
 
 
