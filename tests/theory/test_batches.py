@@ -12,6 +12,7 @@ from kernels.data.kinds import Dataset
 from kernels.problem import Problem, problem_of, problems_of
 from kernels.spec import RunSpec
 from kernels.theory import regression
+from kernels.theory.base import CERTIFIED
 from kernels.theory.optimisers import separable, stacked
 from kernels.theory.optimisers.curves import Curve, GeneralCurve, StructuredCurve
 from kernels.theory.optimisers.separable import REACHED
@@ -130,6 +131,52 @@ def test_what_is_free_of_alpha_is_solved_once_a_data_set(monkeypatch: pytest.Mon
         monkeypatch.setattr(regression, name, counted(name))
     forecasts_all(light(init={"structured": {"eta": eta}}))
     assert calls == {"weighted_l1": 3, "weighted_l2": 3}
+
+
+@pytest.mark.parametrize("depth", [2, 3])
+def test_starts_of_one_modulus_share_no_answer_across_signs(depth: int) -> None:
+    """One eta throughout: a zero layer leaves every sign open, tied layers fix it, each at several scales."""
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal((3, 8))
+    data = Dataset("signs", x, x @ np.array([0.5, 0, 0, 1, 0, 0, 0.2, 0]))
+    ones, turned = [1.0] * 8, [1.0, -1.0] * 4
+    starts = [[ones] * (depth - 1) + [last] for last in (ones, turned, [0.0] * 8)]
+    axes: dict[str, Any] = {"task": "regression", "architecture": "diagonal", "depth": depth}
+    drawn = [
+        problem(data, alpha=alpha, init={"layers": layers}, **axes) for layers in starts for alpha in (0.01, 0.1, 0.3)
+    ]
+    batch = problems_of([(each.spec, data) for each in drawn])
+    for made, alone in zip(batch, drawn, strict=True):
+        close(made.eta, alone.eta)
+        close(made.signs, alone.signs)
+    prediction = PREDICTIONS["weighted_l1"]
+    found = prediction.forecast_all(batch)
+    for made, alone in zip(found, drawn, strict=True):
+        again = prediction.forecast(alone)
+        assert made is not None
+        assert again is not None
+        close(made.beta, again.beta)
+        close(made.objective, again.objective)
+    assert len({id(made) for made in found}) == 3
+    assert len({None if made is None else made.objective for made in found}) > 1
+    ends = [endpoint(each) for each in batch]
+    for record, each, end in zip(prediction.compare_all(batch, found, ends), drawn, ends, strict=True):
+        close(record.distance, prediction.compare(each, prediction.forecast(each), end).distance)
+
+
+def test_what_is_not_certified_is_not_compared_in_a_batch_either() -> None:
+    """Signs that a tied start keeps and the data forbid: a certificate, and neither coefficients nor distance."""
+    fits = Dataset("fits", np.ones((1, 3)), np.array([2.0]))
+    against = Dataset("against", np.ones((1, 3)), np.array([-1.0]))
+    axes: dict[str, Any] = {"task": "regression", "architecture": "diagonal", "depth": 2}
+    spec = problem(fits, init={"layers": [[1.0] * 3] * 2}, **axes).spec
+    batch = problems_of([(spec, fits), (spec, against)])
+    prediction = PREDICTIONS["minimum_bregman"]
+    first, second = prediction.compare_all(batch, prediction.forecast_all(batch), [endpoint(each) for each in batch])
+    assert first.distance is not None
+    assert second.beta is second.distance is None
+    assert second.certificate is not None
+    assert not second.certificate <= CERTIFIED
 
 
 @pytest.mark.parametrize("task", ["regression", "classification"])
