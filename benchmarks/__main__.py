@@ -7,6 +7,7 @@ BENCHMARKS = {
     "classification": "separable data: speed to -log Loss = 1e2 ... 1e8 beside scipy and gradient descent",
     "columns": "speed and failures by the order of the extrapolation, on which the kernel's choice rests",
     "growth": "cost of a run as samples, dimension, width, depth, alpha, lanes and batch grow",
+    "predictions": "what a light run costs besides its integration: predictions, comparison and rows",
     "orchestration": "`sweep launch` beside its kernel alone, one worker and two, and beside Ray Tune",
     "store": "rows a second into and out of the store",
 }

@@ -1,18 +1,51 @@
-"""A run before its flow: what theory and the integrator see of it. Imports no JAX."""
+"""Runs before their flow: what theory and the integrator see of them. Imports no JAX."""
 
-from dataclasses import dataclass
-from functools import cached_property
+import functools
+import weakref
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
-from jaxtyping import Float, Inexact
+from jaxtyping import Bool, Float, Inexact
 
 from kernels.data.kinds import Dataset
 from kernels.networks.base import Architecture
 from kernels.networks.decomposition import Decomposition
-from kernels.networks.initialisations import initial_layers
-from kernels.networks.keys import decomposition_of
-from kernels.networks.table import build
-from kernels.spec import RunSpec
+from kernels.networks.initialisations import initial_layers, seeded, unit_layers
+from kernels.networks.keys import key
+from kernels.networks.table import ARCHITECTURES, build, parameters_given
+from kernels.spec import Descriptions, RunSpec
+
+T = TypeVar("T")
+
+
+class Shared:
+    """What the problems of one batch have in common, computed once and kept as long as one of them is."""
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, Any] = {}
+        self._each: defaultdict[Hashable, Any] = defaultdict(weakref.WeakKeyDictionary)
+
+    def once(self, make: Callable[..., T], *arguments: Hashable) -> T:
+        """make(*arguments), computed once for equal arguments; data sets and networks are compared by identity."""
+        return self.keep((make, *arguments), functools.partial(make, *arguments))
+
+    def keep(self, asked: Hashable, make: Callable[[], T]) -> T:
+        """make(), called once for all that is asked in the same words."""
+        if asked not in self._known:
+            self._known[asked] = make()
+        found: T = self._known[asked]
+        return found
+
+    def each(self, make: Callable[[list["Problem"]], list[T]], problems: Sequence["Problem"]) -> list[T]:
+        """make(problems), computed together and once for each problem."""
+        known = self._each[make]
+        missing = [problem for problem in problems if problem not in known]
+        if missing:
+            known.update(zip(missing, make(missing), strict=True))
+        return [known[problem] for problem in problems]
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,8 +55,11 @@ class Problem:
     spec: RunSpec
     dataset: Dataset
     architecture: Architecture
+    """One object for all problems of a batch that have equal networks."""
     layers: tuple[np.ndarray, ...]
     """The layers at t = 0."""
+    shared: Shared = field(default_factory=Shared, repr=False)
+    """One object for all problems of a batch."""
 
     @property
     def regression(self) -> bool:
@@ -33,33 +69,154 @@ class Problem:
     def depth(self) -> int:
         return self.architecture.depth
 
-    @cached_property
+    @property
     def decomposition(self) -> Decomposition | None:
         """The network's orthogonal decomposition, shared by all problems of one network."""
-        return decomposition_of(self.architecture)
+        return self.architecture.decomposed
 
-    @cached_property
+    @functools.cached_property
     def coordinates(self) -> Inexact[np.ndarray, "L m"] | None:
         """w_l(0) = U_l^T v_l(0), one row a layer; None without a decomposition."""
         return None if self.decomposition is None else np.array(self.decomposition.transform(self.layers))
 
-    @cached_property
+    @functools.cached_property
     def scale(self) -> Float[np.ndarray, " m"] | None:
         """c_j = alpha |eta_j| of the structured initialisation: |w_l(0)| = c > 0 for l < L, w_L(0) = 0; else None.
 
         Signs of the hidden w_l are no matter: rho = w_1 ... w_L runs over the same curve. Complex w_l must be real.
         """
-        w = self.coordinates
-        if w is None or len(w) < 2:
+        return None if self.coordinates is None else _scales(self.coordinates[None])[0]
+
+    @functools.cached_property
+    def signs(self) -> Float[np.ndarray, " m"] | None:
+        """Of a start of one number a coordinate: 0 where it is structured; the signs of rho where all layers, real, are
+        of one modulus, which rho then keeps. None of any other start.
+        """
+        return None if self.coordinates is None else _signs(self.coordinates[None], [self.scale])[0]
+
+    @functools.cached_property
+    def eta(self) -> Float[np.ndarray, " m"] | None:
+        """eta of |w_l(0)| = alpha eta to 12 digits, so that it is the same, bit for bit, at every alpha.
+
+        Of a start of one number a coordinate, as `signs`; None of any other.
+        """
+        if self.coordinates is None or self.signs is None:
             return None
-        c = np.abs(w[0])
-        hidden = np.abs(np.abs(w[:-1]) - c) <= 1e-10 * c
-        real = not np.iscomplexobj(w) or bool((np.abs(w.imag) <= 1e-10 * c).all())
-        structured = c.min() > 0 and hidden.all() and real and bool((np.abs(w[-1]) <= 1e-12 * c).all())
-        return c if structured else None
+        return _eta(np.abs(self.coordinates[0]), self.spec.alpha)
+
+    @functools.cached_property
+    def moves(self) -> bool:
+        """Whether no coordinate rests for ever, as one with two zero layers does."""
+        w = self.coordinates
+        return w is not None and bool(((w == 0).sum(axis=0) <= 1).all())
+
+
+def _eta(scale: Float[np.ndarray, "*b m"], alpha: float | Float[np.ndarray, "b 1"]) -> Float[np.ndarray, "*b m"]:
+    mantissa, exponent = np.frexp(scale / alpha)
+    return np.ldexp(np.round(mantissa, 12), exponent)
+
+
+def _scales(w: Inexact[np.ndarray, "b L m"]) -> list[Float[np.ndarray, " m"] | None]:
+    c = np.abs(w[:, 0])
+    if w.shape[1] < 2:
+        return [None] * len(w)
+    hidden = (np.abs(np.abs(w[:, :-1]) - c[:, None]) <= 1e-10 * c[:, None]).all(axis=(1, 2))
+    structured: Bool[np.ndarray, " b"] = hidden & (c.min(axis=1) > 0) & (np.abs(w[:, -1]) <= 1e-12 * c).all(axis=1)
+    if np.iscomplexobj(w):
+        structured &= (np.abs(w.imag) <= 1e-10 * c[:, None]).all(axis=(1, 2))
+    return [row if right else None for row, right in zip(c, structured, strict=True)]
+
+
+def _signs(
+    w: Inexact[np.ndarray, "b L m"], scales: Sequence[Float[np.ndarray, " m"] | None]
+) -> list[Float[np.ndarray, " m"] | None]:
+    found = [None if scale is None else np.zeros(len(scale)) for scale in scales]
+    if w.shape[1] < 2 or np.iscomplexobj(w):
+        return found
+    c = np.abs(w[:, 0])
+    tied = (c.min(axis=1) > 0) & (np.abs(np.abs(w) - c[:, None]) <= 1e-10 * c[:, None]).all(axis=(1, 2))
+    for place in np.flatnonzero(tied).tolist():
+        found[place] = np.prod(np.sign(w[place]), axis=0)
+    return found
 
 
 def problem_of(spec: RunSpec, dataset: Dataset) -> Problem:
     """What theory sees of a run: its network and initial layers beside spec and data."""
     architecture = build(spec, dataset.x.shape[1])
     return Problem(spec, dataset, architecture, initial_layers(spec, architecture))
+
+
+def problems_of(runs: Sequence[tuple[RunSpec, Dataset]]) -> list[Problem]:
+    """The problems of one batch: what they have in common is made once, what each has is made together."""
+    shared = Shared()
+    networks = _networks(runs)
+    problems: list[Problem | None] = [None] * len(runs)
+    for architecture, indices in grouped(networks):
+        specs = [runs[index][0] for index in indices]
+        alphas = np.array([spec.alpha for spec in specs])
+        units = _units(specs, architecture)
+        layers = [alphas.reshape(-1, *(1,) * np.ndim(layer[0])) * np.array(layer) for layer in zip(*units, strict=True)]
+        made = [
+            Problem(*runs[index], architecture, each, shared)
+            for index, each in zip(indices, zip(*layers, strict=True), strict=True)
+        ]
+        _prepare(made, architecture.decomposed, layers, alphas)
+        for index, problem in zip(indices, made, strict=True):
+            problems[index] = problem
+    return [problem for problem in problems if problem is not None]
+
+
+def grouped(keys: Iterable[T]) -> list[tuple[T, list[int]]]:
+    """Each distinct key with the positions where it stands, in the order in which they first do."""
+    places: dict[T, list[int]] = {}
+    for place, value in enumerate(keys):
+        places.setdefault(value, []).append(place)
+    return list(places.items())
+
+
+def _networks(runs: Sequence[tuple[RunSpec, Dataset]]) -> list[Architecture]:
+    """The network of each run, one object for all that are equal."""
+    known: dict[Hashable, Architecture] = {}
+    distinct: dict[Hashable, Architecture] = {}
+    texts, found = Descriptions(), []
+    for spec, dataset in runs:
+        name, dim = spec.architecture_name, dataset.x.shape[1]
+        given = parameters_given(spec.architecture)
+        # a user's own is built for every seed, as its checks may look at it
+        seed = spec.seed if name not in ARCHITECTURES or ARCHITECTURES[name].draws(given) else 0
+        asked = (name, texts.json(given) if given else "", dim, spec.depth, spec.width, spec.filter, seed)
+        if asked not in known:
+            architecture = build(spec, dim)
+            known[asked] = distinct.setdefault(key(architecture), architecture)
+        found.append(known[asked])
+    return found
+
+
+def _units(specs: Sequence[RunSpec], architecture: Architecture) -> list[tuple[np.ndarray, ...]]:
+    """Layers at scale 1, drawn once for runs that differ in alpha alone."""
+    known: dict[Hashable, tuple[np.ndarray, ...]] = {}
+    texts, found = Descriptions(), []
+    for spec in specs:
+        asked = (texts.json(spec.init), spec.seed if seeded(spec) else 0)
+        if asked not in known:
+            known[asked] = unit_layers(spec, architecture)
+        found.append(known[asked])
+    return found
+
+
+def _prepare(
+    problems: Sequence[Problem],
+    decomposition: Decomposition | None,
+    layers: Sequence[Float[np.ndarray, "b ..."]],
+    alphas: Float[np.ndarray, " b"],
+) -> None:
+    """Give problems of one network what they would compute one by one."""
+    if decomposition is None:
+        return
+    w = np.stack([v.astype(basis.dtype) @ basis for v, basis in zip(layers, decomposition.bases, strict=True)], axis=1)
+    scales, moves = _scales(w), ((w == 0).sum(axis=1) <= 1).all(axis=1).tolist()
+    signs, etas = _signs(w, scales), _eta(np.abs(w[:, 0]), alphas[:, None])
+    for problem, *values in zip(problems, w, scales, moves, signs, etas, strict=True):
+        vars(problem).update(zip(("coordinates", "scale", "moves", "signs", "eta"), values, strict=True))
+        if problem.signs is None:
+            vars(problem)["eta"] = None

@@ -7,19 +7,20 @@ import numpy as np
 
 from kernels.data.kinds import Dataset
 from kernels.flows.observables import OBSERVABLES
-from kernels.integrator.drift import invariant_drift
+from kernels.integrator.drift import invariant_drifts
 from kernels.integrator.ensemble import End
 from kernels.integrator.lane import AT_REST, CONVERGED, NOT_FINITE, OUT_OF_STEPS, STEP_VANISHED
 from kernels.integrator.passage import integrate
-from kernels.problem import Problem, problem_of
+from kernels.problem import Problem, grouped, problems_of
 from kernels.results import PredictionRecord, RunResult, Trajectory
 from kernels.room import Room
 from kernels.spec import RunSpec, Status
 from kernels.theory.base import Endpoint
-from kernels.theory.table import applicable
+from kernels.theory.table import comparisons
 from kernels.x64 import jax
 
 Run = tuple[RunSpec, Dataset]
+Observed = dict[str, float]
 
 VERDICTS: dict[int, tuple[Status, str]] = {
     CONVERGED: ("converged", ""),
@@ -38,38 +39,52 @@ def simulate(runs: Sequence[Run], room: Room | None = None) -> list[RunResult]:
         room: the size of a program that runs of several shapes share; without one, each shape has its own.
     """
     begin = time.perf_counter()
-    problems = [problem_of(spec, dataset) for spec, dataset in runs]
-    ends = {end.index: end for end in integrate(problems, room)}
-    records = [_compare(problem, ends[index]) for index, problem in enumerate(problems)]
-    share = (time.perf_counter() - begin) / len(runs)
-    return [_result(problem, ends[index], records[index], share) for index, problem in enumerate(problems)]
+    problems = problems_of(runs)
+    ends = sorted(integrate(problems, room), key=lambda end: end.index)
+    finals = [dict(zip(OBSERVABLES, end.final.tolist(), strict=False)) for end in ends]
+    records = _compared(problems, ends, finals)
+    rows = list(zip(problems, ends, finals, invariant_drifts(problems, ends), records, strict=True))
+    device, share = jax.devices()[0].device_kind, (time.perf_counter() - begin) / len(runs)
+    return [_result(*row, share, device) for row in rows]
 
 
-def _compare(problem: Problem, end: End) -> tuple[PredictionRecord, ...]:
-    """Every applicable prediction against a run that moved and did not break down."""
-    if end.status == AT_REST or not np.isfinite(end.theta).all():
-        return ()
-    observed = _observed(end)
-    endpoint = Endpoint(
-        layers=problem.architecture.split(end.theta),
-        beta=end.final[len(observed) :],
+def _compared(
+    problems: Sequence[Problem], ends: Sequence[End], finals: Sequence[Observed]
+) -> list[tuple[PredictionRecord, ...]]:
+    """Every applicable prediction against the runs that moved and did not break down; none for the others."""
+    endpoints: dict[int, Endpoint] = {}
+    for architecture, places in grouped(problem.architecture for problem in problems):
+        thetas = np.array([ends[place].theta for place in places])
+        finite = np.isfinite(thetas).all(axis=1).tolist()
+        for place, layers, sound in zip(places, zip(*architecture.split(thetas), strict=True), finite, strict=True):
+            if sound and ends[place].status != AT_REST:
+                endpoints[place] = _endpoint(ends[place], finals[place], layers)
+    made = comparisons([problems[place] for place in endpoints], list(endpoints.values()))
+    records = dict(zip(endpoints, made, strict=True))
+    return [records.get(place, ()) for place in range(len(ends))]
+
+
+def _endpoint(end: End, observed: Observed, layers: tuple[np.ndarray, ...]) -> Endpoint:
+    return Endpoint(
+        layers=layers,
+        beta=end.final[len(OBSERVABLES) :],
         jacobian=end.jacobian,
         log_norm=end.log_norm,
         log_loss=observed["log_loss"],
         log_time=observed["log_time"],
     )
-    return tuple(
-        prediction.compare(problem, prediction.forecast(problem), endpoint) for prediction in applicable(problem)
-    )
 
 
-def _observed(end: End) -> dict[str, float]:
-    return dict(zip(OBSERVABLES, map(float, end.final), strict=False))
-
-
-def _result(problem: Problem, end: End, records: tuple[PredictionRecord, ...], seconds: float) -> RunResult:
-    observed = _observed(end)
-    status, message = _verdict(end.status)
+def _result(
+    problem: Problem,
+    end: End,
+    observed: Observed,
+    drift: float,
+    records: tuple[PredictionRecord, ...],
+    seconds: float,
+    device: str,
+) -> RunResult:
+    status, message = VERDICTS[end.status]
     samples, dim = problem.dataset.x.shape
     return RunResult(
         spec=problem.spec,
@@ -78,16 +93,16 @@ def _result(problem: Problem, end: End, records: tuple[PredictionRecord, ...], s
         samples=samples,
         status=status,
         message=message,
-        beta=end.final[len(observed) :],
+        beta=end.final[len(OBSERVABLES) :],
         log_loss=observed["log_loss"],
         log_time=observed["log_time"],
         residual=observed["residual"],
         min_margin=observed["min_margin"],
-        invariant_drift=invariant_drift(problem, end),
+        invariant_drift=drift,
         steps=end.steps,
         rejected=end.rejected,
         wall_seconds=seconds,
-        device=jax.devices()[0].device_kind,
+        device=device,
         predictions=records,
         trajectory=_trajectory(end) if problem.spec.record else None,
     )
@@ -97,7 +112,3 @@ def _trajectory(end: End) -> Trajectory:
     columns = {name: end.orbit[:, position] for position, name in enumerate(OBSERVABLES)}
     columns["step"] = columns["step"].astype(np.int64)
     return Trajectory(**columns, beta=end.orbit[:, len(OBSERVABLES) :])
-
-
-def _verdict(code: int) -> tuple[Status, str]:
-    return VERDICTS[code]

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Literal
@@ -47,6 +48,8 @@ class InputError(ValueError):
 
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys, no spaces and no NaN: equal values give equal text."""
+    if type(value) is float and math.isfinite(value):
+        return repr(value)
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -128,5 +131,56 @@ def fragment(axis: str, value: Any) -> str:
 
 def run_id(fragments: Mapping[str, str]) -> str:
     """Hash of one run from the fragments of its axes (which a grid of a million runs computes once per value)."""
-    text = ",".join(f'"{axis}":{fragments[axis]}' for axis in sorted(fragments))
+    return _digest(",".join(f'"{axis}":{fragments[axis]}' for axis in sorted(fragments)))
+
+
+def _digest(text: str) -> str:
     return hashlib.sha256(f'{{{text},"kernel":{KERNEL_VERSION}}}'.encode()).hexdigest()[:32]
+
+
+class Descriptions:
+    """Identities and canonical JSON of many runs; what they have in common, all but alpha and seed, is written once."""
+
+    def __init__(self) -> None:
+        self._texts: dict[int, tuple[Any, str]] = {}
+        self._patterns: dict[Hashable, tuple[tuple[str, str], tuple[str, str]]] = {}
+
+    def json(self, value: Any) -> str:
+        """canonical_json(value), once for an object that comes again."""
+        if id(value) not in self._texts:
+            self._texts[id(value)] = value, canonical_json(value)
+        return self._texts[id(value)][1]
+
+    def of(self, spec: RunSpec) -> tuple[str, str]:
+        """(spec.run_id, canonical_json(spec.to_dict()))."""
+        mappings = (self.json(value) for value in (spec.data, spec.architecture, spec.init, spec.stop))
+        common = (
+            *mappings, spec.task, spec.depth, spec.width, spec.filter, spec.rtol, spec.solver, spec.record,
+        )  # fmt: skip
+        if common not in self._patterns:
+            axes = spec.to_dict()
+            self._patterns[common] = (
+                _around_seed({axis: canonical_json(value) for axis, value in axes.items()}),
+                _around_seed({axis: fragment(axis, value) for axis, value in axes.items()}),
+            )
+        (between, after), (hashed_between, hashed_after) = self._patterns[common]
+        alpha, seed = canonical_json(spec.alpha), canonical_json(spec.seed)
+        if "run_id" not in vars(spec):
+            own = fragment("alpha", spec.alpha)
+            vars(spec)["run_id"] = _digest(f'"alpha":{own},{hashed_between},"seed":{seed},{hashed_after}')
+        return spec.run_id, f'{{"alpha":{alpha},{between},"seed":{seed},{after}}}'
+
+
+def _around_seed(texts: Mapping[str, str]) -> tuple[str, str]:
+    """The sorted axes after alpha, which is the first: those before the seed, and those behind it."""
+    rest = sorted(texts)[1:]
+    parts = [f'"{axis}":{texts[axis]}' for axis in rest]
+    place = rest.index("seed")
+    return ",".join(parts[:place]), ",".join(parts[place + 1 :])
+
+
+def compile_key(spec: RunSpec, dim: int, samples: int) -> tuple[str | int | bool | None, ...]:
+    """Runs with equal keys are computed together: what plans know of a `kernels.integrator.ensemble.Program`."""
+    return (
+        spec.task, spec.architecture_name, dim, spec.depth, spec.width, spec.filter, samples, spec.solver, spec.record,
+    )  # fmt: skip

@@ -13,7 +13,6 @@ from kernels.data.kinds import Dataset
 from kernels.networks.base import Architecture
 from kernels.networks.checks import check_network
 from kernels.networks.initialisations import INITIALISATIONS, canonical_init, initial_layers
-from kernels.networks.keys import decomposition_of, spans_inputs
 from kernels.networks.reach import Reach, reach
 from kernels.networks.table import ARCHITECTURES, architecture_class, build, canonical_architecture, parameters_given
 from kernels.spec import DEFAULT_STOP, DEFAULTS, SOLVER_NAMES, TASKS, InputError, RunSpec, architecture_name
@@ -76,9 +75,9 @@ def check_parts(spec: RunSpec, dim: int) -> None:
 def reach_varies(spec: RunSpec, dim: int) -> bool:
     """Whether `check_reach` depends on the seed: S is drawn, and beta = S^T rho does not represent every beta."""
     network = build(spec, dim)
-    if not network.draws(network.given) or spans_inputs(network):
+    if not network.draws(network.given) or network.spans_inputs:
         return False
-    here, there = (decomposition_of(each) for each in (network, build(replace(spec, seed=spec.seed + 1), dim)))
+    here, there = (each.decomposed for each in (network, build(replace(spec, seed=spec.seed + 1), dim)))
     return here is None or there is None or not np.array_equal(here.s, there.s)
 
 
@@ -91,12 +90,12 @@ def check_reach(spec: RunSpec, dataset: Dataset) -> None:
     those with short filters and fully connected ones can represent every beta. Drawn starts leave every sign open.
     """
     network = build(spec, dataset.x.shape[1])
-    decomposition = decomposition_of(network)
+    decomposition = network.decomposed
     if decomposition is None:
         return
     w = np.array(decomposition.transform(initial_layers(spec, network)))
     found = reach(decomposition, w)
-    narrow = not spans_inputs(network)
+    narrow = not network.spans_inputs
     if not (narrow or found.rest.any() or found.signs.any()):
         return
     matrix = dataset.x @ decomposition.s.T
@@ -126,7 +125,7 @@ _AIMS = {"regression": "fit these targets", "classification": "separate these cl
 
 
 def _narrow(spec: RunSpec, network: Architecture, columns: Float[np.ndarray, "n k"]) -> str:
-    decomposition = decomposition_of(network)
+    decomposition = network.decomposed
     assert decomposition is not None
     rows = len(decomposition.s)
     rank = int(np.linalg.matrix_rank(columns / (np.linalg.norm(columns, axis=1, keepdims=True) + (columns == 0))))

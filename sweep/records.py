@@ -1,6 +1,7 @@
 """Results as rows: lists of RunResult become Arrow tables with the columns of db.models."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ import pyarrow as pa
 from db.arrow import schema
 from kernels.networks.table import build
 from kernels.results import PredictionRecord, RunResult, Trajectory
-from kernels.spec import KERNEL_VERSION, RunSpec, canonical_json
+from kernels.spec import KERNEL_VERSION, Descriptions, RunSpec
 
 Tables = dict[str, pa.Table]
 
@@ -29,9 +30,10 @@ def now() -> datetime:
 
 def tables(results: Sequence[RunResult], sweep_id: str) -> Tables:
     """runs, predictions and trajectories of finished runs."""
+    runs = _runs(results, sweep_id)
     pairs = [(result.spec.run_id, record) for result in results for record in result.predictions]
     orbits = [(result.spec.run_id, result.trajectory) for result in results if result.trajectory is not None]
-    return {"runs": _runs(results, sweep_id), "predictions": _predictions(pairs), "trajectories": _orbits(orbits)}
+    return {"runs": runs, "predictions": _predictions(pairs), "trajectories": _orbits(orbits)}
 
 
 def failed_run(spec: RunSpec, dataset: str, dim: int, samples: int, message: str, sweep_id: str) -> pa.Table:
@@ -61,31 +63,19 @@ def _array(values: Any, kind: pa.DataType) -> pa.Array:
 
 def _axes(specs: Sequence[RunSpec]) -> dict[str, Any]:
     """Columns that follow from what was asked for."""
-    json = _memo()
-    parameters = [json(spec.init[spec.init_name]) for spec in specs]
+    descriptions = Descriptions()
+    json, described = descriptions.json, [descriptions.of(spec) for spec in specs]
     return {
-        "run_id": [spec.run_id for spec in specs],
+        "run_id": [run_id for run_id, _ in described],
         **{name: [getattr(spec, name) for spec in specs] for name in PLAIN},
         "architecture": [spec.architecture_name for spec in specs],
         "data": [json(spec.data) for spec in specs],
         "stop": [json(spec.stop) for spec in specs],
         "init": [spec.init_name for spec in specs],
-        "init_detail": parameters,
+        "init_detail": [json(spec.init[spec.init_name]) for spec in specs],
         "kernel_version": [KERNEL_VERSION] * len(specs),
-        "spec": [canonical_json(spec.to_dict()) for spec in specs],
+        "spec": [text for _, text in described],
     }
-
-
-def _memo() -> Callable[[Any], str]:
-    """canonical_json, once per object: runs of one batch share their data's description."""
-    known: dict[int, str] = {}
-
-    def text(value: Any) -> str:
-        if id(value) not in known:
-            known[id(value)] = canonical_json(value)
-        return known[id(value)]
-
-    return text
 
 
 def _runs(results: Sequence[RunResult], sweep_id: str) -> pa.Table:
@@ -122,7 +112,8 @@ def _predictions(pairs: Sequence[tuple[str, PredictionRecord]]) -> pa.Table:
 
 def _json(detail: Mapping[str, float]) -> str:
     """JSON has no NaN and no infinity: such numbers are null."""
-    return canonical_json({name: float(x) if np.isfinite(x) else None for name, x in detail.items()})
+    parts = (f'"{name}":{float(x)!r}' if math.isfinite(x) else f'"{name}":null' for name, x in sorted(detail.items()))
+    return f"{{{','.join(parts)}}}"
 
 
 def _orbits(orbits: Sequence[tuple[str, Trajectory]]) -> pa.Table:

@@ -71,6 +71,7 @@ class Architecture(ABC):
             `coordinates`).
         copies: coordinates of its real orthogonal decomposition for each input, where all networks of the class have
             one: runs of different sizes may then share a program. None for other networks.
+        rowwise: whether `invariants` takes layers with a leading axis, too, one state a row.
         random: whether the seed of the run determines the network itself.
         defaults: its parameters, given as {name: parameters}, and their defaults. What they determine must be in
             `constants`: networks of one shape run through one program.
@@ -79,6 +80,7 @@ class Architecture(ABC):
     uses: ClassVar[frozenset[str]] = frozenset()
     axial: ClassVar[bool] = False
     copies: ClassVar[int | None] = None
+    rowwise: ClassVar[bool] = False
     random: ClassVar[bool] = False
     defaults: ClassVar[Parameters] = MappingProxyType({})
 
@@ -86,8 +88,10 @@ class Architecture(ABC):
         def place(name: str) -> int:
             return next(place for place, owner in enumerate(cls.__mro__) if name in vars(owner))
 
-        for name in ("axial", "copies", "coordinates"):  # of other coefficients than these
-            if place("coefficients") < place(name):
+        # what is said of these coefficients or invariants does not hold of others
+        coefficients = ((name, "coefficients") for name in ("axial", "copies", "coordinates"))
+        for name, subject in (*coefficients, ("rowwise", "invariants")):
+            if place(subject) < place(name):
                 setattr(cls, name, vars(Architecture)[name])
 
     def __init__(
@@ -133,6 +137,8 @@ class Architecture(ABC):
     def with_constants(self, constants: tuple[Any, ...]) -> "Architecture":
         """The same network with other arrays in place of those drawn from its seed, so that one program serves all."""
         other = copy.copy(self)
+        for name in ("decomposed", "spans_inputs", "one_layer_isometry"):
+            vars(other).pop(name, None)
         other.constants = constants
         return other
 
@@ -153,9 +159,32 @@ class Architecture(ABC):
     def decomposition(self) -> Decomposition | None:
         """The orthogonal decomposition of the data tensor, or None if it has none."""
 
+    @functools.cached_property
+    def decomposed(self) -> Decomposition | None:
+        """`decomposition()`, kept."""
+        return self.decomposition()
+
+    @functools.cached_property
+    def spans_inputs(self) -> bool:
+        """Whether every beta is Re(S^T rho) for some rho, S of the decomposition; True if there is none."""
+        return self.decomposed is None or self.decomposed.spans_inputs()
+
+    @functools.cached_property
+    def one_layer_isometry(self) -> bool:
+        """Whether the network is one layer v with beta = M v and M M^T a multiple of the identity.
+
+        Then the least ||v|| gives the least ||beta||, in regression and in classification.
+        """
+        if self.depth != 1:
+            return False
+        units = (unit.reshape(self.shapes[0]) for unit in np.eye(self.parameters))
+        matrix: Float[np.ndarray, "d P"] = np.stack([self.coefficients([unit]) for unit in units], axis=1)
+        gram = matrix @ matrix.T
+        return bool(np.abs(gram - gram[0, 0] * np.eye(len(gram))).max() <= 1e-10 * gram[0, 0])
+
     def coordinates(self, layers: Layers, x: Float[np.ndarray, "n d"]) -> Coordinates | None:
         """Where the flow from these layers on inputs x is integrated, if not in the network's own parameters."""
-        return None if self.axial else by_decomposition(self.decomposition())
+        return None if self.axial else by_decomposition(self.decomposed)
 
     @abstractmethod
     def invariants(self, layers: Layers) -> list[Any]:
@@ -167,10 +196,10 @@ class Architecture(ABC):
         return sum(math.prod(shape) for shape in self.shapes)
 
     def split(self, theta: Any) -> tuple[Any, ...]:
-        """The layers v_1, ..., v_L in a flat vector of parameters, numpy or JAX."""
+        """The layers v_1, ..., v_L in a flat vector of parameters, or in every row of an array; numpy or JAX."""
         ends = list(itertools.accumulate(math.prod(shape) for shape in self.shapes))
-        starts = [0, *ends[:-1]]
-        return tuple(theta[a:b].reshape(shape) for a, b, shape in zip(starts, ends, self.shapes, strict=True))
+        parts = zip([0, *ends[:-1]], ends, self.shapes, strict=True)
+        return tuple(theta[..., a:b].reshape(*theta.shape[:-1], *shape) for a, b, shape in parts)
 
 
 class Diagonal(Architecture):
@@ -178,6 +207,7 @@ class Diagonal(Architecture):
 
     axial = True
     copies = 1
+    rowwise = True
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:

@@ -57,7 +57,7 @@ class Convolutional(Architecture):
 
     def invariants(self, layers: Layers) -> list[Any]:
         """Per Fourier coordinate for full-length filters, else ||v_l||^2 - ||v_{l+1}||^2."""
-        decomposition = self.decomposition()
+        decomposition = self.decomposed
         return norm_invariants(layers) if decomposition is None else coordinate_invariants(decomposition.bases, layers)
 
 

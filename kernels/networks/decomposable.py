@@ -23,6 +23,7 @@ class SignedDiagonal(Architecture):
 
     axial = True
     copies = 2
+    rowwise = True
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -48,6 +49,7 @@ class Walsh(Architecture):
     """
 
     copies = 1
+    rowwise = True
 
     def check(self) -> None:
         if self.dim & (self.dim - 1):
@@ -73,7 +75,7 @@ class Walsh(Architecture):
 
     def invariants(self, layers: Layers) -> list[Any]:
         """Per Walsh coordinate, shape (d,)."""
-        squares = [(self._hadamard @ layer) ** 2 for layer in layers]
+        squares = [(layer @ self._hadamard) ** 2 for layer in layers]
         return [a - b for a, b in itertools.pairwise(squares)]
 
 

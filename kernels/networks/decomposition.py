@@ -30,6 +30,18 @@ class Decomposition:
     def real(self) -> bool:
         return not any(map(np.iscomplexobj, (self.s, *self.bases)))
 
+    def spans_inputs(self) -> bool:
+        """Whether every beta is Re(S^T rho) for some rho."""
+        s = self.s
+        dim = s.shape[1]
+        if np.array_equal(s[:dim], np.eye(dim)):
+            return True
+        rows = np.vstack([s.real, s.imag]) if np.iscomplexobj(s) else s
+        gram = rows.T @ rows
+        if (np.abs(gram).sum(axis=1) < 1.9 * gram.diagonal()).all():  # dominant diagonal: of full rank, without an SVD
+            return True
+        return len(rows) >= dim and int(np.linalg.matrix_rank(rows)) == dim
+
     def transform(self, layers: Layers) -> list[Any]:
         """w_l = U_l^T v_l, each of shape (m,)."""
         return transform(self.bases, layers)

@@ -98,9 +98,18 @@ INITIALISATIONS: dict[str, Initialisation] = {
 
 def initial_layers(spec: RunSpec, architecture: Architecture) -> Layers:
     """v_l(0), one array a layer. Raises InputError where initialisation and architecture do not go together."""
-    initialisation = INITIALISATIONS[spec.init_name]
-    drawn = initialisation.draw(architecture, spec.init[spec.init_name], np.random.default_rng([spec.seed, 0]))
-    return tuple(spec.alpha * layer for layer in drawn)
+    return tuple(spec.alpha * layer for layer in unit_layers(spec, architecture))
+
+
+def unit_layers(spec: RunSpec, architecture: Architecture) -> Layers:
+    """v_l(0) at scale alpha = 1."""
+    rng = np.random.default_rng([spec.seed, 0])
+    return INITIALISATIONS[spec.init_name].draw(architecture, spec.init[spec.init_name], rng)
+
+
+def seeded(spec: RunSpec) -> bool:
+    """Whether the initial layers of a given network depend on the seed."""
+    return INITIALISATIONS[spec.init_name].random(spec.init[spec.init_name])
 
 
 def canonical_init(init: Any) -> dict[str, Any]:
@@ -141,7 +150,7 @@ def _names() -> str:
 
 
 def _decomposition(architecture: Architecture, init: str) -> Decomposition:
-    decomposition = architecture.decomposition()
+    decomposition = architecture.decomposed
     if decomposition is None:
         instead = "gaussian or orthogonal" if isinstance(architecture, FullyConnected) else "gaussian"
         default = " (the default)" if init == DEFAULTS["init"] else ""

@@ -1,13 +1,8 @@
-"""What theory derives from a network alone, computed once a network rather than once a run."""
+"""What determines a network, so that equal ones may be made once."""
 
-from dataclasses import dataclass, field
-from functools import lru_cache
-
-import numpy as np
-from jaxtyping import Float
+from dataclasses import dataclass
 
 from kernels.networks.base import Architecture
-from kernels.networks.decomposition import Decomposition
 
 
 @dataclass(frozen=True)
@@ -21,8 +16,6 @@ class Key:
     filter: int | None
     seed: int
     fingerprint: str
-    architecture: Architecture = field(compare=False, repr=False)
-    """One network that is so determined."""
 
 
 def key(architecture: Architecture) -> Key:
@@ -35,53 +28,4 @@ def key(architecture: Architecture) -> Key:
         architecture.filter,
         architecture.seed if architecture.draws(architecture.given) else 0,
         architecture.fingerprint,
-        architecture,
     )
-
-
-def decomposition_of(architecture: Architecture) -> Decomposition | None:
-    """`architecture.decomposition()`, kept."""
-    return decomposition_by_key(key(architecture))
-
-
-@lru_cache(maxsize=32)
-def decomposition_by_key(network: Key) -> Decomposition | None:
-    return network.architecture.decomposition()
-
-
-def spans_inputs(architecture: Architecture) -> bool:
-    """Whether every beta is Re(S^T rho) for some rho, S of the orthogonal decomposition; True if there is none."""
-    return _spans(key(architecture))
-
-
-@lru_cache(maxsize=256)
-def _spans(network: Key) -> bool:
-    decomposition = decomposition_by_key(network)
-    if decomposition is None:
-        return True
-    s = decomposition.s
-    dim = s.shape[1]
-    if np.array_equal(s[:dim], np.eye(dim)):
-        return True
-    rows = np.vstack([s.real, s.imag]) if np.iscomplexobj(s) else s
-    gram = rows.T @ rows
-    if (np.abs(gram).sum(axis=1) < 1.9 * gram.diagonal()).all():  # dominant diagonal: orthogonal rows, without an SVD
-        return True
-    return len(rows) >= dim and int(np.linalg.matrix_rank(rows)) == dim
-
-
-def one_layer_isometry(architecture: Architecture) -> bool:
-    """Whether the network is one layer v with beta = M v and M M^T a multiple of the identity.
-
-    Then the least ||v|| gives the least ||beta||, in regression and in classification.
-    """
-    return architecture.depth == 1 and _isometry(key(architecture))
-
-
-@lru_cache(maxsize=32)
-def _isometry(network: Key) -> bool:
-    architecture = network.architecture
-    units = (unit.reshape(architecture.shapes[0]) for unit in np.eye(architecture.parameters))
-    matrix: Float[np.ndarray, "d P"] = np.stack([architecture.coefficients([unit]) for unit in units], axis=1)
-    gram = matrix @ matrix.T
-    return bool(np.abs(gram - gram[0, 0] * np.eye(len(gram))).max() <= 1e-10 * gram[0, 0])

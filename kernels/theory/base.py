@@ -1,14 +1,16 @@
 """What a prediction is: when it applies, what it predicts, and how far a run ended from it. Imports no JAX."""
 
+import itertools
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float, Inexact
 
-from kernels.problem import Problem
+from kernels.problem import Problem, grouped
 from kernels.results import PredictionRecord
 from kernels.theory.optimisers.certificates import ratio
 
@@ -61,8 +63,17 @@ class Forecast:
             object.__setattr__(self, "beta", None)
 
 
+NOTHING = Forecast(None, None)
+"""Of a statement about the endpoint alone."""
+
+Forecasts = Sequence[Forecast | None]
+
+
 class Prediction(ABC):
-    """One statement of theory about where gradient flow ends; a subclass per statement, all in PREDICTIONS."""
+    """One statement of theory about where gradient flow ends; a subclass per statement, all in PREDICTIONS.
+
+    It is made of all runs of a batch at once; of one run, it is that of a batch of one.
+    """
 
     name: ClassVar[str]
 
@@ -75,27 +86,64 @@ class Prediction(ABC):
         """Whether the statement's assumptions hold."""
 
     @abstractmethod
-    def forecast(self, problem: Problem) -> Forecast | None:
-        """What can be said before the flow has run; None if the statement is about the endpoint alone."""
+    def forecast_all(self, problems: Sequence[Problem]) -> list[Forecast | None]:
+        """What can be said before the flows have run; None if the statement is about the endpoint alone."""
 
     @abstractmethod
+    def compare_all(
+        self, problems: Sequence[Problem], forecasts: Forecasts, endpoints: Sequence[Endpoint]
+    ) -> list[PredictionRecord]:
+        """The distance of every endpoint from the prediction."""
+
+    def forecast(self, problem: Problem) -> Forecast | None:
+        """`forecast_all` of one problem."""
+        return self.forecast_all([problem])[0]
+
     def compare(self, problem: Problem, forecast: Forecast | None, endpoint: Endpoint) -> PredictionRecord:
-        """The distance of the endpoint from the prediction."""
+        """`compare_all` of one endpoint."""
+        return self.compare_all([problem], [forecast], [endpoint])[0]
 
 
-def coefficients_record(
+class RunByRun(Prediction):
+    """A statement that is made of one run at a time."""
+
+    @abstractmethod
+    def forecast(self, problem: Problem) -> Forecast | None: ...
+
+    @abstractmethod
+    def compare(self, problem: Problem, forecast: Forecast | None, endpoint: Endpoint) -> PredictionRecord: ...
+
+    def forecast_all(self, problems: Sequence[Problem]) -> list[Forecast | None]:
+        return [self.forecast(problem) for problem in problems]
+
+    def compare_all(
+        self, problems: Sequence[Problem], forecasts: Forecasts, endpoints: Sequence[Endpoint]
+    ) -> list[PredictionRecord]:
+        return [self.compare(*one) for one in zip(problems, forecasts, endpoints, strict=True)]
+
+
+def coefficients_records(
     prediction: Prediction,
-    problem: Problem,
-    forecast: Forecast | None,
-    endpoint: Endpoint,
-    detail: Mapping[str, float] | None = None,
-) -> PredictionRecord:
+    problems: Sequence[Problem],
+    forecasts: Forecasts,
+    endpoints: Sequence[Endpoint],
+    details: Sequence[Mapping[str, float] | None] | None = None,
+) -> list[PredictionRecord]:
     """distance = ||beta - beta*|| / ||beta*||; ||beta|| itself where beta* = 0; None where beta* is not certified."""
-    distance = None
-    if forecast is not None and forecast.beta is not None:
-        size = float(np.linalg.norm(forecast.beta))
-        distance = float(np.linalg.norm(endpoint.beta - forecast.beta)) / (size or 1.0)
-    return record(prediction, problem, forecast, distance, detail)
+    distances: list[float | None] = [None] * len(problems)
+    betas = [None if forecast is None else forecast.beta for forecast in forecasts]
+    for size, places in grouped(None if beta is None else len(beta) for beta in betas):
+        if size is not None:
+            found = _distances(np.array([betas[k] for k in places]), np.array([endpoints[k].beta for k in places]))
+            for place, distance in zip(places, found.tolist(), strict=True):
+                distances[place] = distance
+    rows = zip(problems, forecasts, distances, details or itertools.repeat(None, len(problems)), strict=True)
+    return [record(prediction, *row) for row in rows]
+
+
+def _distances(wanted: Float[np.ndarray, "b d"], found: Float[np.ndarray, "b d"]) -> Float[np.ndarray, " b"]:
+    sizes = np.linalg.norm(wanted, axis=1)
+    return np.linalg.norm(found - wanted, axis=1) / np.where(sizes == 0, 1.0, sizes)
 
 
 def direction_record(
@@ -120,16 +168,16 @@ def record(
     detail: Mapping[str, float] | None = None,
 ) -> PredictionRecord:
     """The record; numbers that are not finite are left out, as JSON cannot hold them."""
-    numbers = {**(forecast.detail if forecast else {}), **(detail or {})}
-    known = forecast or Forecast(None, None)
+    known = forecast or NOTHING
+    numbers = {**known.detail, **detail} if detail else known.detail
     return PredictionRecord(
         prediction=prediction.name,
         kind=prediction.kind(problem),
-        distance=distance if distance is not None and np.isfinite(distance) else None,
+        distance=distance if distance is not None and math.isfinite(distance) else None,
         certificate=known.certificate,
-        objective=known.objective if known.objective is not None and np.isfinite(known.objective) else None,
+        objective=known.objective if known.objective is not None and math.isfinite(known.objective) else None,
         beta=known.beta,
-        detail={name: value for name, value in numbers.items() if np.isfinite(value)},
+        detail={name: value for name, value in numbers.items() if math.isfinite(value)},
     )
 
 
@@ -140,8 +188,21 @@ def unit(vector: Inexact[np.ndarray, " k"]) -> Inexact[np.ndarray, " k"]:
 
 def products(problem: Problem, endpoint: Endpoint) -> Inexact[np.ndarray, " m"]:
     """rho = w_1 * ... * w_L at the endpoint, of a decomposable network."""
-    assert problem.decomposition is not None
-    return np.prod(problem.decomposition.transform(endpoint.layers), axis=0)
+    return products_all([problem], [endpoint])[0]
+
+
+def products_all(problems: Sequence[Problem], endpoints: Sequence[Endpoint]) -> list[Inexact[np.ndarray, " m"]]:
+    """rho = w_1 * ... * w_L at every endpoint, of decomposable networks."""
+    found: list[Inexact[np.ndarray, " m"]] = [np.zeros(0)] * len(problems)
+    for architecture, places in grouped(problem.architecture for problem in problems):
+        decomposition = architecture.decomposed
+        assert decomposition is not None
+        layers = zip(*(endpoints[place].layers for place in places), strict=True)
+        parts = zip(layers, decomposition.bases, strict=True)
+        rho = math.prod(np.array(each).astype(basis.dtype) @ basis for each, basis in parts)
+        for place, row in zip(places, np.asarray(rho), strict=True):
+            found[place] = row
+    return found
 
 
 def weights(endpoint: Endpoint, margins: Float[np.ndarray, " n"], depth: int) -> Float[np.ndarray, " n"]:

@@ -9,7 +9,7 @@ from scipy.optimize import nnls
 from kernels.networks.fully_connected import FullyConnected
 from kernels.problem import Problem
 from kernels.results import PredictionRecord
-from kernels.theory.base import Endpoint, Forecast, Kind, Prediction, record, unit, weights
+from kernels.theory.base import Endpoint, Forecast, Kind, RunByRun, record, unit, weights
 from kernels.theory.optimisers.certificates import ratio
 
 ACTIVE = 2.0**-52
@@ -18,7 +18,7 @@ least by at most 36 e^{-L log ||Theta||}, and they still move the parameters in 
 
 
 @final
-class ParameterKKT(Prediction):
+class ParameterKKT(RunByRun):
     """Theta / ||Theta|| tends to a KKT point of min 1/2 ||Theta||^2 subject to y_i f(x_i; Theta) >= 1.
 
     distance: min over mu >= 0 on the active samples of ||u - sum_i mu_i y_i grad f_i(u)||, u = Theta / ||Theta||, by
@@ -56,7 +56,7 @@ class ParameterKKT(Prediction):
 
 
 @final
-class SingularVectors(Prediction):
+class SingularVectors(RunByRun):
     """Each layer aligns with the data tensor contracted with the others, v_l / ||v_l|| -> -grad_{v_l} Loss, normed.
 
     distance: max over l of 1 - |cos(v_l, grad_{v_l} Loss)|. For fully connected networks of L >= 2 detail has
@@ -90,7 +90,7 @@ class SingularVectors(Prediction):
 
 
 @final
-class LossRate(Prediction):
+class LossRate(RunByRun):
     """Loss t (log t)^{2 - 2/L} -> 1 / (L^2 gammabar^{2/L}), gammabar = lim min_i y_i f(x_i) / ||Theta||^L.
 
     In logarithms, so that t = e^(1e8) is no matter. gammabar is the endpoint's. distance: |value / predicted - 1|.

@@ -2,18 +2,17 @@
 connected networks, ||rho||_{2/L} for orthogonally decomposable ones.
 """
 
-from functools import lru_cache
 from typing import final
 
 import numpy as np
 from jaxtyping import Bool, Inexact
 
 from kernels.data.kinds import Dataset
+from kernels.networks.base import Architecture
 from kernels.networks.fully_connected import FullyConnected
-from kernels.networks.keys import Key, decomposition_by_key, key, one_layer_isometry
 from kernels.problem import Problem
 from kernels.results import PredictionRecord
-from kernels.theory.base import Endpoint, Forecast, Kind, Prediction, direction_record, products, unit, weights
+from kernels.theory.base import Endpoint, Forecast, Kind, RunByRun, direction_record, products, unit, weights
 from kernels.theory.classification import ACTIVE, nonnegative
 from kernels.theory.optimisers.certificates import ratio
 from kernels.theory.optimisers.margins import Margin, best_known, least_euclidean, least_norm, least_sum, quasi_norm
@@ -21,7 +20,7 @@ from kernels.theory.optimisers.stationary import nearby
 
 
 @final
-class MaxMarginL2(Prediction):
+class MaxMarginL2(RunByRun):
     """beta / ||beta|| tends to the hard-margin SVM direction, argmin ||beta|| subject to y_i x_i.beta >= 1.
 
     Applies: classification, fully connected networks of any depth with at most one zero layer at the start, and
@@ -42,10 +41,10 @@ class MaxMarginL2(Prediction):
             return False
         connected = isinstance(problem.architecture, FullyConnected)
         moves = problem.depth == 1 or sum(not layer.any() for layer in problem.layers) <= 1
-        return (connected and moves) or one_layer_isometry(problem.architecture)
+        return (connected and moves) or problem.architecture.one_layer_isometry
 
     def forecast(self, problem: Problem) -> Forecast | None:
-        found = _largest_margin(problem.dataset)
+        found = problem.shared.once(_largest_margin, problem.dataset)
         return Forecast(unit(np.real(found.solution)), found.certificate, found.objective)
 
     def compare(self, problem: Problem, forecast: Forecast | None, endpoint: Endpoint) -> PredictionRecord:
@@ -57,7 +56,7 @@ class MaxMarginL2(Prediction):
 
 
 @final
-class MaxMarginBridge(Prediction):
+class MaxMarginBridge(RunByRun):
     """rho / ||rho|| tends to a stationary point of min ||rho||_{2/L} subject to y_i x_i.(S^T rho) >= 1.
 
     L = 1 is a quadratic program; L = 2 a linear one (real) or one over second-order cones on the moduli (complex):
@@ -99,7 +98,7 @@ class MaxMarginBridge(Prediction):
     def forecast(self, problem: Problem) -> Forecast | None:
         decomposition = problem.decomposition
         assert decomposition is not None
-        found = _least_bridge(problem.dataset, key(problem.architecture))
+        found = problem.shared.once(_least_bridge, problem.dataset, problem.architecture)
         if problem.depth > 2:
             return Forecast(None, None, found.objective, {"objective_best": found.objective})
         direction = unit(np.real(decomposition.s.T @ found.solution))
@@ -111,7 +110,7 @@ class MaxMarginBridge(Prediction):
         assert forecast.objective is not None
         assert problem.decomposition is not None
         rho = products(problem, endpoint)
-        signed = _signed(problem.dataset, key(problem.architecture))
+        signed = problem.shared.once(_signed, problem.dataset, problem.architecture)
         reached = quasi_norm(signed, rho, 2 / problem.depth)
         if problem.depth <= 2:
             return direction_record(self, problem, forecast, endpoint, {"objective_reached": reached})
@@ -128,7 +127,7 @@ class MaxMarginBridge(Prediction):
 
 
 def _off_support(problem: Problem, found: Margin) -> dict[str, float]:
-    dual = np.abs(_signed(problem.dataset, key(problem.architecture)).T @ found.multipliers)
+    dual = np.abs(problem.shared.once(_signed, problem.dataset, problem.architecture).T @ found.multipliers)
     modulus = np.abs(found.solution)
     support = modulus > 1e-6 * modulus.max()
     assert problem.decomposition is not None
@@ -152,21 +151,18 @@ def _stationarity(signed: Inexact[np.ndarray, "n m"], rho: Inexact[np.ndarray, "
     return ratio(nonnegative(matrix, scaled)[1], float(np.linalg.norm(scaled)))
 
 
-@lru_cache(maxsize=256)
 def _largest_margin(dataset: Dataset) -> Margin:
     return least_norm(dataset.y[:, None] * dataset.x)
 
 
-@lru_cache(maxsize=64)
-def _signed(dataset: Dataset, network: Key) -> Inexact[np.ndarray, "n m"]:
+def _signed(dataset: Dataset, network: Architecture) -> Inexact[np.ndarray, "n m"]:
     """y_i x_i^T S^T, one row a sample."""
-    decomposition = decomposition_by_key(network)
+    decomposition = network.decomposed
     assert decomposition is not None
     return dataset.y[:, None] * (dataset.x @ decomposition.s.T)
 
 
-@lru_cache(maxsize=256)
-def _least_bridge(dataset: Dataset, network: Key) -> Margin:
+def _least_bridge(dataset: Dataset, network: Architecture) -> Margin:
     signed, depth = _signed(dataset, network), network.depth
     if depth == 1:
         return least_euclidean(signed)

@@ -1,21 +1,20 @@
 """Where gradient flow of the squared loss ends: exactly, or in a limit of the scale of the initialisation."""
 
-from dataclasses import replace
-from functools import lru_cache
+import functools
+from collections.abc import Callable, Sequence
 from typing import final
 
 import numpy as np
 from jaxtyping import Float
 
+from kernels.data.kinds import Dataset
 from kernels.networks.fully_connected import FullyConnected
-from kernels.networks.keys import one_layer_isometry
-from kernels.problem import Problem
+from kernels.problem import Problem, grouped
 from kernels.results import PredictionRecord
-from kernels.theory.base import Endpoint, Forecast, Kind, Prediction, coefficients_record, products
-from kernels.theory.optimisers.certificates import optimality, worst
-from kernels.theory.optimisers.curves import GeneralCurve, StructuredCurve
-from kernels.theory.optimisers.separable import REACHED, Minimum, minimise
-from kernels.theory.systems import Start, System, fold, minimum_norm, system, weighted_l1, weighted_l2
+from kernels.theory.base import Endpoint, Forecast, Forecasts, Kind, Prediction, coefficients_records, products_all
+from kernels.theory.optimisers.certificates import worst
+from kernels.theory.potentials import exact_limits
+from kernels.theory.systems import Start, minimum_norm, system, weighted_l1, weighted_l2
 
 
 @final
@@ -40,11 +39,13 @@ class MinimumQNorm(Prediction):
     def applies(self, problem: Problem) -> bool:
         return problem.regression and problem.scale is not None and system(problem) is not None
 
-    def forecast(self, problem: Problem) -> Forecast | None:
-        return _forecast(problem)
+    def forecast_all(self, problems: Sequence[Problem]) -> list[Forecast | None]:
+        return exact_limits(problems)
 
-    def compare(self, problem: Problem, forecast: Forecast | None, endpoint: Endpoint) -> PredictionRecord:
-        return coefficients_record(self, problem, forecast, endpoint)
+    def compare_all(
+        self, problems: Sequence[Problem], forecasts: Forecasts, endpoints: Sequence[Endpoint]
+    ) -> list[PredictionRecord]:
+        return coefficients_records(self, problems, forecasts, endpoints)
 
 
 @final
@@ -70,13 +71,15 @@ class MinimumBregman(Prediction):
         w = problem.coordinates
         if not problem.regression or w is None or system(problem) is None:
             return False
-        return problem.scale is not None or (not np.iscomplexobj(w) and bool(((w == 0).sum(axis=0) <= 1).all()))
+        return problem.scale is not None or (problem.moves and not np.iscomplexobj(w))
 
-    def forecast(self, problem: Problem) -> Forecast | None:
-        return _forecast(problem)
+    def forecast_all(self, problems: Sequence[Problem]) -> list[Forecast | None]:
+        return exact_limits(problems)
 
-    def compare(self, problem: Problem, forecast: Forecast | None, endpoint: Endpoint) -> PredictionRecord:
-        return coefficients_record(self, problem, forecast, endpoint)
+    def compare_all(
+        self, problems: Sequence[Problem], forecasts: Forecasts, endpoints: Sequence[Endpoint]
+    ) -> list[PredictionRecord]:
+        return coefficients_records(self, problems, forecasts, endpoints)
 
 
 @final
@@ -105,21 +108,16 @@ class WeightedL1(Prediction):
         return "limit alpha->0"
 
     def applies(self, problem: Problem) -> bool:
-        return problem.regression and _start(problem) is not None and system(problem) is not None
+        return problem.regression and problem.eta is not None and system(problem) is not None
 
-    def forecast(self, problem: Problem) -> Forecast | None:
-        constraint, start = system(problem), _start(problem)
-        assert constraint is not None
-        assert start is not None
-        found = weighted_l1(constraint, start)
-        beta = constraint.coefficients(np.real(found.rho))
-        return Forecast(beta, found.certificate, found.objective, {"face_dimension": float(found.freedom)})
+    def forecast_all(self, problems: Sequence[Problem]) -> list[Forecast | None]:
+        return _once_for_all_scales(problems, _least_sum)
 
-    def compare(self, problem: Problem, forecast: Forecast | None, endpoint: Endpoint) -> PredictionRecord:
-        start = _start(problem)
-        assert start is not None
-        value = float(start.eta ** (2 - problem.depth) @ np.abs(products(problem, endpoint)))
-        return coefficients_record(self, problem, forecast, endpoint, {"objective_reached": value})
+    def compare_all(
+        self, problems: Sequence[Problem], forecasts: Forecasts, endpoints: Sequence[Endpoint]
+    ) -> list[PredictionRecord]:
+        reached = _reached(problems, endpoints, lambda rho, eta, depth: np.abs(rho) * eta ** (2 - depth))
+        return coefficients_records(self, problems, forecasts, endpoints, reached)
 
 
 @final
@@ -140,15 +138,14 @@ class WeightedL2(Prediction):
     def applies(self, problem: Problem) -> bool:
         return problem.regression and problem.scale is not None
 
-    def forecast(self, problem: Problem) -> Forecast | None:
-        assert problem.decomposition is not None
-        found = weighted_l2(problem, _eta(problem) ** (2 - 2 * problem.depth))
-        beta = np.real(problem.decomposition.s.T @ found.rho)
-        return Forecast(beta, found.certificate, found.objective)
+    def forecast_all(self, problems: Sequence[Problem]) -> list[Forecast | None]:
+        return _once_for_all_scales(problems, _least_squares)
 
-    def compare(self, problem: Problem, forecast: Forecast | None, endpoint: Endpoint) -> PredictionRecord:
-        value = float(_eta(problem) ** (2 - 2 * problem.depth) @ np.abs(products(problem, endpoint)) ** 2)
-        return coefficients_record(self, problem, forecast, endpoint, {"objective_reached": value})
+    def compare_all(
+        self, problems: Sequence[Problem], forecasts: Forecasts, endpoints: Sequence[Endpoint]
+    ) -> list[PredictionRecord]:
+        reached = _reached(problems, endpoints, lambda rho, eta, depth: np.abs(rho) ** 2 * eta ** (2 - 2 * depth))
+        return coefficients_records(self, problems, forecasts, endpoints, reached)
 
 
 @final
@@ -172,17 +169,18 @@ class MinimumL2Norm(Prediction):
     def applies(self, problem: Problem) -> bool:
         if not problem.regression:
             return False
-        connected = isinstance(problem.architecture, FullyConnected)
-        moves = sum(_zero(layer) for layer in problem.layers) <= 1
-        return (connected and moves) or one_layer_isometry(problem.architecture)
+        if isinstance(problem.architecture, FullyConnected) and sum(_zero(layer) for layer in problem.layers) <= 1:
+            return True
+        return problem.architecture.one_layer_isometry
 
-    def forecast(self, problem: Problem) -> Forecast | None:
-        found = minimum_norm(problem.dataset)
-        return Forecast(np.real(found.rho), found.certificate, found.objective)
+    def forecast_all(self, problems: Sequence[Problem]) -> list[Forecast | None]:
+        return [problem.shared.once(_least_norm, problem.dataset) for problem in problems]
 
-    def compare(self, problem: Problem, forecast: Forecast | None, endpoint: Endpoint) -> PredictionRecord:
-        value = float(np.linalg.norm(endpoint.beta))
-        return coefficients_record(self, problem, forecast, endpoint, {"objective_reached": value})
+    def compare_all(
+        self, problems: Sequence[Problem], forecasts: Forecasts, endpoints: Sequence[Endpoint]
+    ) -> list[PredictionRecord]:
+        reached = [{"objective_reached": float(np.linalg.norm(endpoint.beta))} for endpoint in endpoints]
+        return coefficients_records(self, problems, forecasts, endpoints, reached)
 
 
 @final
@@ -205,61 +203,94 @@ class TwoLayerOneSample(Prediction):
         return "exact"
 
     def applies(self, problem: Problem) -> bool:
-        connected = isinstance(problem.architecture, FullyConnected)
-        if not (problem.regression and connected and problem.depth == 2 and len(problem.dataset.y) == 1):
+        if not (problem.regression and isinstance(problem.architecture, FullyConnected)):
+            return False
+        if problem.depth != 2 or len(problem.dataset.y) != 1:
             return False
         b, c = _growth(problem)
         return abs(c) < b
 
-    def forecast(self, problem: Problem) -> Forecast | None:
-        x, y = problem.dataset.x[0], float(problem.dataset.y[0])
-        first, second = problem.layers
-        omega, p = float(np.linalg.norm(x)), first.T @ x
-        b, c = _growth(problem)
-        # f = y is quadratic in e^{2 omega s}; of its two forms take the one without cancellation
-        root = np.hypot(y, np.sqrt((b - c) * (b + c)))
-        angle = 0.5 * (np.log((root + y) / (b + c)) if y >= 0 else np.log((b - c) / (root - y)))
-        sinh, cosh = np.sinh(angle), np.cosh(angle)
-        outer = second * (sinh / omega) + p * (2 * np.sinh(angle / 2) ** 2 / omega**2)
-        last = second * cosh + p * (sinh / omega)
-        beta = first @ last + x * float(outer @ last)
-        fitted = float((p * cosh + second * (omega * sinh)) @ last)
-        size = abs(y) or 1.0
-        return Forecast(beta, worst(abs(float(x @ beta) - y) / size, abs(fitted - y) / size))
+    def forecast_all(self, problems: Sequence[Problem]) -> list[Forecast | None]:
+        return [_closed_form(problem) for problem in problems]
 
-    def compare(self, problem: Problem, forecast: Forecast | None, endpoint: Endpoint) -> PredictionRecord:
-        return coefficients_record(self, problem, forecast, endpoint)
+    def compare_all(
+        self, problems: Sequence[Problem], forecasts: Forecasts, endpoints: Sequence[Endpoint]
+    ) -> list[PredictionRecord]:
+        return coefficients_records(self, problems, forecasts, endpoints)
 
 
-@lru_cache(maxsize=4)
-def _forecast(problem: Problem) -> Forecast:
+def _once_for_all_scales(
+    problems: Sequence[Problem], make: Callable[[Problem, Float[np.ndarray, " m"]], Forecast]
+) -> list[Forecast | None]:
+    """make(problem, eta) once for all problems that differ in alpha alone."""
+    etas = [_known(problem.eta) for problem in problems]
+    signs = [_known(problem.signs) for problem in problems]
+    keys = [
+        (each.dataset, each.architecture, eta.tobytes(), sides.tobytes())
+        for each, eta, sides in zip(problems, etas, signs, strict=True)
+    ]
+    made: list[Forecast | None] = [None] * len(problems)
+    for key, places in grouped(keys):
+        first, eta = problems[places[0]], etas[places[0]]
+        forecast = first.shared.keep((make, *key), functools.partial(make, first, eta))
+        for place in places:
+            made[place] = forecast
+    return made
+
+
+def _known(values: Float[np.ndarray, " m"] | None) -> Float[np.ndarray, " m"]:
+    assert values is not None
+    return values
+
+
+def _least_sum(problem: Problem, eta: Float[np.ndarray, " m"]) -> Forecast:
     constraint = system(problem)
     assert constraint is not None
-    minimum = _minimum(problem, constraint)
-    beta = constraint.coefficients(minimum.rho)
-    detail = {"newton_steps": float(minimum.steps), "converged": float(minimum.residual <= REACHED)}
-    return Forecast(beta, minimum.residual, minimum.objective, detail)
+    assert problem.signs is not None
+    found = weighted_l1(constraint, Start(eta, problem.signs, problem.depth))
+    beta = constraint.coefficients(np.real(found.rho))
+    return Forecast(beta, found.certificate, found.objective, {"face_dimension": float(found.freedom)})
 
 
-def _minimum(problem: Problem, constraint: System) -> Minimum:
-    w = problem.coordinates
-    assert w is not None
-    if problem.depth == 1:
-        return _nearest(constraint, w[0])
-    if problem.scale is None:
-        return minimise(GeneralCurve(w), constraint.rows, constraint.target)
-    folded = fold(constraint, problem.scale)
-    curve = StructuredCurve(folded.c, problem.depth, folded.copies)
-    minimum = minimise(curve, folded.rows, constraint.target)
-    return replace(minimum, rho=folded.unfold(minimum.rho))
+def _least_squares(problem: Problem, eta: Float[np.ndarray, " m"]) -> Forecast:
+    found = weighted_l2(problem, eta ** (2 - 2 * problem.depth))
+    assert problem.decomposition is not None
+    return Forecast(np.real(problem.decomposition.s.T @ found.rho), found.certificate, found.objective)
 
 
-def _nearest(constraint: System, start: np.ndarray) -> Minimum:
-    """L = 1, D = |rho - rho(0)|^2 / 2: the orthogonal projection of the start."""
-    rows, target = constraint.rows, constraint.target
-    change = rows.T @ (target - rows @ start)
-    rho = start + change
-    return Minimum(rho, float(change @ change) / 2, optimality(rows, target, rho, change), 0)
+def _least_norm(dataset: Dataset) -> Forecast:
+    found = minimum_norm(dataset)
+    return Forecast(np.real(found.rho), found.certificate, found.objective)
+
+
+def _reached(
+    problems: Sequence[Problem], endpoints: Sequence[Endpoint], terms: Callable[..., Float[np.ndarray, "b m"]]
+) -> list[dict[str, float]]:
+    """The sum over coordinates of terms(rho, eta, L) at every endpoint, as objective_reached."""
+    values = np.zeros(len(problems))
+    found = products_all(problems, endpoints)
+    sizes = [(len(rho), problem.depth) for rho, problem in zip(found, problems, strict=True)]
+    for (_, depth), places in grouped(sizes):
+        rho, eta = np.array([found[place] for place in places]), np.array([problems[place].eta for place in places])
+        values[places] = terms(rho, eta, depth).sum(axis=1)
+    return [{"objective_reached": value} for value in values.tolist()]
+
+
+def _closed_form(problem: Problem) -> Forecast:
+    x, y = problem.dataset.x[0], float(problem.dataset.y[0])
+    first, second = problem.layers
+    omega, p = float(np.linalg.norm(x)), first.T @ x
+    b, c = _growth(problem)
+    # f = y is quadratic in e^{2 omega s}; of its two forms take the one without cancellation
+    root = np.hypot(y, np.sqrt((b - c) * (b + c)))
+    angle = 0.5 * (np.log((root + y) / (b + c)) if y >= 0 else np.log((b - c) / (root - y)))
+    sinh, cosh = np.sinh(angle), np.cosh(angle)
+    outer = second * (sinh / omega) + p * (2 * np.sinh(angle / 2) ** 2 / omega**2)
+    last = second * cosh + p * (sinh / omega)
+    beta = first @ last + x * float(outer @ last)
+    fitted = float((p * cosh + second * (omega * sinh)) @ last)
+    size = abs(y) or 1.0
+    return Forecast(beta, worst(abs(float(x @ beta) - y) / size, abs(fitted - y) / size))
 
 
 def _growth(problem: Problem) -> tuple[float, float]:
@@ -268,30 +299,6 @@ def _growth(problem: Problem) -> tuple[float, float]:
     first, second = problem.layers
     omega, p = float(np.linalg.norm(x)), first.T @ x
     return float(p @ p + omega**2 * (second @ second)) / (2 * omega), float(p @ second)
-
-
-def _start(problem: Problem) -> Start | None:
-    """Scales and signs of a start of one number a coordinate, structured or of equal moduli; None of any other."""
-    w = problem.coordinates
-    if problem.scale is not None:
-        return Start(_eta(problem), np.zeros(len(problem.scale)), problem.depth)
-    if w is None or len(w) < 2 or np.iscomplexobj(w):
-        return None
-    c = np.abs(w[0])
-    if not (c.min() > 0 and (np.abs(np.abs(w) - c) <= 1e-10 * c).all()):
-        return None
-    return Start(_rounded(c / problem.spec.alpha), np.prod(np.sign(w), axis=0), problem.depth)
-
-
-def _eta(problem: Problem) -> Float[np.ndarray, " m"]:
-    assert problem.scale is not None
-    return _rounded(problem.scale / problem.spec.alpha)
-
-
-def _rounded(eta: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
-    """eta of w_l(0) = alpha eta to 12 digits, so that it is the same, bit for bit, at every alpha."""
-    mantissa, exponent = np.frexp(eta)
-    return np.ldexp(np.round(mantissa, 12), exponent)
 
 
 def _zero(layer: np.ndarray) -> bool:

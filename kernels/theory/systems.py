@@ -3,7 +3,6 @@ that small and large initialisations minimise among its solutions.
 """
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 import scipy.linalg
@@ -11,7 +10,7 @@ from jaxtyping import Complex, Float, Inexact, Int
 
 from kernels.data.checks import FIT_TOLERANCE
 from kernels.data.kinds import Dataset
-from kernels.networks.keys import Key, decomposition_by_key, key
+from kernels.networks.base import Architecture
 from kernels.problem import Problem
 from kernels.theory.optimisers import certificates, sums
 
@@ -81,12 +80,13 @@ def fold(constraint: System, c: Float[np.ndarray, " m"]) -> Folded:
 
 def system(problem: Problem) -> System | None:
     """The constraint in real coordinates; None without a decomposition, or if it is complex and inputs not parallel."""
-    return None if problem.decomposition is None else _system(problem.dataset, key(problem.architecture))
+    if problem.decomposition is None:
+        return None
+    return problem.shared.once(_system, problem.dataset, problem.architecture)
 
 
-@lru_cache(maxsize=64)
-def _system(dataset: Dataset, network: Key) -> System | None:
-    decomposition = decomposition_by_key(network)
+def _system(dataset: Dataset, network: Architecture) -> System | None:
+    decomposition = network.decomposed
     if decomposition is None:
         return None
     matrix = dataset.x @ decomposition.s.T
@@ -170,13 +170,8 @@ class Start:
 
 
 def weighted_l1(system: System, start: Start) -> Solution:
-    """min sum_j |rho_j| eta_j^{2-L}, of several minimisers the flow's choice. Kept, as it is free of alpha."""
-    return _weighted_l1(system, start.eta.tobytes(), start.signs.tobytes(), start.depth)
-
-
-@lru_cache(maxsize=256)
-def _weighted_l1(system: System, scales: bytes, sides: bytes, depth: int) -> Solution:
-    eta, signs = np.frombuffer(scales), np.frombuffer(sides)
+    """min sum_j |rho_j| eta_j^{2-L}, of several minimisers the flow's choice."""
+    eta, signs, depth = start.eta, start.signs, start.depth
     whole = sums.SumProblem(system.rows, system.target, eta ** (2 - depth), signs, depth, eta, np.ones(len(eta)))
     folded = Folded(system.rows, eta, np.ones(len(eta)), np.arange(len(eta)), np.ones(len(eta)))
     attempts = [folded] if signs.any() else [fold(system, eta), folded]
@@ -201,16 +196,10 @@ def _weighted_l1(system: System, scales: bytes, sides: bytes, depth: int) -> Sol
 
 
 def weighted_l2(problem: Problem, weights: Float[np.ndarray, " m"]) -> Solution:
-    """min sum_j w_j |rho_j|^2 subject to A rho = y, real or complex, by least squares in sqrt(w) rho. Kept."""
-    return _weighted_l2(problem.dataset, key(problem.architecture), weights.tobytes())
-
-
-@lru_cache(maxsize=256)
-def _weighted_l2(dataset: Dataset, network: Key, buffer: bytes) -> Solution:
-    weights = np.frombuffer(buffer)
-    decomposition = decomposition_by_key(network)
+    """min sum_j w_j |rho_j|^2 subject to A rho = y, real or complex, by least squares in sqrt(w) rho."""
+    decomposition = problem.decomposition
     assert decomposition is not None
-    rows, target = by_rows(dataset.x @ decomposition.s.T, dataset.y)
+    rows, target = by_rows(problem.dataset.x @ decomposition.s.T, problem.dataset.y)
     scaled = rows / np.sqrt(weights)
     solution = np.linalg.lstsq(scaled, target, rcond=None)[0]
     rho = solution / np.sqrt(weights)
@@ -230,9 +219,8 @@ def _off_rows(rows: Inexact[np.ndarray, "n m"], solution: Inexact[np.ndarray, " 
     return certificates.ratio(float(np.linalg.norm(outside)), float(np.linalg.norm(solution)))
 
 
-@lru_cache(maxsize=256)
 def minimum_norm(dataset: Dataset) -> Solution:
-    """min ||beta|| subject to X beta = y; in place of rho, beta. Kept, as it is the same for all networks."""
+    """min ||beta|| subject to X beta = y; in place of rho, beta."""
     rows, target = by_rows(dataset.x, dataset.y)
     beta = np.linalg.lstsq(rows, target, rcond=None)[0]
     certificate = certificates.worst(certificates.interpolation(rows, target, beta), _off_rows(rows, beta))

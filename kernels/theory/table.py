@@ -1,10 +1,12 @@
 """Every prediction by name. A new one is a class in this folder and a line here."""
 
+from collections.abc import Callable, Iterable, Sequence
+
 from kernels.data.kinds import Dataset
-from kernels.problem import Problem, problem_of
+from kernels.problem import Problem, problems_of
 from kernels.results import PredictionRecord
 from kernels.spec import RunSpec
-from kernels.theory.base import Prediction, record
+from kernels.theory.base import Endpoint, Prediction, record
 from kernels.theory.classification import LossRate, ParameterKKT, SingularVectors
 from kernels.theory.max_margin import MaxMarginBridge, MaxMarginL2
 from kernels.theory.regression import (
@@ -37,7 +39,40 @@ def applicable(problem: Problem) -> list[Prediction]:
 
 
 def forecasts(spec: RunSpec, dataset: Dataset) -> tuple[PredictionRecord, ...]:
-    """What theory predicts without a flow; distance is None."""
-    problem = problem_of(spec, dataset)
-    pairs = ((prediction, prediction.forecast(problem)) for prediction in applicable(problem))
-    return tuple(record(prediction, problem, forecast, None) for prediction, forecast in pairs if forecast is not None)
+    """What theory predicts of a run without its flow; distance is None."""
+    return forecasts_all([(spec, dataset)])[0]
+
+
+def forecasts_all(runs: Sequence[tuple[RunSpec, Dataset]]) -> list[tuple[PredictionRecord, ...]]:
+    """What theory predicts of every run without its flow; distance is None."""
+    problems = problems_of(runs)
+
+    def made(prediction: Prediction, places: list[int]) -> Iterable[PredictionRecord | None]:
+        some = [problems[place] for place in places]
+        found = zip(some, prediction.forecast_all(some), strict=True)
+        return (record(prediction, problem, forecast, None) if forecast else None for problem, forecast in found)
+
+    return _by_problem(problems, made)
+
+
+def comparisons(problems: Sequence[Problem], endpoints: Sequence[Endpoint]) -> list[tuple[PredictionRecord, ...]]:
+    """Every applicable prediction of every problem against where its flow ended."""
+
+    def made(prediction: Prediction, places: list[int]) -> Iterable[PredictionRecord | None]:
+        some = [problems[place] for place in places]
+        return prediction.compare_all(some, prediction.forecast_all(some), [endpoints[place] for place in places])
+
+    return _by_problem(problems, made)
+
+
+def _by_problem(
+    problems: Sequence[Problem], made: Callable[[Prediction, list[int]], Iterable[PredictionRecord | None]]
+) -> list[tuple[PredictionRecord, ...]]:
+    """The records of every prediction, made of all problems to which it applies, sorted by problem."""
+    found: list[list[PredictionRecord]] = [[] for _ in problems]
+    for prediction in PREDICTIONS.values():
+        places = [place for place, problem in enumerate(problems) if prediction.applies(problem)]
+        for place, each in zip(places, made(prediction, places), strict=True):
+            if each is not None:
+                found[place].append(each)
+    return [tuple(records) for records in found]

@@ -3,6 +3,7 @@
 import functools
 import itertools
 import operator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -78,6 +79,30 @@ def test_invariants_do_not_move_with_the_flow(architecture: Architecture) -> Non
     )
     for a, b in zip(ahead, behind, strict=True):
         np.testing.assert_allclose((a - b) / (2 * step), 0, atol=1e-8)
+
+
+def test_invariants_of_many_states_at_once(architecture: Architecture) -> None:
+    """Where it is said that a leading axis of states is taken, rows are the invariants of each."""
+    if not architecture.rowwise:
+        pytest.skip("one state at a time")
+    rng = np.random.default_rng(6)
+    stacks = [rng.standard_normal((3, *shape)) for shape in architecture.shapes]
+    together = architecture.invariants(stacks)
+    for row in range(3):
+        for one, other in zip(together, architecture.invariants([stack[row] for stack in stacks]), strict=True):
+            np.testing.assert_allclose(one[row], other, rtol=1e-13)
+
+
+def test_rowwise_is_not_inherited_by_other_invariants() -> None:
+    class Other(ARCHITECTURES["diagonal"]):
+        def invariants(self, layers: Any) -> list[Any]:
+            return []
+
+    class Same(ARCHITECTURES["diagonal"]):
+        pass
+
+    assert not Other.rowwise
+    assert Same.rowwise
 
 
 @pytest.mark.parametrize(("dim", "filter_length"), [(2, 2), (3, 2), (4, 4), (5, 3), (6, 1)])

@@ -3,13 +3,24 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kernels.networks.initialisations import INITIALISATIONS, canonical_init
-from kernels.spec import AXES, DEFAULT_STOP, InputError, RunSpec, fragment, run_id
+from kernels.room import compile_key
+from kernels.spec import (
+    AXES,
+    DEFAULT_STOP,
+    Descriptions,
+    InputError,
+    RunSpec,
+    canonical_json,
+    fragment,
+    run_id,
+)
 from kernels.validate import canonicalise
 
 AXIS_VALUES = {"task": "regression", "data": {"points": {"x": [[1.0, 2.0]], "y": [1.0]}}, "architecture": "diagonal"}
@@ -40,6 +51,21 @@ def test_identity_survives_json(alpha: float, depth: int, seed: int, rtol: float
     again = RunSpec.from_dict(json.loads(json.dumps(spec.to_dict())))
     assert again == spec
     assert again.run_id == spec.run_id == run_id({axis: fragment(axis, v) for axis, v in spec.to_dict().items()})
+
+
+def test_descriptions_of_many_runs_are_those_of_each() -> None:
+    """Whatever axes runs have in common, as the same objects or not; a file's path is in the JSON only."""
+    files = [{"file": {"path": path, "sha256": "00", "target": "y"}} for path in ("/a.csv", "/b.csv")]
+    data = [AXIS_VALUES["data"], *files]
+    changes: list[dict[str, object]] = [{}, {"alpha": 3e-5}, {"depth": 4}, {"rtol": 1e-9}, {"record": False}]
+    changes += [{"seed": 7, "init": "gaussian"}, {"architecture": {"odeco": {"s": [[1.0, 0.0], [0.0, 2.0]]}}}]
+    specs = [canonical(data=each, **change) for each in data for change in changes]
+    specs += [replace(spec, alpha=0.25, seed=3) for spec in specs]
+    descriptions = Descriptions()
+    for spec in specs:
+        alone = replace(spec)
+        assert descriptions.of(spec) == (alone.run_id, canonical_json(alone.to_dict()))
+        assert spec.run_id == alone.run_id
 
 
 def test_identity_ignores_spelling() -> None:

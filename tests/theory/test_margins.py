@@ -196,3 +196,10 @@ def test_quasi_norm() -> None:
     assert margins.quasi_norm(z, np.array([4.0, 0.0]), 0.5) == pytest.approx(0.5)
     assert margins.quasi_norm(z, np.array([-4.0, 0.0]), 0.5) == np.inf
     assert margins.quasi_norm(z, np.array([1.0, 1.0]), 2 / 3) == pytest.approx(2**1.5 / 2)
+
+
+def test_best_known_of_what_cannot_be_separated_is_no_number() -> None:
+    """No exception: a batch goes on, and the record has neither objective nor coefficients."""
+    found = margins.best_known(np.array([[1.0, 2.0], [-1.0, -2.0]]), 0.5, starts=3)
+    assert found.objective == np.inf
+    assert not found.certificate < 1

@@ -253,6 +253,8 @@ def _reweighted(signed: Inexact[np.ndarray, "n m"], power: float, weights: Float
         if best is not None and not objective < value * (1 - 1e-9):
             break
         best, value = found, objective
+        if not np.isfinite(found.solution).all():
+            break
         modulus = np.abs(found.solution)
         weights = (modulus / modulus.max() + 10.0 ** -(step + 1)) ** (power - 1)
         weights = weights / weights.max()

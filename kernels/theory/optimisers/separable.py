@@ -81,9 +81,9 @@ def _attempt(
 ) -> Minimum:
     solver = _Solver(curve, rows, target, steps, pace)
     z = solver.solve()
-    point = curve.at(z)
-    residual = optimality(rows, target, point.rho, curve.nu(z))
-    return Minimum(point.rho, curve.potential(z), residual, steps - solver.left)
+    rho, nu = curve.at(z).rho, curve.nu(z)
+    objective = float(curve.potential_at(z, nu, rho))
+    return Minimum(rho, objective, optimality(rows, target, rho, nu), steps - solver.left)
 
 
 class _Solver:

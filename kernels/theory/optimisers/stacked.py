@@ -1,0 +1,361 @@
+"""The problems of separable.py many at once: the same Newton method and continuation on stacks of arrays.
+
+Every problem goes its own way: it has its own place g on the continuation, step count and phase. One round evaluates
+the curves of all problems, lets those that converged or failed go on to what is next for them, and takes one Newton
+step of the others, with one stack of linear systems. Ended problems leave the stack. What is not solved to the residual
+that is promised is handed to `separable.minimise`, one by one, and so are large problems: they would gain nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from kernels.theory.optimisers import separable
+from kernels.theory.optimisers.curves import Coordinates, Curve, Point
+from kernels.theory.optimisers.separable import LOOSE, PACES, REACHED, REGULARISATION, SATURATED
+
+FIRST, CONTINUED, FINISHING, UNIFORM, DONE = range(5)
+"""Phases: the first g, larger ones, g = 1 with each coordinate damped by itself, then all by one factor."""
+LIMITS = np.array([50, 8, 60, 60, 0])
+"""Newton steps that one g is given, by phase."""
+TIGHT = 1e-13
+ENTRIES = 1 << 18
+"""Entries of Q, or of linear systems, that one stack has: what stays in cache counts more than the calls it takes."""
+WORTHWHILE = 16
+"""Where fewer problems make a stack, arithmetic counts more than calls, and they are solved one by one."""
+
+Numbers = Float[np.ndarray, " b"]
+Multipliers = Float[np.ndarray, "b r"]
+
+
+class Minima(NamedTuple):
+    """As `separable.Minimum`, one row a problem."""
+
+    rho: Float[np.ndarray, "b m"]
+    objective: Numbers
+    residual: Numbers
+    steps: Int[np.ndarray, " b"]
+
+
+def minimise(curve: Curve, rows: Sequence[Float[np.ndarray, "r m"]], target: Multipliers, steps: int = 400) -> Minima:
+    """The minima of b problems, each as `separable.minimise` finds it.
+
+    Args:
+        curve: of all coordinates of all problems.
+        rows: Q of each problem, orthonormal rows, all of one shape.
+        target: t of each.
+        steps: Newton steps after which it gives up.
+    """
+    count, (rank, size) = len(rows), rows[0].shape
+    width = ENTRIES // max(rank * size, (rank + min(size, 2 * rank)) ** 2)
+    if width < WORTHWHILE:
+        minima = Minima(np.zeros((count, size)), np.zeros(count), np.full(count, np.nan), np.zeros(count, int))
+    else:
+        parts = [np.arange(begin, min(begin + width, count)) for begin in range(0, count, width)]
+        with np.errstate(all="ignore"):
+            found = [_attempt(curve.of(part), np.array([rows[k] for k in part]), target[part], steps) for part in parts]
+        minima = Minima(*(np.concatenate(values) for values in zip(*found, strict=True)))
+    for index in np.flatnonzero(~(minima.residual <= REACHED)).tolist():
+        again = separable.minimise(curve.of(index), rows[index], target[index], steps)
+        if not minima.residual[index] <= again.residual:
+            for values, value in zip(minima, (again.rho, again.objective, again.residual, again.steps), strict=True):
+                values[index] = value
+    return minima
+
+
+def _attempt(curve: Curve, rows: Float[np.ndarray, "b r m"], target: Multipliers, steps: int) -> Minima:
+    z, left = _Stack(curve, rows, target, steps).solve()
+    rho, nu = curve.at(z).rho, curve.nu(z)
+    return Minima(rho, curve.potential_at(z, nu, rho), optimality(rows, target, rho, nu), steps - left)
+
+
+@dataclass
+class _Runs:
+    """Where each problem is.
+
+    Attributes:
+        owner: position among all problems.
+        origin, change: Q rho(0), and t - Q rho(0).
+        distance: ||t - Q rho(0)||.
+        z, nu, multipliers: the Newton iterate.
+        last_z, last_nu, last_multipliers: the solution at the last g that was reached.
+        log_g, ahead: of that g, and of the one that is tried.
+        factor: log of the growth of g.
+        phase: of FIRST ... DONE.
+        count, left: Newton steps at this g, and steps that are left in all.
+        error, best, best_z: at g = 1, error of the iterate before, the least so far, and where that was.
+    """
+
+    owner: Int[np.ndarray, " b"]
+    curve: Curve
+    rows: Float[np.ndarray, "b r m"]
+    origin: Multipliers
+    change: Multipliers
+    distance: Numbers
+    z: Coordinates
+    nu: Coordinates
+    multipliers: Multipliers
+    last_z: Coordinates
+    last_nu: Coordinates
+    last_multipliers: Multipliers
+    log_g: Numbers
+    ahead: Numbers
+    factor: Numbers
+    phase: Int[np.ndarray, " b"]
+    count: Int[np.ndarray, " b"]
+    left: Int[np.ndarray, " b"]
+    error: Numbers
+    best: Numbers
+    best_z: Coordinates
+
+    def of(self, index: Int[np.ndarray, " a"]) -> "_Runs":
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        curve = parts.pop("curve").of(index)
+        return _Runs(curve=curve, **{name: values[index] for name, values in parts.items()})
+
+
+class _Units(NamedTuple):
+    """What one is measured in: rho in the distance still to go, nu in its largest value so far."""
+
+    rho: Numbers
+    nu: Numbers
+
+
+class _Stack:
+    def __init__(self, curve: Curve, rows: Float[np.ndarray, "b r m"], target: Multipliers, steps: int):
+        count, rank, size = rows.shape
+        self.z: Coordinates = np.zeros((count, size))
+        self.left = np.full(count, steps)
+        self.depth = curve.depth
+        start = curve.at(self.z)
+        origin = _times(rows, start.rho)
+        change = target - origin
+        distance = _norm(change)
+        self.runs = _Runs(
+            owner=np.arange(count), curve=curve, rows=rows, origin=origin, change=change, distance=distance,
+            z=np.zeros((count, size)), nu=np.zeros((count, size)), multipliers=np.zeros((count, rank)),
+            last_z=np.zeros((count, size)), last_nu=np.zeros((count, size)), last_multipliers=np.zeros((count, rank)),
+            log_g=np.zeros(count), ahead=np.zeros(count), factor=np.full(count, np.log(PACES[0])),
+            phase=np.full(count, FIRST), count=np.zeros(count, int), left=np.full(count, steps),
+            error=np.full(count, np.inf), best=np.full(count, np.inf), best_z=np.zeros((count, size)),
+        )  # fmt: skip
+        self._keep(distance > 1e-15 * (_norm(start.rho) + _norm(target)))
+
+    def solve(self) -> tuple[Coordinates, Int[np.ndarray, " b"]]:
+        """Chart values of the minima, and Newton steps that are left."""
+        if len(self.runs.owner):
+            self._begin()
+        while len(self.runs.owner):
+            self._round()
+        return self.z, self.left
+
+    def _keep(self, kept: Bool[np.ndarray, " b"]) -> None:
+        if not kept.all():
+            self.runs = self.runs.of(np.flatnonzero(kept))
+
+    def _begin(self) -> None:
+        """g where the tangent at g = 0 has length 1 (or g = 1 if that is nearer)."""
+        runs = self.runs
+        point = runs.curve.at(runs.z)
+        units = _Units(runs.distance, (point.dnu / point.drho).min(axis=1) * runs.distance)
+        step, _ = _direction(runs.rows, point, runs.nu, runs.change / runs.distance[:, None], units)
+        length = np.abs(step).max(axis=1)
+        sensible = (length > 0) & (length < np.inf)
+        runs.ahead = np.where(sensible, -np.log(np.maximum(np.where(sensible, length, 1.0), 1.0)), 0.0)
+
+    def _round(self) -> None:
+        """One evaluation of all problems, then one step of each: to its next phase or g, or one of Newton's."""
+        runs = self.runs
+        point = runs.curve.at(runs.z)
+        g = np.exp(runs.ahead)
+        units = _units(runs, point, g * runs.distance)
+        dual = runs.nu - _combined(runs.rows, runs.multipliers)
+        gap = runs.origin + g[:, None] * runs.change - _times(runs.rows, point.rho)
+        off, feasible = np.abs(dual).max(axis=1), _norm(gap)
+        rounding = np.maximum(4e-14 * units.rho, 2e-15 * _norm(point.rho))
+        tight = runs.phase >= FINISHING
+        met = (off <= np.where(tight, TIGHT, LOOSE) * units.nu) & (
+            feasible <= np.where(tight, rounding, LOOSE * units.rho)
+        )
+        stalled = self._noted(tight & ~met, np.maximum(off / units.nu, feasible / units.rho))
+        # not <=: a step from a singular matrix is not a number and ends here too
+        lost = (runs.count == LIMITS[runs.phase]) | (runs.left <= 0) | ~(feasible <= 1e3 * units.rho)
+        lost &= ~(met | stalled)
+        moving = np.flatnonzero(~(met | stalled | lost))
+        if moving.size:
+            # at its rounding the constraint has no more to say and would only stir undetermined multipliers
+            gap = np.where((feasible > rounding)[:, None], gap / units.rho[:, None], 0.0)
+            met[moving] = self._step(moving, point, dual, gap, units)
+        self._proceed(met, stalled, lost)
+
+    def _noted(self, asked: Bool[np.ndarray, " b"], error: Numbers) -> Bool[np.ndarray, " b"]:
+        """Keep the best state at g = 1; True where it is as good as promised and no longer gains."""
+        runs = self.runs
+        better = asked & (error < runs.best)
+        runs.best = np.where(better, error, runs.best)
+        runs.best_z[better] = runs.z[better]
+        stalled: Bool[np.ndarray, " b"] = asked & (runs.best <= REACHED) & (runs.best > runs.error / 2)
+        runs.error = np.where(asked, error, runs.error)
+        return stalled
+
+    def _step(
+        self, moving: Int[np.ndarray, " a"], point: Point, dual: Coordinates, gap: Multipliers, units: _Units
+    ) -> Bool[np.ndarray, " a"]:
+        """One Newton step of some problems, damped; True for one that is left where it is: no double is nearer."""
+        runs, every = self.runs, len(moving) == len(self.runs.owner)
+        some = runs if every else runs.of(moving)
+        if not every:
+            point, units = Point(*(value[moving] for value in point)), _Units(*(value[moving] for value in units))
+            dual, gap = dual[moving], gap[moving]
+        step, move = _direction(some.rows, point, dual, gap, units)
+        length = np.abs(step).max(axis=1)
+        still = (some.phase >= FINISHING) & ~gap.any(axis=1) & (length <= 1e-15 * np.abs(some.z).max(axis=1))
+        uniform = some.phase == UNIFORM
+        damped = _tempered(some.curve.start + some.z, step, self.depth)
+        if uniform.any():
+            factor = np.minimum(1.0, 1 / length)[:, None]
+            damped = np.where(uniform[:, None], factor * step, damped)
+            move = np.where(uniform[:, None], factor * move, move)
+        z = some.z + damped
+        nu, multipliers = some.curve.advance(some.nu, some.z, z), some.multipliers + move
+        if still.any():
+            z, nu = np.where(still[:, None], some.z, z), np.where(still[:, None], some.nu, nu)
+        runs.z[moving], runs.nu[moving], runs.multipliers[moving] = z, nu, multipliers
+        runs.left[moving] -= 1
+        runs.count[moving] += ~still
+        return still
+
+    def _proceed(
+        self, met: Bool[np.ndarray, " b"], stalled: Bool[np.ndarray, " b"], lost: Bool[np.ndarray, " b"]
+    ) -> None:
+        """What follows on success or failure, in every phase."""
+        runs = self.runs
+        if not (met.any() or stalled.any() or lost.any()):
+            return
+        before = runs.phase
+        early = before < FINISHING
+        reached = np.flatnonzero(early & met)
+        runs.last_z[reached], runs.last_nu[reached] = runs.z[reached], runs.nu[reached]
+        runs.last_multipliers[reached] = runs.multipliers[reached]
+        onwards = (before == CONTINUED) & met
+        runs.log_g = np.where(onwards | ((before == FIRST) & (met | lost)), runs.ahead, runs.log_g)
+        runs.factor = np.where(onwards & (runs.count <= 4), 2 * runs.factor, runs.factor)
+        runs.factor = np.where((before == CONTINUED) & lost, runs.factor / 3, runs.factor)
+        more = (runs.log_g < 0) & (runs.left > 0) & (runs.factor > 1e-3)
+        runs.phase = np.select(
+            [early & (met | lost), ~early & (met | stalled), ~early & lost],
+            [np.where(more, CONTINUED, FINISHING), DONE, before + 1],
+            before,
+        )
+        again = np.flatnonzero((met | stalled | lost) & (runs.phase < DONE))
+        runs.ahead[again] = np.where(more, np.minimum(0.0, runs.log_g + runs.factor), 0.0)[again]
+        runs.ahead[runs.phase >= FINISHING] = 0.0
+        runs.z[again], runs.nu[again] = runs.last_z[again], runs.last_nu[again]
+        runs.multipliers[again] = runs.last_multipliers[again]
+        runs.count[again], runs.error[again] = 0, np.inf
+        done = runs.phase == DONE
+        if done.any():
+            worse = done & ~met
+            runs.z[worse] = runs.best_z[worse]
+            self.z[runs.owner[done]], self.left[runs.owner[done]] = runs.z[done], runs.left[done]
+            self._keep(~done)
+
+
+def _units(runs: _Runs, point: Point, rho: Numbers) -> _Units:
+    unsaturated = np.minimum(point.dnu.min(axis=1), (point.dnu / point.drho).min(axis=1) * rho)
+    return _Units(rho, np.maximum(np.abs(runs.nu).max(axis=1), unsaturated))
+
+
+def _direction(
+    rows: Float[np.ndarray, "b r m"], point: Point, dual: Coordinates, gap: Multipliers, units: _Units
+) -> tuple[Coordinates, Multipliers]:
+    """Newton step (dz, dlambda) that closes `gap` (in units of rho) and dual = nu - Q^T lambda."""
+    dual = dual / units.nu[:, None]
+    slope = point.dnu / units.nu[:, None]
+    stretch = units.rho[:, None] / point.drho
+    stiffness = slope * stretch
+    # eliminated are the coordinates farthest from saturation, as many as no problem has to keep
+    most = int((~(slope >= SATURATED)).sum(axis=1).max())
+    kept = np.argsort(slope, axis=1)[:, :most]
+    weights = 1 / stiffness
+    np.put_along_axis(weights, kept, 0.0, axis=1)
+    block = (rows * weights[:, None, :]) @ rows.transpose(0, 2, 1)
+    right = gap + _times(rows, weights * dual)
+    some = np.take_along_axis(rows, kept[:, None, :], axis=2)
+    at_kept = (np.take_along_axis(values, kept, axis=1) for values in (stiffness, -dual, stretch))
+    diagonal, left, scale = at_kept
+    solution = _solve(some, diagonal, left, right, block)
+    move = solution[:, most:]
+    step = (_combined(rows, move) - dual) / slope
+    np.put_along_axis(step, kept, solution[:, :most] * scale, axis=1)
+    return step, move * units.nu[:, None]
+
+
+def _solve(
+    rows: Float[np.ndarray, "b r k"],
+    diagonal: Float[np.ndarray, "b k"],
+    upper: Float[np.ndarray, "b k"],
+    lower: Multipliers,
+    block: Float[np.ndarray, "b r r"],
+) -> Float[np.ndarray, "b k+r"]:
+    """[[D, -Q^T], [Q, S + e]] solution = (upper, lower)."""
+    count, rank, size = rows.shape
+    matrix = np.zeros((count, size + rank, size + rank))
+    matrix[:, :size, size:] = -rows.transpose(0, 2, 1)
+    matrix[:, size:, :size] = rows
+    matrix[:, size:, size:] = block
+    along = np.arange(size + rank)
+    matrix[:, along[:size], along[:size]] = diagonal
+    matrix[:, along[size:], along[size:]] += REGULARISATION
+    right = np.concatenate([upper, lower], axis=1)[:, :, None]
+    try:
+        return np.linalg.solve(matrix, right)[:, :, 0]
+    except np.linalg.LinAlgError:  # one of them is singular
+        return np.array([_single(one, side) for one, side in zip(matrix, right, strict=True)])[:, :, 0]
+
+
+def _single(matrix: Float[np.ndarray, "k k"], right: Float[np.ndarray, "k 1"]) -> Float[np.ndarray, "k 1"]:
+    try:
+        return np.linalg.solve(matrix, right)
+    except np.linalg.LinAlgError:
+        return np.full_like(right, np.nan)
+
+
+def _tempered(place: Coordinates, step: Coordinates, depth: int) -> Coordinates:
+    """As in `separable`: outwards linear in rho ~ e^{L|z|}, inwards in nu_max - nu ~ e^{-(L-2)|z|}; at most 2."""
+    length = np.abs(step)
+    outwards = np.log1p(depth * length) / depth
+    inwards = np.log1p((depth - 2) * length) / (depth - 2) if depth > 2 else length
+    return np.copysign(np.minimum(np.where(step * place >= 0, outwards, inwards), 2.0), step)
+
+
+def _times(rows: Float[np.ndarray, "b r m"], vectors: Coordinates) -> Multipliers:
+    """Q v of each problem."""
+    return (rows @ vectors[:, :, None])[:, :, 0]
+
+
+def _combined(rows: Float[np.ndarray, "b r m"], multipliers: Multipliers) -> Coordinates:
+    """Q^T lambda of each problem."""
+    return (multipliers[:, None, :] @ rows)[:, 0, :]
+
+
+def _norm(vectors: Float[np.ndarray, "b k"]) -> Numbers:
+    return np.sqrt(np.einsum("bk,bk->b", vectors, vectors))
+
+
+def optimality(
+    rows: Float[np.ndarray, "b r m"], target: Multipliers, rho: Coordinates, gradient: Coordinates
+) -> Numbers:
+    """`certificates.optimality` of each problem."""
+    feasible = _ratio(_norm(_times(rows, rho) - target), _norm(target))
+    outside = _ratio(_norm(gradient - _combined(rows, _times(rows, gradient))), _norm(gradient))
+    largest = np.maximum(feasible, outside)
+    return np.where(np.isnan(largest), np.inf, largest)
+
+
+def _ratio(numerator: Numbers, denominator: Numbers) -> Numbers:
+    """numerator / denominator, and 0 for 0 / 0."""
+    return np.where(numerator == 0, 0.0, numerator / np.where(numerator == 0, 1.0, denominator))

@@ -1,0 +1,120 @@
+"""The exact limits of regression: minima of separable potentials, of all runs of a batch at once."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from kernels.problem import Problem, grouped
+from kernels.theory.base import Forecast
+from kernels.theory.optimisers.certificates import optimality
+from kernels.theory.optimisers.curves import Curve, GeneralCurve, StructuredCurve
+from kernels.theory.optimisers.separable import REACHED
+from kernels.theory.optimisers.stacked import minimise
+from kernels.theory.systems import Folded, System, fold, system
+
+
+def exact_limits(problems: Sequence[Problem]) -> list[Forecast | None]:
+    """argmin D(rho) subject to A rho = y, D the potential of each start; asked once for each problem."""
+    found: list[Forecast | None] = [None] * len(problems)
+    for shared, places in grouped(problem.shared for problem in problems):
+        for place, made in zip(places, shared.each(_limits, [problems[place] for place in places]), strict=True):
+            found[place] = made
+    return found
+
+
+class _Minimum(NamedTuple):
+    rho: Float[np.ndarray, " m"]
+    objective: float
+    residual: float
+    steps: int
+
+
+class _Twins(NamedTuple):
+    """Coordinates that stay equal, and the first of each set."""
+
+    folded: Folded
+    first: Int[np.ndarray, " g"]
+
+
+def _limits(problems: list[Problem]) -> list[Forecast]:
+    constraints = [_constraint(problem) for problem in problems]
+    minima = _minima(problems, constraints)
+    made: list[Forecast] = [Forecast(None, None)] * len(problems)
+    for constraint, places in grouped(constraints):
+        betas = np.real(np.array([minima[place].rho for place in places]) @ constraint.lift.T)
+        for place, beta in zip(places, betas, strict=True):
+            _, objective, residual, steps = minima[place]
+            detail = {"newton_steps": float(steps), "converged": float(residual <= REACHED)}
+            made[place] = Forecast(beta, residual, objective, detail)
+    return made
+
+
+def _constraint(problem: Problem) -> System:
+    constraint = system(problem)
+    assert constraint is not None
+    return constraint
+
+
+def _minima(problems: list[Problem], constraints: list[System]) -> list[_Minimum]:
+    """Problems of one shape, depth and kind of start are solved together."""
+    twins = [_twins(problem, constraint) for problem, constraint in zip(problems, constraints, strict=True)]
+    rows = [
+        constraint.rows if twin is None else twin.folded.rows
+        for constraint, twin in zip(constraints, twins, strict=True)
+    ]
+    shapes = [
+        (each.shape, problem.depth, problem.scale is not None) for each, problem in zip(rows, problems, strict=True)
+    ]
+    minima: list[_Minimum | None] = [None] * len(problems)
+    for (_, depth, structured), places in grouped(shapes):
+        if depth == 1:
+            for place in places:
+                minima[place] = _nearest(constraints[place], problems[place])
+            continue
+        curve = _structured(places, problems, twins) if structured else _general(places, problems)
+        target = np.array([constraints[place].target for place in places])
+        found = minimise(curve, [rows[place] for place in places], target)
+        numbers = zip(found.objective.tolist(), found.residual.tolist(), found.steps.tolist(), strict=True)
+        for place, rho, each in zip(places, found.rho, numbers, strict=True):
+            twin = twins[place]
+            minima[place] = _Minimum(rho if twin is None else twin.folded.unfold(rho), *each)
+    return [minimum for minimum in minima if minimum is not None]
+
+
+def _structured(places: list[int], problems: list[Problem], twins: list[_Twins | None]) -> Curve:
+    scales, copies = [], []
+    for place in places:
+        scale, twin = problems[place].scale, twins[place]
+        assert scale is not None
+        scales.append(scale if twin is None else scale[twin.first])
+        copies.append(np.ones(len(scale)) if twin is None else twin.folded.copies)
+    return StructuredCurve(np.array(scales), problems[places[0]].depth, np.array(copies))
+
+
+def _general(places: list[int], problems: list[Problem]) -> Curve:
+    return GeneralCurve(np.array([problems[place].coordinates for place in places]).transpose(1, 0, 2))
+
+
+def _twins(problem: Problem, constraint: System) -> _Twins | None:
+    """Sets of equal coordinates; found once for starts that differ in alpha alone."""
+    if problem.scale is None or constraint.twins is None:
+        return None
+    eta = problem.eta
+    assert eta is not None
+
+    def found() -> _Twins:
+        folded = fold(constraint, eta)
+        return _Twins(folded, np.unique(folded.index, return_index=True)[1])
+
+    return problem.shared.keep((_twins, constraint, eta.tobytes()), found)
+
+
+def _nearest(constraint: System, problem: Problem) -> _Minimum:
+    """L = 1, D = |rho - rho(0)|^2 / 2: the orthogonal projection of the start."""
+    assert problem.coordinates is not None
+    rows, target, start = constraint.rows, constraint.target, problem.coordinates[0]
+    change = rows.T @ (target - rows @ start)
+    rho = start + change
+    return _Minimum(rho, float(change @ change) / 2, optimality(rows, target, rho, change), 0)
