@@ -36,11 +36,11 @@ def columns(task: str, rtol: float, curved: bool = True) -> int:
     """Columns of the extrapolation, its order, for this tolerance: the fastest that rounding leaves alone.
 
     Classification: seven; with more, rounding, which the table's weights amplify, ends runs before -log Loss = 1e8.
-    Regression: ten for layers; fewer for curves at loose tolerances, where a column costs an inverse.
+    Regression: ten; eight for curves at loose tolerances, where a column costs an inverse.
     """
     if task == "classification":
         return 7
-    return 10 if not curved or rtol < 1e-9 else 8 if rtol < 1e-5 else 6
+    return 8 if curved and rtol >= 1e-5 else 10
 
 
 def room_for(spec: RunSpec, dim: int, samples: int) -> Room | None:

@@ -17,9 +17,6 @@ from sweep.expansion import Structure
 COMPILATION = 3.0
 """Seconds that a program costs before its first step, on one core of today's machines."""
 
-STEPS = 100
-"""Steps of a usual run."""
-
 
 @dataclass
 class Shape:
@@ -69,13 +66,18 @@ def programs(shapes: Iterable[Shape]) -> list[ProgramPlan]:
     return alone + [program for family, members in families.items() for program in _shared(family, members)]
 
 
-def seconds(samples: int, coordinates: int) -> float:
-    """Of a usual run through a program of this size: a fixed part, and n m, n^2 m and n^3 of its linear algebra.
+def steps(samples: int) -> int:
+    """Of a usual run: some for the start and the end, some for each sample that is fitted on the way."""
+    return 20 + 4 * samples
 
-    A model good to a factor of three: it only weighs zeros against compilations.
+
+def seconds(samples: int, coordinates: int) -> float:
+    """Of a step of this size: a fixed part, its 55 products each with X and with the inverse, and ten factors.
+
+    With `steps`, a model good to a factor of three: it only weighs zeros against compilations.
     """
     n, m = samples, coordinates
-    return STEPS * (4e-6 + 2e-10 * (84 * n * m + n * n * m + 3 * n**3))
+    return 8e-6 + 5e-11 * (220 * n * (m + n) + 20 * n**3)
 
 
 def _shared(family: tuple[str, bool, int], shapes: list[Shape]) -> list[ProgramPlan]:
@@ -117,7 +119,7 @@ def _merged(rooms: Mapping[Room, list[Shape]]) -> dict[Room, list[Shape]]:
 def _waste(room: Room, shapes: Iterable[Shape]) -> float:
     """Seconds spent on zeros."""
     full = seconds(room.samples, room.coordinates)
-    return sum(shape.pending * (full - seconds(*shape.size)) for shape in shapes)
+    return sum(shape.pending * steps(shape.size[0]) * (full - seconds(*shape.size)) for shape in shapes)
 
 
 def _key(family: tuple[str, bool, int], room: Room) -> str:

@@ -1,6 +1,7 @@
 """Gradient flow of the squared loss, in its own time."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -60,11 +61,11 @@ class RegressionFlow(Flow):
         """What rounding leaves in a residual."""
         return EPSILON * jnp.linalg.norm(data.y) / np.sqrt(data.y.size)
 
-    def _noise(self, rates: Forces, basis: Float[Array, "n P"], data: RunData) -> Callable[[Scalar], Theta]:
+    def _noise(self, rates: Forces, basis: Float[Array, "n P"], data: RunData) -> Callable[[Scalar, Any], Theta]:
         """Length of a substep -> what rounding of the residual leaves in each parameter."""
         rounding = self._rounding(data)
 
-        def noise(length: Scalar) -> Theta:
+        def noise(length: Scalar, _: Any) -> Theta:
             return rounding * jnp.sqrt(jnp.sum(((length / (1 + length * rates))[:, None] * basis) ** 2, axis=0))
 
         return noise

@@ -12,7 +12,7 @@ from kernels.x64 import jax
 
 Lengths = Float[Array, " K"]
 Bend = Callable[[Vector, Forces], tuple[Forces, Forces]]
-Noise = Callable[[Any], Vector]
+Noise = Callable[[Any, Any], Vector]
 
 
 class Damping(NamedTuple):
@@ -35,7 +35,8 @@ class Stiffness(ABC):
     Attributes:
         bend: (v, g) -> D times (half the second derivative of the outputs along v, derivative of J J^T g along v with g
             held); None to leave both out.
-        noise: length of a substep -> what rounding of the forces leaves in each entry of theta; None for nothing.
+        noise: (length of a substep, its entry of `Damping.columns`) -> what rounding of the forces leaves in each entry
+            of theta; None for nothing.
         args: with which the forces of this step are evaluated.
     """
 
@@ -139,8 +140,7 @@ class Inverses(Stiffness):
     def _noise(self, push: Callable[[Forces], Vector], rounding: Forces) -> Noise:
         """c J^T (I + c J J^T)^{-1} e, with independent errors e of the size of the rounding of each force."""
 
-        def noise(length: Any) -> Vector:
-            inverse = self._triangular(jnp.reshape(length, (1,)))[0]
+        def noise(length: Any, inverse: Float[Array, "n n"]) -> Vector:
             moved = jax.vmap(push)(rounding[:, None] * (inverse.T @ inverse))
             return length * jnp.sqrt(jnp.sum(moved**2, axis=0))
 

@@ -104,7 +104,8 @@ class ExtrapolatedEuler(AbstractSolver[Vector]):
         estimate = sum(w * column for w, column in zip(error, apart, strict=True))
         certain = estimate
         if stiff.noise is not None:
-            noise = _NOISE * np.linalg.norm(_weights(self.columns)[1]) * stiff.noise(lengths[-1])
+            smallest = stiff.noise(lengths[-1], jax.tree.map(lambda values: values[-1], damping.columns))
+            noise = _NOISE * np.linalg.norm(_weights(self.columns)[1]) * smallest
             certain = jnp.sign(estimate) * jnp.maximum(jnp.abs(estimate) - noise, 0)
         return y1, certain, {"y0": y0, "y1": y1}, estimate, RESULTS.successful
 

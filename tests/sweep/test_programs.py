@@ -10,7 +10,7 @@ from kernels.room import room_for
 from kernels.simulate import simulate
 from sweep.expansion import Expansion
 from sweep.grid import from_source
-from sweep.programs import COMPILATION, Shape, programs, seconds
+from sweep.programs import COMPILATION, Shape, programs, seconds, steps
 from sweep.source import Source
 
 
@@ -47,12 +47,12 @@ def test_sharing_costs_less_than_it_saves() -> None:
         for program in found:
             for shape in program.shapes:
                 size = (program.room.samples, program.room.coordinates) if program.room else shape.size
-                spent += shape.pending * seconds(*size)
+                spent += shape.pending * steps(shape.size[0]) * seconds(*size)
         return spent + COMPILATION * len(found)
 
     for pending in (1, 30, 1000, 30_000):
         shapes = shapes_of(pending, task="regression", architecture="diagonal", depth=[2, 3], data=SIZES[::5])
-        own = COMPILATION * len(shapes) + sum(pending * seconds(*shape.size) for shape in shapes)
+        own = COMPILATION * len(shapes) + sum(pending * steps(shape.size[0]) * seconds(*shape.size) for shape in shapes)
         assert cost(programs(shapes)) <= own
 
 
