@@ -53,7 +53,7 @@ def test_sharing_costs_less_than_it_saves() -> None:
     for pending in (1, 30, 1000, 30_000):
         shapes = shapes_of(pending, task="regression", architecture="diagonal", depth=[2, 3], data=SIZES[::5])
         own = COMPILATION * len(shapes) + sum(pending * steps(shape.size[0]) * seconds(*shape.size) for shape in shapes)
-        assert cost(programs(shapes)) <= own
+        assert cost(programs(shapes)) <= own * (1 + 1e-12)
 
 
 def test_many_runs_have_their_own_program() -> None:
