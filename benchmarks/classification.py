@@ -24,8 +24,9 @@ from benchmarks.common import Report, best, one_core, options, timed
 from benchmarks.ensembles import Ensemble, classification
 from benchmarks.rivals_descent import separate
 from benchmarks.rivals_scipy import integrate, others, products_without_two
-from kernels.theory.base import Endpoint, Problem
-from kernels.theory.predictions import PREDICTIONS
+from kernels.problem import Problem
+from kernels.theory.base import Endpoint
+from kernels.theory.table import PREDICTIONS
 
 GOALS = (1e2, 1e4, 1e6, 1e8)
 RTOLS = {"BDF": (1e-4, 1e-6), "Radau": (1e-4, 1e-6), "LSODA": (1e-4, 1e-6)}

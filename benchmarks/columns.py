@@ -6,7 +6,7 @@ Measured: runs per second of one ensemble by the number K of columns, which is t
 its own for each run, alpha from 0.03 to 1) over a ladder of tolerances, rates at a given worst error interpolated in
 logarithms, in units of the best one. Classification to -log Loss = 1e8 at two tolerances: rates, steps, and runs that
 did not arrive within 2,000 steps, because the table's weights, of order e^K, amplify rounding. One core, warm, best of
-up to three. `kernels.flow` takes its choice from here.
+up to three. `kernels.flows` takes its choice from here.
 """
 
 import functools
@@ -19,9 +19,9 @@ import numpy as np
 from benchmarks.common import Report, best, one_core, options
 from benchmarks.ensembles import Ensemble, Reference, classification, regression
 from benchmarks.work_precision import rate_at
-from kernels.extrapolation import ExtrapolatedEuler
-from kernels.lane import CONVERGED
-from kernels.solvers import SOLVERS, Solver
+from kernels.integrator.extrapolation import ExtrapolatedEuler
+from kernels.integrator.lane import CONVERGED
+from kernels.integrator.solvers import SOLVERS, Solver
 
 Row = dict[str, Any]
 COLUMNS = (5, 6, 7, 8, 9, 10, 11, 12)

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import spread
-from kernels.architectures import Architecture
-from kernels.datasets import Dataset, canonical, load
-from kernels.ensemble import End, Program, Start, run_ensemble
-from kernels.integrate import Passage
-from kernels.observables import OBSERVABLES
-from kernels.simulate import forecasts, problem_of
+from kernels.data.kinds import Dataset, canonical, load
+from kernels.flows.observables import OBSERVABLES
+from kernels.integrator.ensemble import End, Program, Start, run_ensemble
+from kernels.integrator.passage import Passage
+from kernels.networks.base import Architecture
+from kernels.problem import Problem, problem_of
 from kernels.spec import RunSpec
-from kernels.theory.base import Problem
+from kernels.theory.table import forecasts
 from kernels.validate import canonicalise
 
 LOG_TIME = list(OBSERVABLES).index("log_time")

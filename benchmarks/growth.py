@@ -19,9 +19,9 @@ import numpy as np
 
 from benchmarks.common import Report, best, one_core, options, timed
 from benchmarks.ensembles import Ensemble, regression
-from kernels.ensemble import Program, Start
-from kernels.lane import Lane, attempt, start
-from kernels.solvers import SOLVERS
+from kernels.integrator.ensemble import Program, Start
+from kernels.integrator.lane import Lane, attempt, start
+from kernels.integrator.solvers import SOLVERS
 from kernels.x64 import jax
 
 Row = dict[str, Any]

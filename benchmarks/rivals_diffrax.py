@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Array
 
 from benchmarks.ensembles import Ensemble
-from kernels.architectures import Architecture
-from kernels.flow import LaneData
-from kernels.regression_flow import RegressionFlow
+from kernels.flows.base import LaneData
+from kernels.flows.regression import RegressionFlow
+from kernels.networks.base import Architecture
 from kernels.x64 import jax
 
 MAX_STEPS = 20_000

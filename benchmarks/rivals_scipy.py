@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import scipy.integrate
 
-from kernels.theory.base import Problem
+from kernels.problem import Problem
 
 METHODS = ("LSODA", "BDF", "Radau", "DOP853", "RK45")
 

@@ -27,7 +27,7 @@ def trials(specs: Sequence[dict[str, Any]], workers: int, reuse: bool, folder: P
         from sweep.worker import Payload, prepare
 
         prepare(Payload((), "", UserCode(""), one_core=True))
-        from kernels.datasets import load
+        from kernels.data.kinds import load
         from kernels.simulate import simulate
         from kernels.spec import RunSpec
 

@@ -1,0 +1,1 @@
+"""One run's mathematics: from its identity to its end, and what theory says of that. It writes no file."""

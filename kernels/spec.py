@@ -13,7 +13,7 @@ KERNEL_VERSION = 3
 TASKS = ("regression", "classification")
 
 SOLVER_NAMES = ("extrapolation", "kvaerno5", "kvaerno3", "tsit5", "dopri8")
-"""Keys of `kernels.solvers.SOLVERS`, which imports JAX."""
+"""Keys of `kernels.integrator.solvers.SOLVERS`, which imports JAX."""
 
 Task = Literal["regression", "classification"]
 Status = Literal["converged", "stopped", "diverged", "failed"]
@@ -56,7 +56,7 @@ class RunSpec:
 
     Attributes:
         task: regression (squared loss) or classification (exponential loss).
-        data: {kind: parameters}, as canonicalised by `kernels.datasets.canonical`.
+        data: {kind: parameters}, as canonicalised by `kernels.data.kinds.canonical`.
         architecture: a name in ARCHITECTURES, or "module:Class"; {name: parameters} where parameters were given.
         depth: number of weight layers L >= 1.
         width: hidden width k, of architectures that have one, else None.
@@ -133,7 +133,7 @@ def run_id(fragments: Mapping[str, str]) -> str:
 
 
 def compile_key(spec: RunSpec, dim: int, samples: int) -> tuple[str | int | bool | None, ...]:
-    """Runs with equal keys go through one compiled program: fields of `kernels.ensemble.Program`, in order."""
+    """Runs with equal keys are computed together: what plans know of a `kernels.integrator.ensemble.Program`."""
     return (
         spec.task, spec.architecture_name, dim, spec.depth, spec.width, spec.filter, samples, spec.solver, spec.record,
     )  # fmt: skip

@@ -4,16 +4,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from kernels.architectures import (
-    ARCHITECTURES,
-    Architecture,
-    architecture_class,
-    canonical_architecture,
-    parameters_given,
-)
-from kernels.datasets import Dataset
-from kernels.initialisations import INITIALISATIONS, canonical_init, initial_layers
-from kernels.network_checks import check_network
+from kernels.data.kinds import Dataset
+from kernels.networks.checks import check_network
+from kernels.networks.initialisations import INITIALISATIONS, canonical_init, initial_layers
+from kernels.networks.table import ARCHITECTURES, architecture_class, build, canonical_architecture, parameters_given
 from kernels.spec import DEFAULT_STOP, DEFAULTS, SOLVER_NAMES, TASKS, InputError, RunSpec, architecture_name
 
 
@@ -52,12 +46,6 @@ def canonicalise(axes: Mapping[str, Any], dim: int) -> RunSpec:
         solver=_choice("solver", values["solver"], SOLVER_NAMES),
         record=bool(values["record"]),
     )
-
-
-def build(spec: RunSpec, dim: int) -> Architecture:
-    """The network of a run. Raises InputError if there is none in `dim` dimensions."""
-    network, given = architecture_class(spec.architecture_name), parameters_given(spec.architecture)
-    return network(dim, spec.depth, spec.width, spec.filter, spec.seed, **given)
 
 
 def check_compatible(spec: RunSpec, dataset: Dataset) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from kernels.datasets import Dataset
+from kernels.data.kinds import Dataset
+from kernels.networks.table import build
 from kernels.spec import RunSpec
-from kernels.validate import build
 from sweep.catalogue import Catalogue, Entry
 from sweep.expansion import Candidate, Structure
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kernels.datasets import Dataset, canonical, load
+from kernels.data.kinds import Dataset, canonical, load
 from kernels.spec import InputError, canonical_json, fragment
 
 KEPT = 256

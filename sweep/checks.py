@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from kernels.architectures import ARCHITECTURES
-from kernels.datasets import DATASETS
-from kernels.initialisations import INITIALISATIONS
+from kernels.data.kinds import DATASETS
+from kernels.networks.initialisations import INITIALISATIONS
+from kernels.networks.table import ARCHITECTURES
 from kernels.spec import DEFAULT_STOP, SOLVER_NAMES, TASKS, InputError
 from kernels.validate import canonicalise
 from sweep.mistakes import nearest, not_one_of

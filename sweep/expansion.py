@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from kernels.architectures import ARCHITECTURES, architecture_class
+from kernels.networks.table import ARCHITECTURES, architecture_class
 from kernels.spec import AXES, DEFAULTS, InputError, RunSpec, canonical_json, compile_key, fragment, run_id
 from kernels.validate import canonicalise, check_compatible
 from sweep.blocks import MISSING, Block, Factor, Filter

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kernels.architectures import ARCHITECTURES
-from kernels.initialisations import INITIALISATIONS
+from kernels.networks.initialisations import INITIALISATIONS
+from kernels.networks.table import ARCHITECTURES
 from kernels.spec import AXES, TASKS, InputError
 from sweep.mistakes import nearest, not_one_of
 

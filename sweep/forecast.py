@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from kernels.simulate import forecasts
+from kernels.theory.table import forecasts
 from sweep.expansion import Candidate, Expansion
 from sweep.grid import Grid
 

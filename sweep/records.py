@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from db.arrow import schema
+from kernels.networks.table import build
 from kernels.results import PredictionRecord, RunResult, Trajectory
 from kernels.spec import KERNEL_VERSION, RunSpec, canonical_json
-from kernels.validate import build
 
 Tables = dict[str, pa.Table]
 

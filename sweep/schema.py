@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
 
-from kernels.architectures import ARCHITECTURES
-from kernels.datasets import DATASETS
-from kernels.initialisations import INITIALISATIONS
+from kernels.data.kinds import DATASETS
+from kernels.networks.initialisations import INITIALISATIONS
+from kernels.networks.table import ARCHITECTURES
 from kernels.spec import AXES, TASKS
 from sweep.mistakes import Mistakes, nearest
 from sweep.source import Place, Source

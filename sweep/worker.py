@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from kernels.datasets import Dataset
+from kernels.data.kinds import Dataset
 from kernels.spec import RunSpec
 from sweep.user_code import UserCode
 

@@ -108,7 +108,7 @@ def _data_points(answer: pl.DataFrame) -> pl.DataFrame:
     A spec is what a store says, whoever made it: only data kinds of ours are loaded, never a module:function, and
     what is no spec is passed over.
     """
-    from kernels.datasets import DATASETS, load
+    from kernels.data.kinds import DATASETS, load
     from kernels.spec import InputError
 
     rows: list[tuple[float, float, float]] = []

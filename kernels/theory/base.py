@@ -1,65 +1,18 @@
 """What a prediction is: when it applies, what it predicts, and how far a run ended from it. Imports no JAX."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float, Inexact
 
-from kernels.architectures import Architecture
-from kernels.datasets import Dataset
-from kernels.decomposition import Decomposition
+from kernels.problem import Problem
 from kernels.results import PredictionRecord
-from kernels.spec import RunSpec
-from kernels.theory.networks import decomposition_of
+from kernels.theory.optimisers.certificates import ratio
 
 Kind = Literal["exact", "limit alpha->0", "limit alpha->inf", "limit t->inf"]
-
-
-@dataclass(frozen=True, eq=False)
-class Problem:
-    """What theory sees before the flow starts. Compared by identity, so that what is derived from it can be kept."""
-
-    spec: RunSpec
-    dataset: Dataset
-    architecture: Architecture
-    layers: tuple[np.ndarray, ...]
-    """The layers at t = 0."""
-
-    @property
-    def regression(self) -> bool:
-        return self.spec.task == "regression"
-
-    @property
-    def depth(self) -> int:
-        return self.architecture.depth
-
-    @cached_property
-    def decomposition(self) -> Decomposition | None:
-        """The network's orthogonal decomposition, shared by all problems of one network."""
-        return decomposition_of(self.architecture)
-
-    @cached_property
-    def coordinates(self) -> Inexact[np.ndarray, "L m"] | None:
-        """w_l(0) = U_l^T v_l(0), one row a layer; None without a decomposition."""
-        return None if self.decomposition is None else np.array(self.decomposition.transform(self.layers))
-
-    @cached_property
-    def scale(self) -> Float[np.ndarray, " m"] | None:
-        """c_j = alpha |eta_j| of the structured initialisation: |w_l(0)| = c > 0 for l < L, w_L(0) = 0; else None.
-
-        Signs of the hidden w_l are no matter: rho = w_1 ... w_L runs over the same curve. Complex w_l must be real.
-        """
-        w = self.coordinates
-        if w is None or len(w) < 2:
-            return None
-        c = np.abs(w[0])
-        hidden = np.abs(np.abs(w[:-1]) - c) <= 1e-10 * c
-        real = not np.iscomplexobj(w) or bool((np.abs(w.imag) <= 1e-10 * c).all())
-        structured = c.min() > 0 and hidden.all() and real and bool((np.abs(w[-1]) <= 1e-12 * c).all())
-        return c if structured else None
 
 
 @dataclass(frozen=True)
@@ -112,3 +65,74 @@ class Prediction(ABC):
     @abstractmethod
     def compare(self, problem: Problem, forecast: Forecast | None, endpoint: Endpoint) -> PredictionRecord:
         """The distance of the endpoint from the prediction."""
+
+
+def coefficients_record(
+    prediction: Prediction,
+    problem: Problem,
+    forecast: Forecast | None,
+    endpoint: Endpoint,
+    detail: Mapping[str, float] | None = None,
+) -> PredictionRecord:
+    """distance = ||beta - beta*|| / ||beta*||; ||beta|| itself where beta* = 0."""
+    distance = None
+    if forecast is not None and forecast.beta is not None:
+        size = float(np.linalg.norm(forecast.beta))
+        distance = float(np.linalg.norm(endpoint.beta - forecast.beta)) / (size or 1.0)
+    return record(prediction, problem, forecast, distance, detail)
+
+
+def direction_record(
+    prediction: Prediction,
+    problem: Problem,
+    forecast: Forecast,
+    endpoint: Endpoint,
+    detail: Mapping[str, float] | None = None,
+) -> PredictionRecord:
+    """distance = ||beta / ||beta|| - beta* / ||beta*|| ||."""
+    assert forecast.beta is not None
+    difference = unit(endpoint.beta) - unit(forecast.beta)
+    return record(prediction, problem, forecast, float(np.linalg.norm(difference)), detail)
+
+
+def record(
+    prediction: Prediction,
+    problem: Problem,
+    forecast: Forecast | None,
+    distance: float | None,
+    detail: Mapping[str, float] | None = None,
+) -> PredictionRecord:
+    """The record; numbers that are not finite are left out, as JSON cannot hold them."""
+    numbers = {**(forecast.detail if forecast else {}), **(detail or {})}
+    known = forecast or Forecast(None, None)
+    return PredictionRecord(
+        prediction=prediction.name,
+        kind=prediction.kind(problem),
+        distance=distance if distance is not None and np.isfinite(distance) else None,
+        certificate=known.certificate,
+        objective=known.objective,
+        beta=known.beta,
+        detail={name: value for name, value in numbers.items() if np.isfinite(value)},
+    )
+
+
+def unit(vector: Inexact[np.ndarray, " k"]) -> Inexact[np.ndarray, " k"]:
+    """vector / ||vector||, or the zero vector."""
+    return vector / (float(np.linalg.norm(vector)) or 1.0)
+
+
+def products(problem: Problem, endpoint: Endpoint) -> Inexact[np.ndarray, " m"]:
+    """rho = w_1 * ... * w_L at the endpoint, of a decomposable network."""
+    assert problem.decomposition is not None
+    return np.prod(problem.decomposition.transform(endpoint.layers), axis=0)
+
+
+def weights(endpoint: Endpoint, margins: Float[np.ndarray, " n"], depth: int) -> Float[np.ndarray, " n"]:
+    """w_i = p_i / max p of the loss weights p = softmax(-e^{La} q), q the margins of the normalised parameters."""
+    with np.errstate(over="ignore"):
+        return np.exp(-np.exp(depth * endpoint.log_norm) * (margins - margins.min()))
+
+
+def relative(value: float, reference: float) -> float:
+    """|value / reference - 1|."""
+    return abs(ratio(value, reference) - 1)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from db.store import Store
-from kernels.datasets import Dataset, canonical, load
+from kernels.data.kinds import Dataset, canonical, load
 from kernels.spec import RunSpec, compile_key
 from kernels.validate import canonicalise
 from sweep import records

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.charts.theme import LogAxis, architecture_colour, arrow, number, ramp, spread
-from kernels.architectures import ARCHITECTURES
+from kernels.networks.table import ARCHITECTURES
 
 
 @pytest.mark.parametrize(

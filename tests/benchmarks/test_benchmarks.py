@@ -10,8 +10,8 @@ from benchmarks.common import RESULTS, spread
 from benchmarks.ensembles import Ensemble, classification, regression
 from benchmarks.rivals_scipy import system
 from benchmarks.work_precision import rate_at
-from kernels.flow import LaneData
-from kernels.regression_flow import RegressionFlow
+from kernels.flows.base import LaneData
+from kernels.flows.regression import RegressionFlow
 
 SMALL = {
     "walsh": regression("walsh", 1, 3, 4, architecture="walsh", depth=3),

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kernels.architectures import ARCHITECTURES, Architecture
-from kernels.datasets import Dataset
+from kernels.data.kinds import Dataset
+from kernels.networks.base import Architecture
+from kernels.networks.table import ARCHITECTURES
 from kernels.spec import RunSpec
 from kernels.validate import canonicalise
 

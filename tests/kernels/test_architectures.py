@@ -7,14 +7,10 @@ import operator
 import numpy as np
 import pytest
 
-from kernels.architectures import (
-    ARCHITECTURES,
-    Architecture,
-    Convolutional,
-    FullyConnected,
-    MultichannelConvolutional,
-    architecture_class,
-)
+from kernels.networks.base import Architecture
+from kernels.networks.convolutional import Convolutional, MultichannelConvolutional
+from kernels.networks.fully_connected import FullyConnected
+from kernels.networks.table import ARCHITECTURES, architecture_class
 from kernels.spec import InputError
 from tests.kernels.conftest import NETWORKS
 
@@ -123,4 +119,4 @@ def test_unknown_names_are_answered_with_the_known_ones() -> None:
         architecture_class("no_such_module:Network")
     with pytest.raises(InputError, match="not a subclass"):
         architecture_class("collections:OrderedDict")
-    assert architecture_class("kernels.architectures:Diagonal") is ARCHITECTURES["diagonal"]
+    assert architecture_class("kernels.networks.base:Diagonal") is ARCHITECTURES["diagonal"]

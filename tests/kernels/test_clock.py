@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import scipy.integrate
 
-from kernels.architectures import Diagonal
-from kernels.classification_flow import ClassificationFlow
-from kernels.flow import LaneData, State
+from kernels.flows.base import LaneData, State
+from kernels.flows.classification import ClassificationFlow
+from kernels.networks.base import Diagonal
 
 FLOW, DATA = ClassificationFlow(Diagonal(1, 3)), LaneData(jnp.ones((1, 1)), jnp.ones(1), ())
 

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from kernels.architectures import Architecture, Diagonal, FullyConnected, Walsh, architecture_class
-from kernels.decomposition import Decomposition
-from kernels.ensemble import End, run_ensemble
-from kernels.integrate import Passage, integrate, invariant_drift
-from kernels.lane import CONVERGED
-from kernels.simulate import problem_of
+from kernels.integrator.ensemble import End, run_ensemble
+from kernels.integrator.lane import CONVERGED
+from kernels.integrator.passage import Passage, integrate, invariant_drift
+from kernels.networks.base import Architecture, Diagonal
+from kernels.networks.decomposable import Walsh
+from kernels.networks.decomposition import Decomposition
+from kernels.networks.fully_connected import FullyConnected
+from kernels.problem import Problem, problem_of
 from kernels.spec import InputError
-from kernels.theory.base import Problem
 from kernels.validate import check_compatible
 from tests.kernels.conftest import classification_data, regression_data, spec_of
 
@@ -32,10 +33,10 @@ def test_coordinates_multiply_to_the_coefficients(architecture: Architecture) ->
     coordinates = architecture.coordinates(layers, x)
     if coordinates is None:
         return
-    sizes = coordinates.network
-    product = architecture_class(sizes["architecture"])(sizes["dim"], architecture.depth, sizes["width"])
+    product = coordinates.network
     turned = coordinates.into(layers)
     assert product.axial
+    assert product.depth == architecture.depth
     assert product.shapes == tuple(layer.shape for layer in turned)
     beta = product.coefficients(turned)
     np.testing.assert_allclose(coordinates.coefficients(beta), architecture.coefficients(layers), atol=1e-12)

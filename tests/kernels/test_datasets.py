@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from scipy.optimize import nnls
 from sklearn.datasets import load_digits
 
-from kernels import data_files, datasets
-from kernels.data_bundled import BUNDLED
-from kernels.data_checks import check
-from kernels.datasets import DATASETS, Dataset, canonical, load
+from kernels.data import files, kinds
+from kernels.data.bundled import BUNDLED
+from kernels.data.checks import check
+from kernels.data.kinds import DATASETS, Dataset, canonical, load
 from kernels.spec import InputError, canonical_json, fragment
 
 HERE = Path(__file__).parent
@@ -65,7 +65,7 @@ def test_every_kind_loads(kind: str, task: str, tmp_path: Path) -> None:
         assert set(first.y) == {-1.0, 1.0}
     with pytest.raises(ValueError, match="read-only"):
         first.x[0, 0] = 7
-    datasets._load.cache_clear()
+    kinds._load.cache_clear()
     second = load(data, task)
     assert np.array_equal(first.x, second.x)
     assert np.array_equal(first.y, second.y)
@@ -198,7 +198,7 @@ def test_any_two_values_become_labels(tmp_path: Path) -> None:
     for text, expected in (("cat,dog,cat", [-1, 1, -1]), ("10,9,10", [1, -1, 1]), ("1.0,1,02", [-1, -1, 1])):
         lines = [f"{number},{number**2},{value}" for number, value in enumerate(text.split(","), 1)]
         (tmp_path / "f.csv").write_text("\n".join(["a,b,y", *lines]))
-        x, y = data_files.read(tmp_path / "f.csv", ["a", "b"], "y", two_values=True)
+        x, y = files.read(tmp_path / "f.csv", ["a", "b"], "y", two_values=True)
         np.testing.assert_array_equal(y, expected)
         np.testing.assert_array_equal(x, [[1, 1], [2, 4], [3, 9]])
 

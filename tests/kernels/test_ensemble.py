@@ -4,10 +4,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kernels.integrate import Passage
-from kernels.lane import AT_REST, CAPACITY, CONVERGED, OUT_OF_STEPS, RUNNING, attempt, start
-from kernels.simulate import problem_of, simulate
-from kernels.solvers import SOLVERS
+from kernels.integrator.lane import AT_REST, CAPACITY, CONVERGED, OUT_OF_STEPS, RUNNING, attempt, start
+from kernels.integrator.passage import Passage
+from kernels.integrator.solvers import SOLVERS
+from kernels.problem import problem_of
+from kernels.simulate import simulate
 from kernels.x64 import jax
 from tests.kernels.conftest import classification_data, regression_data, spec_of
 from tests.kernels.test_flow import ends_of

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from kernels.extrapolation import ExtrapolatedEuler, Stiffness
+from kernels.flows.base import Stiffness
+from kernels.integrator.extrapolation import ExtrapolatedEuler
 from kernels.x64 import jax
 
 rng = np.random.default_rng(0)

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import scipy.integrate
 
-from kernels.ensemble import End
-from kernels.extrapolation import ExtrapolatedEuler
-from kernels.flow import Flow, LaneData
-from kernels.flows import FLOWS
-from kernels.integrate import integrate, invariant_drift
-from kernels.lane import CONVERGED
-from kernels.simulate import problem_of
-from kernels.solvers import SOLVERS
+from kernels.flows.base import Flow, LaneData
+from kernels.flows.table import FLOWS
+from kernels.integrator.ensemble import End
+from kernels.integrator.extrapolation import ExtrapolatedEuler
+from kernels.integrator.lane import CONVERGED
+from kernels.integrator.passage import integrate, invariant_drift
+from kernels.integrator.solvers import SOLVERS
+from kernels.networks.table import build
+from kernels.problem import problem_of
 from kernels.spec import SOLVER_NAMES
-from kernels.validate import build
 from kernels.x64 import jax
 from tests.kernels.conftest import classification_data, regression_data, spec_of
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kernels.lane import CAPACITY
+from kernels.integrator.lane import CAPACITY
 
 SCRIPT = """
 import json

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kernels.initialisations import initial_layers
+from kernels.networks.initialisations import initial_layers
+from kernels.networks.table import build
 from kernels.spec import InputError
-from kernels.validate import build
 from tests.kernels.conftest import regression_data, spec_of
 
 DATA = regression_data(3, 8)

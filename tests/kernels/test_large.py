@@ -10,9 +10,10 @@ import pytest
 SCRIPT = """
 import sys
 import numpy as np
-from kernels.datasets import Dataset
+from kernels.data.kinds import Dataset
+from kernels.networks.table import build
 from kernels.simulate import simulate
-from kernels.validate import build, canonicalise
+from kernels.validate import canonicalise
 from kernels.x64 import jax
 
 def peak():  # in KiB; not getrusage's, which begins with that of the parent process

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kernels.memory_maps import MAPS, make_room
+from kernels.integrator.ensemble import MAPS, make_room
 from tests.kernels.conftest import regression_data, spec_of
 from tests.kernels.test_flow import ends_of
 

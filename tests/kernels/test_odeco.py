@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kernels.architectures import Odeco
-from kernels.datasets import Dataset
-from kernels.ensemble import _advance
+from kernels.data.kinds import Dataset
+from kernels.integrator.ensemble import _advance
+from kernels.networks.decomposable import Odeco
+from kernels.networks.keys import key
+from kernels.networks.table import build
 from kernels.simulate import simulate
 from kernels.spec import InputError, RunSpec, compile_key
-from kernels.theory.networks import key
-from kernels.validate import build, canonicalise
+from kernels.validate import canonicalise
 from tests.kernels.conftest import spec_of
 
 S = [[1.0, 2.0], [0.5, -1.0], [3.0, 0.0]]

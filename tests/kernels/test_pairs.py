@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kernels.architectures import ARCHITECTURES
-from kernels.datasets import Dataset
+from kernels.data.kinds import Dataset
+from kernels.networks.table import ARCHITECTURES
 from kernels.results import PredictionRecord, RunResult
 from kernels.simulate import Run, simulate
 from kernels.spec import InputError, compile_key
-from kernels.theory.predictions import PREDICTIONS
+from kernels.theory.table import PREDICTIONS
 from tests.kernels.conftest import spec_of
 from tests.theory.problems import problem, regression_data
 from tests.theory.test_predictions import PROBLEMS

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kernels.principal_samples import principal_samples
+from kernels.flows.principal_samples import principal_samples
 from kernels.simulate import simulate
 from kernels.x64 import jax
 from tests.kernels.conftest import regression_data, spec_of

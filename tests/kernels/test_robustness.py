@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kernels.datasets import Dataset
-from kernels.lane import CONVERGED
+from kernels.data.kinds import Dataset
+from kernels.integrator.lane import CONVERGED
 from kernels.simulate import simulate
 from tests.kernels.conftest import classification_data, regression_data, spec_of
 from tests.kernels.test_flow import ends_of

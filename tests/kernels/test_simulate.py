@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kernels.architectures import ARCHITECTURES
-from kernels.datasets import Dataset
+from kernels.data.kinds import Dataset
+from kernels.networks.table import ARCHITECTURES
 from kernels.results import RunResult
 from kernels.simulate import simulate
-from kernels.theory.margins import least_norm
+from kernels.theory.optimisers.margins import least_norm
 from tests.kernels.conftest import NETWORKS, classification_data, regression_data, spec_of
 
 

@@ -6,14 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kernels.architectures import FullyConnected
-from kernels.flow import LaneData
-from kernels.flows import FLOWS
-from kernels.integrate import Passage, integrate, invariant_drift
-from kernels.lane import AT_REST, CONVERGED
-from kernels.observables import Point, observe
-from kernels.simulate import problem_of
-from kernels.subspaces import moving_subspaces
+from kernels.flows.base import LaneData
+from kernels.flows.observables import Point, observe
+from kernels.flows.table import FLOWS
+from kernels.integrator.lane import AT_REST, CONVERGED
+from kernels.integrator.passage import Passage, integrate, invariant_drift
+from kernels.networks.fully_connected import FullyConnected, moving_subspaces
+from kernels.problem import problem_of
 from tests.kernels.conftest import classification_data, regression_data, spec_of
 from tests.kernels.test_coordinates import in_own_parameters
 

@@ -16,7 +16,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from db.store import Store
-from kernels.simulate import forecasts
+from kernels.theory.table import forecasts
 from sweep.cli import app
 from sweep.expansion import Expansion
 from sweep.grid import load

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernels.datasets import canonical, load
+from kernels.data.kinds import canonical, load
 from kernels.spec import InputError, RunSpec
 from kernels.validate import canonicalise, check_compatible
 from sweep.expansion import Audit, Expansion

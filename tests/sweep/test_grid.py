@@ -6,7 +6,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from kernels.solvers import SOLVERS
+from kernels.integrator.solvers import SOLVERS
 from kernels.spec import SOLVER_NAMES
 from sweep.cli.outputs import STARTER
 from sweep.expansion import Audit, Expansion

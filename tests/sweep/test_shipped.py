@@ -10,7 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 from sklearn.datasets import load_iris
 
-from kernels.datasets import canonical, load
+from kernels.data.kinds import canonical, load
 from sweep.cli.outputs import STARTER
 from sweep.expansion import Expansion
 from sweep.grid import load as load_grid

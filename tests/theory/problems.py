@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from kernels.datasets import Dataset
-from kernels.initialisations import initial_layers
-from kernels.theory.base import Endpoint, Problem
-from kernels.validate import build, canonicalise
+from kernels.data.kinds import Dataset
+from kernels.networks.initialisations import initial_layers
+from kernels.networks.table import build
+from kernels.problem import Problem
+from kernels.theory.base import Endpoint
+from kernels.validate import canonicalise
 
 
 def regression_data(samples: int = 3, dim: int = 8, seed: int = 0) -> Dataset:

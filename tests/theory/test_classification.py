@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kernels.datasets import Dataset
+from kernels.data.kinds import Dataset
+from kernels.problem import Problem
 from kernels.results import PredictionRecord
-from kernels.theory import margins
-from kernels.theory.base import Endpoint, Problem
-from kernels.theory.predictions import PREDICTIONS
+from kernels.theory.base import Endpoint
+from kernels.theory.optimisers import margins
+from kernels.theory.table import PREDICTIONS
 from tests.theory.problems import classification_data, problem
 
 LOG_MARGIN = 1e6

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad, solve_ivp
 
-from kernels.theory.curves import GeneralCurve, StructuredCurve, sech_integral
+from kernels.theory.optimisers.curves import GeneralCurve, StructuredCurve, sech_integral
 
 
 def follow(w: np.ndarray, nu: np.ndarray) -> np.ndarray:

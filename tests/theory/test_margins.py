@@ -5,8 +5,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from kernels.theory import margins
-from kernels.theory.certificates import margin_modulus, margin_norm
+from kernels.theory.optimisers import margins
+from kernels.theory.optimisers.certificates import margin_modulus, margin_norm
 
 
 def separable(samples: int, dim: int, seed: int = 0) -> np.ndarray:

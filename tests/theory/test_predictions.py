@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kernels.architectures import ARCHITECTURES, FullyConnected
-from kernels.theory.base import Endpoint, Kind, Problem
-from kernels.theory.predictions import PREDICTIONS, applicable
+from kernels.networks.fully_connected import FullyConnected
+from kernels.networks.table import ARCHITECTURES
+from kernels.problem import Problem
+from kernels.theory.base import Endpoint, Kind
+from kernels.theory.table import PREDICTIONS, applicable
 from tests.theory.problems import classification_data, problem, regression_data
 
 KINDS = Kind.__args__

@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kernels.datasets import Dataset
-from kernels.theory.base import Forecast, Problem
-from kernels.theory.predictions import PREDICTIONS, applicable
+from kernels.data.kinds import Dataset
+from kernels.problem import Problem
+from kernels.theory.base import Forecast
+from kernels.theory.table import PREDICTIONS, applicable
 from tests.theory.problems import connected_limit, decomposed_limit, endpoint_at, problem, regression_data
 
 
@@ -83,7 +84,7 @@ def test_complex_networks_with_one_sample(depth: int) -> None:
 
 def test_complex_networks_with_two_samples_miss_the_least_sum() -> None:
     """Why weighted_l1 does not apply there: as alpha -> 0 the flow's sum of moduli stays above the least."""
-    from kernels.theory import margins
+    from kernels.theory.optimisers import margins
 
     data = regression_data(samples=2, dim=5, seed=1)
     drawn = problem(data, task="regression", architecture="convolutional", depth=2, alpha=1e-3)

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
-from kernels.theory.curves import Curve, GeneralCurve, StructuredCurve
-from kernels.theory.separable import REACHED, minimise
+from kernels.theory.optimisers.curves import Curve, GeneralCurve, StructuredCurve
+from kernels.theory.optimisers.separable import REACHED, minimise
 
 
 def rows_and_target(a: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -146,7 +146,7 @@ def test_one_program_for_both_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, target = rows_and_target(rng.standard_normal((4, 20)), rng.standard_normal(4))
     curve = StructuredCurve(np.full(20, 0.01), 4)
     dense = minimise(curve, rows, target)
-    monkeypatch.setattr("kernels.theory.separable.DENSE", 0)
+    monkeypatch.setattr("kernels.theory.optimisers.separable.DENSE", 0)
     eliminated = minimise(curve, rows, target)
     assert eliminated.residual < 1e-12
     np.testing.assert_allclose(eliminated.rho, dense.rho, rtol=1e-10, atol=1e-14)

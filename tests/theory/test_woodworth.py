@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq, minimize, root
 
-from kernels.simulate import forecasts, simulate
+from kernels.simulate import simulate
+from kernels.theory.table import forecasts
 from tests.kernels.conftest import regression_data, spec_of
 
 ALPHAS = (0.1, 0.5, 3.0)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kernels.architectures import Diagonal
+from kernels.networks.base import Diagonal
 
 RAISES, OUT_OF_MEMORY, DIES = 7, 8, 9
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from kernels.architectures import Diagonal
-from kernels.decomposition import Decomposition
+from kernels.networks import Decomposition
+from kernels.networks.base import Diagonal
 
 
 class Scaled(Diagonal):

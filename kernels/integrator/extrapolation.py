@@ -1,0 +1,162 @@
+"""Extrapolated linearly implicit Euler for gradient systems driven by few forces."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from diffrax import RESULTS, AbstractSolver, AbstractTerm, LocalLinearInterpolation
+from jaxtyping import Array, Float, Int
+
+from kernels.flows.base import Forces, Push, Stiffness, Vector
+from kernels.x64 import jax
+
+_NOISE = 15
+"""Times what one rounding of each force gives the error estimate; substeps and products add theirs. More is error."""
+
+
+class ExtrapolatedEuler(AbstractSolver[Vector]):
+    """Linearly implicit Euler with 1, 2, ..., K substeps, extrapolated to order K, for flows driven by few forces.
+
+    For dy/dt = J(y)^T g(y) + (what is not stiff) on flat vectors, with n << P forces g that answer to the outputs of
+    which J is the Jacobian: the stiff part of the right-hand side's Jacobian is -J^T D J, with D = C^T C >= 0 of shape
+    (n, n). C and J are frozen over the step, and a substep of length c damps what is stiff in one of two places:
+
+        forces:      y + c J(y)^T (I + c D J_0 J_0^T)^{-1} (g(y) - c D (c a + t b))
+        parameters:  y + c (I + c J_0^T D J_0)^{-1} J(y)^T g(y)
+
+    The first lets the stiff directions turn within the step. It may take from the forces what the outputs will do
+    while they do: half their second derivative a, and the drift b of J J^T g, both along the velocity. That counts
+    where two-layer networks classify to -log Loss = 1e6 and on (a test holds how much of the error it takes). Where
+    large forces all but cancel in J^T g, near saddles, their rounding must be damped, too: the forces do it if they are
+    those of samples turned to the axes of J_0 J_0^T and the large parameters are axes themselves, else the second, a
+    W-method, does. Either substep is a consistent one-step method, smooth in c, whatever is frozen: so the order is K.
+    One eigendecomposition of C J_0 J_0^T C^T a step serves all substeps, and no P x P matrix is formed: K^2 / 2 times
+    what one gradient costs a step by the first, O(K^2 n P) by the second. The error estimate is the difference of the
+    last two entries of the extrapolation table, less what rounding must leave in it; as it was before that, it is kept
+    as the solver's state, for a controller that would not have steps grow on the strength of a zero.
+
+    Reference: Hairer and Wanner, Solving Ordinary Differential Equations II, section IV.9 (SEULEX), with the harmonic
+    sequence; for the expansion in c, theorem II.8.1 of volume I.
+
+    Attributes:
+        force: (t, y, args) -> (g, push) with f(t, y) = push(g), push affine; args as `stiffness` made them.
+        stiffness: (t, y, args) -> Stiffness.
+        columns: K >= 2.
+    """
+
+    force: Callable[[Any, Vector, Any], tuple[Forces, Push]]
+    stiffness: Callable[[Any, Vector, Any], Stiffness]
+    columns: int = 10
+
+    term_structure: ClassVar = AbstractTerm
+    interpolation_cls: ClassVar[Callable[..., LocalLinearInterpolation]] = LocalLinearInterpolation
+
+    def __check_init__(self) -> None:
+        if self.columns < 2:
+            raise ValueError(f"columns is {self.columns}; an error estimate needs 2 or more")
+
+    def order(self, terms: Any) -> int:
+        return self.columns
+
+    def init(self, terms: Any, t0: Any, t1: Any, y0: Vector, args: Any) -> Vector:
+        return jnp.zeros_like(y0)
+
+    def step(
+        self, terms: Any, t0: Any, t1: Any, y0: Vector, args: Any, solver_state: Vector, made_jump: Any
+    ) -> tuple[Vector, Vector, dict[str, Vector], Vector, Any]:
+        lengths = (t1 - t0) / jnp.arange(1.0, self.columns + 1)
+        stiff = self.stiffness(t0, y0, args)
+        g0, push0 = self.force(t0, y0, stiff.args)
+        bend = self._bend(stiff, push0, g0, lengths)
+
+        def change(g: Forces, push: Push, elapsed: Any, column: Any) -> Vector:
+            c = lengths[column]
+            answer = stiff.damp(g, c)
+            if bend is not None:
+                lag, drift = bend
+                answer = answer - c * (c * lag[column] + elapsed * drift[column])
+            return stiff.settle(c * push(answer), c)
+
+        def move(z: Vector, elapsed: Any, column: Any) -> Vector:
+            g, push = self.force(t0 + elapsed, y0 + z, stiff.args)
+            return change(g, push, elapsed, column)
+
+        firsts = jax.vmap(lambda column: change(g0, push0, 0.0, column))(jnp.arange(self.columns))
+        schedule = _schedule(self.columns)
+
+        # increments, not states: the table's weights, of order e^K, then amplify the rounding of the change alone
+        def substep(z: Float[Array, "r P"], row: tuple[Any, ...]) -> tuple[Float[Array, "r P"], Float[Array, "r P"]]:
+            column, number = row
+            z = jnp.where((number == 1)[:, None], firsts[column], z)
+            z = z + jax.vmap(move)(z, number.astype(float) * lengths[column], column)
+            return z, z
+
+        _, history = jax.lax.scan(substep, firsts[schedule.column[0]], (schedule.column, schedule.number))
+        *others, last = (history[place] for place in schedule.ends)
+        apart = [column - last for column in (firsts[0], *others)]
+        value, error = (row[:-1] for row in _weights(self.columns))
+        y1 = y0 + (last + sum(w * column for w, column in zip(value, apart, strict=True)))
+        estimate = sum(w * column for w, column in zip(error, apart, strict=True))
+        certain = estimate
+        if stiff.noise is not None:
+            noise = _NOISE * np.linalg.norm(_weights(self.columns)[1]) * stiff.noise(lengths[-1])
+            certain = jnp.sign(estimate) * jnp.maximum(jnp.abs(estimate) - noise, 0)
+        return y1, certain, {"y0": y0, "y1": y1}, estimate, RESULTS.successful
+
+    def _bend(
+        self, stiff: Stiffness, push: Push, g: Forces, lengths: Float[Array, " K"]
+    ) -> tuple[Float[Array, "K n"], Float[Array, "K n"]] | None:
+        """(lag, drift) for every length, if the stiffness has them."""
+        if stiff.bend is None:
+            return None
+        steady = stiff.damp(g, lengths[0])
+        lag, drift = (
+            jax.vmap(functools.partial(stiff.damp, part))(lengths) for part in stiff.bend(push(steady), steady)
+        )
+        return lag, drift
+
+    def func(self, terms: Any, t0: Any, y0: Vector, args: Any) -> Vector:
+        return terms.vf(t0, y0, args)
+
+
+class _Schedule(NamedTuple):
+    """Which substep each row takes when: columns of j + 1 and of K - j substeps share a row, so that none idles.
+
+    Attributes:
+        column: column that row r works on in iteration i, shape (i, r).
+        number: substeps of it done before, shape (i, r); 1 where the column starts (its first is shared by all).
+        ends: (iteration, row) in which columns 1, 2, ... end.
+    """
+
+    column: Int[np.ndarray, "i r"]
+    number: Int[np.ndarray, "i r"]
+    ends: tuple[tuple[int, int], ...]
+
+
+@functools.cache
+def _schedule(columns: int) -> _Schedule:
+    last = columns - 1
+    pairs = [(column, last - column) for column in range(last, (last - 1) // 2, -1)]
+    rows = [[column] if other in (0, column) else [column, other] for column, other in pairs]
+    work = [[(column, number) for column in row for number in range(1, column + 1)] for row in rows]
+    # a row with nothing left repeats its last substep, which nobody reads
+    padded = np.array([row + row[-1:] * (last - len(row)) for row in work])
+    place = {step: (i, r) for r, row in enumerate(work) for i, step in enumerate(row)}
+    ends = tuple(place[column, column] for column in range(1, columns))
+    return _Schedule(padded[:, :, 0].T, padded[:, :, 1].T, ends)
+
+
+@functools.cache
+def _weights(columns: int) -> tuple[Float[np.ndarray, " K"], Float[np.ndarray, " K"]]:
+    """Weights of the columns in the extrapolated value, of sum one, and in its error estimate, of sum zero.
+
+    By Aitken and Neville's scheme to zero substep length; the estimate is the difference of its last two entries.
+    """
+    table = list(np.eye(columns))
+    last = table[-1]
+    for order in range(1, columns):
+        last = table[-1]
+        table = [table[i + 1] + (table[i + 1] - table[i]) * ((i + 1) / order) for i in range(len(table) - 1)]
+    return table[0], table[0] - last

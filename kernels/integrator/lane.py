@@ -1,0 +1,218 @@
+"""One run under way: its state, one attempted step, and the orbit recorded so far."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from kernels.flows.base import Control, Flow, Forces, LaneData, Push, Scalar, State, Stiffness, Theta
+from kernels.flows.observables import Point, observe
+from kernels.integrator.solvers import Solver
+from kernels.x64 import jax
+
+RUNNING, CONVERGED, OUT_OF_STEPS, NOT_FINITE, STEP_VANISHED, AT_REST = range(6)
+ASLEEP = -1
+"""Status of a lane without a run."""
+CAPACITY = 128
+"""Points an orbit may have before every second one is dropped: it ends with 64 to 128, spread evenly over the steps."""
+PROGRESS_PER_STEP = 1 / 66
+"""A recorded run may cover at most this share of its way in a step, so that it takes more than 64 of them."""
+TIME_TOLERANCE = 100.0
+"""Error allowed in physical time, as a multiple of rtol: it reaches only log_time and what is computed from it."""
+ROUNDING = 1e-13
+"""Least relative error of a step that can be told from rounding."""
+LARGEST_GROWTH, GROWTH_IN_NOISE, SMALLEST_GROWTH, LEAST_LANDING, SAFETY = 6.0, 1.5, 0.1, 1e-3, 0.85
+LARGEST_RATE_GROWTH = 4.0
+"""Growth of the clock's rate, in logarithms, past which its integral along the step is given up."""
+
+
+class Step(NamedTuple):
+    """The end of a step in the frame of its start, with error estimates; the time error is relative.
+
+    `noisy` is the error with what rounding has left in it.
+    """
+
+    theta: Theta
+    velocity: Theta
+    error: Theta
+    noisy: Theta
+    log_elapsed: Scalar
+    time_error: Scalar
+
+
+class Lane(NamedTuple):
+    """State of one run; in an ensemble every field has a leading axis of lanes."""
+
+    point: Point
+    h: Scalar
+    last_h: Scalar
+    last_error: Scalar
+    floor: Scalar
+    rejected: Int[Array, ""]
+    status: Int[Array, ""]
+    progress: Scalar
+    orbit: Float[Array, "capacity o"]
+    recorded: Int[Array, ""]
+    stride: Int[Array, ""]
+
+
+def start(flow: Flow, theta: Theta, data: LaneData, control: Control, capacity: int) -> Lane:
+    """A run at t = 0; its first step moves the parameters by about 10 % of their norm, or meets the error control."""
+    theta, log_norm, floor = flow.start(theta, data)
+    velocity = flow.velocity(theta, log_norm, data)
+    point = Point(theta, log_norm, velocity, jnp.full((), -jnp.inf), jnp.zeros((), int))
+    speed = jnp.linalg.norm(velocity)
+    progress = flow.progress(theta, log_norm, data, control)
+    status = jnp.select([progress >= 1, speed == 0], [CONVERGED, AT_REST], RUNNING)
+    first = observe(flow, point, data)
+    orbit = jnp.zeros((capacity, first.size)).at[:1].set(first)
+    return Lane(
+        point=point,
+        h=0.1 * floor * np.sqrt(theta.size) / jnp.where(speed == 0, 1, speed),
+        last_h=jnp.zeros(()),
+        last_error=jnp.ones(()),
+        floor=floor,
+        rejected=jnp.zeros((), int),
+        status=status,
+        progress=progress,
+        orbit=orbit,
+        recorded=jnp.full((), min(capacity, 1)),
+        stride=jnp.ones((), int),
+    )
+
+
+def attempt(flow: Flow, solver: Solver, lane: Lane, data: LaneData, control: Control) -> Lane:
+    """Try one step; take it if its error is within tolerance; choose the next step size either way."""
+    _, log_norm, _, log_time, steps = lane.point
+    step = take_step(flow, solver, lane.point, lane.h, data)
+    error, noisy = (_error(flow, lane, step, error, data, control) for error in (step.error, step.noisy))
+    # an error that rounding hides is no reason for a much longer step: half of those would be rejected
+    hidden = (SAFETY / GROWTH_IN_NOISE) ** solver.order(flow.columns)
+    error = jnp.where(error <= 1, jnp.maximum(error, jnp.minimum(noisy, hidden)), error)
+    progress = flow.progress(step.theta, log_norm, data, control)
+    gain = _gain(flow, lane, progress, control)
+    too_far = jnp.isfinite(progress) & (progress > 1 + flow.overshoot)
+    accept = (error <= 1) & (gain <= PROGRESS_PER_STEP) & ~too_far
+    growth = SAFETY * jnp.minimum(
+        _growth(lane, error, solver.order(flow.columns)), PROGRESS_PER_STEP / jnp.maximum(gain, 1e-30)
+    )
+    landing = jnp.where(too_far, jnp.maximum(flow.landing(lane.progress, progress, control), LEAST_LANDING), jnp.inf)
+    h = lane.h * jnp.minimum(jnp.clip(growth, SMALLEST_GROWTH, LARGEST_GROWTH), landing)
+
+    # in the new frame a step as long, relative to theta, is the better guess: not one as long in the old clock
+    new, new_norm, slope = flow.renormalise(step.theta, log_norm, step.velocity, data)
+    moved = Point(new, new_norm, slope, jnp.logaddexp(log_time, step.log_elapsed), steps + 1)
+    point = jax.tree.map(lambda a, b: jnp.where(accept, a, b), moved, lane.point)
+    lane = lane._replace(
+        point=point,
+        h=h,
+        last_h=jnp.where(accept, lane.h, lane.last_h),
+        last_error=jnp.where(accept, jnp.maximum(error, 1e-30), lane.last_error),
+        rejected=lane.rejected + (~accept).astype(int),
+        progress=jnp.where(accept, progress, lane.progress),
+    )
+    lane = lane._replace(status=_status(lane, control, error > 1))
+    return _record(flow, lane, data, accept) if lane.orbit.shape[0] else lane
+
+
+def take_step(flow: Flow, solver: Solver, point: Point, h: Scalar, data: LaneData) -> Step:
+    """A step of length h. Where physical time is another clock, its integral rides along as one more coordinate.
+
+    The flow's own account of it counts where it is the better one, as on long steps: time all but passes at their end.
+    """
+    theta, log_norm, velocity = point[:3]
+    args = (log_norm, data)
+    if not flow.timed:
+        new, error, noisy, slope = solver.step(flow.force, flow.stiffness, flow.columns, h, theta, args)
+        return Step(new, slope, error, noisy, jnp.log(h), jnp.zeros(()))
+    rate = flow.log_rate(theta, log_norm, data)
+
+    def clocked(y: Theta, log_norm: Scalar, data: LaneData) -> tuple[Forces, Push]:
+        growth = jnp.minimum(flow.log_rate(y[:-1], log_norm, data) - rate, LARGEST_RATE_GROWTH)
+        g, push = flow.force(y[:-1], log_norm, data)
+        return g, lambda g: jnp.append(push(g), jnp.exp(growth))
+
+    def stiffness(y: Theta, log_norm: Scalar, data: LaneData) -> Stiffness:
+        stiff = flow.stiffness(y[:-1], log_norm, data)
+        bend = stiff.bend
+        assert stiff.basis is None, "the clock is not among the parameters that a basis is of"
+        return stiff if bend is None else stiff._replace(bend=lambda v, g: bend(v[:-1], g))
+
+    ends = solver.step(clocked, stiffness, flow.columns, h, jnp.append(theta, 0.0), args)
+    (new, time), (error, time_error), (noisy, _), (slope, _) = ((end[:-1], end[-1]) for end in ends)
+    smooth, smooth_error = flow.log_elapsed(State(theta, log_norm, velocity), State(new, log_norm, slope), data)
+    followed = (time > 0) & (flow.log_rate(new, log_norm, data) - rate < LARGEST_RATE_GROWTH)
+    time_error = jnp.where(followed, jnp.abs(time_error / time), jnp.inf)
+    better = time_error < smooth_error
+    log_elapsed = jnp.where(better, rate + jnp.log(time), smooth)
+    return Step(new, slope, error, noisy, log_elapsed, jnp.minimum(time_error, smooth_error))
+
+
+def thin(lane: Lane, full: Bool[Array, ""]) -> Lane:
+    """Drop every second recorded point of a full orbit."""
+    capacity = lane.orbit.shape[0]
+    kept = jnp.zeros_like(lane.orbit).at[: capacity // 2].set(lane.orbit[::2])
+    return lane._replace(
+        orbit=jnp.where(full, kept, lane.orbit),
+        recorded=jnp.where(full, capacity // 2, lane.recorded),
+        stride=jnp.where(full, 2 * lane.stride, lane.stride),
+    )
+
+
+def _gain(flow: Flow, lane: Lane, progress: Scalar, control: Control) -> Scalar:
+    """Progress made where recorded points lie evenly, if any are recorded."""
+    if not lane.orbit.shape[0]:
+        return jnp.zeros(())
+    begin, end = flow.evenly(control)
+    gain = jnp.clip(progress, begin, end) - jnp.clip(lane.progress, begin, end)
+    # a trial step that overflows is too long, nothing worse
+    return jnp.where(jnp.isfinite(progress), gain, jnp.inf)
+
+
+def _growth(lane: Lane, error: Scalar, order: int) -> Scalar:
+    """Growth of the step size that meets the tolerance, if the error constant goes on to change as it last did.
+
+    Gustafsson's predictive controller (Hairer and Wanner II, section IV.8): min of the elementary rule and its own,
+    so that steps shrink in time on the way to where the flow accelerates.
+    """
+    exponent = 1 / order
+    elementary = jnp.maximum(error, 1e-30) ** -exponent
+    trend = (lane.h / jnp.where(lane.last_h > 0, lane.last_h, lane.h)) * (
+        lane.last_error / jnp.maximum(error, 1e-30)
+    ) ** exponent
+    return jnp.where((lane.last_h > 0) & (error <= 1), elementary * jnp.minimum(trend, 1), elementary)
+
+
+def _error(flow: Flow, lane: Lane, step: Step, error: Theta, data: LaneData, control: Control) -> Scalar:
+    """Largest of the errors of parameters, function and time, each as a multiple of what is tolerated."""
+    rtol = jnp.maximum(flow.step_share * control.rtol, ROUNDING)
+    sizes = jnp.maximum(jnp.abs(lane.point.theta), jnp.abs(step.theta)) + lane.floor
+    parameters = jnp.max(jnp.abs(error) / (rtol * sizes))
+    outputs = flow.output_error(error, step.theta, lane.point.log_norm, data, rtol)
+    largest = jnp.maximum(jnp.maximum(parameters, outputs), step.time_error / (TIME_TOLERANCE * rtol))
+    return jnp.where(jnp.isfinite(largest), largest, jnp.inf)
+
+
+def _status(lane: Lane, control: Control, failed: Bool[Array, ""]) -> Int[Array, ""]:
+    point = lane.point
+    step = lane.h * jnp.linalg.norm(point.velocity)
+    return jnp.select(
+        [
+            lane.progress >= 1,
+            ~jnp.isfinite(step),
+            failed & (step <= 1e-15 * jnp.linalg.norm(point.theta)),
+            (point.steps + lane.rejected).astype(float) >= control.max_steps,
+        ],
+        [CONVERGED, NOT_FINITE, STEP_VANISHED, OUT_OF_STEPS],
+        RUNNING,
+    )
+
+
+def _record(flow: Flow, lane: Lane, data: LaneData, accept: Bool[Array, ""]) -> Lane:
+    """Write the point if it is due: every `stride` steps, and the last one."""
+    ended, between = lane.status != RUNNING, lane.point.steps % lane.stride != 0
+    due = (accept & ~between) | (ended & (accept | between))
+    slot = jnp.minimum(lane.recorded, lane.orbit.shape[0] - 1)
+    row = jnp.where(due, observe(flow, lane.point, data), lane.orbit[slot])
+    return lane._replace(orbit=lane.orbit.at[slot].set(row), recorded=lane.recorded + due.astype(int))

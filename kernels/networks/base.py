@@ -1,0 +1,235 @@
+"""What a network is: a multilinear map from the layers v_1, ..., v_L to the linear coefficients beta.
+
+Everything a gradient flow needs is Theta -> beta(Theta). The maps use only operators that numpy and JAX arrays share,
+so declaring a grid imports no JAX. Notation and theory: Yun, Krishnan and Mobahi, arXiv:2010.02501.
+
+A flow may be integrated as that of another network, in orthonormal coordinates: the cheapest and cleanest. That other
+network is the diagonal one wherever a decomposition allows it, and so the diagonal network stands here.
+"""
+
+import copy
+import functools
+import hashlib
+import itertools
+import math
+import operator
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import numpy as np
+from jaxtyping import Float
+
+from kernels.networks.decomposition import Decomposition, Layers
+from kernels.spec import InputError, canonical_json
+
+Parameters = Mapping[str, Any]
+
+
+class Coordinates(ABC):
+    """v_l = rest_l + (isometry of w_l), where the flow moves w_l alone, as the layers of a network of its own.
+
+    Gradient flow in w is then gradient flow in v: the loss is the same function and the metric is the same.
+    """
+
+    @property
+    @abstractmethod
+    def network(self) -> "Architecture":
+        """The network with layers w_l: of its class and sizes, which are all that counts, one program is compiled."""
+
+    @abstractmethod
+    def inputs(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n m"]:
+        """What that network sees of the inputs x."""
+
+    @abstractmethod
+    def coefficients(self, rows: Float[np.ndarray, "*r m"]) -> Float[np.ndarray, "*r d"]:
+        """Linear coefficients beta of the original network, one row a state."""
+
+    @abstractmethod
+    def into(self, layers: Layers) -> list[Any]:
+        """w_l, one array a layer."""
+
+    @abstractmethod
+    def back(self, rows: Float[np.ndarray, "n Q"]) -> Float[np.ndarray, "n P"]:
+        """Rows of changes of w, or of derivatives by w, as those of v."""
+
+    @abstractmethod
+    def rest(self, layers: Layers) -> Float[np.ndarray, " P"]:
+        """rest_1, ..., rest_L, flattened: what the flow leaves as it is."""
+
+
+class Architecture(ABC):
+    """A linear tensor network with L layers; a subclass per network, all in ARCHITECTURES.
+
+    Class attributes:
+        uses: which of the axes width and filter it has.
+        axial: whether, at the saddles where training stops over, parameters are large or small each by itself (or pair
+            by pair), and not combinations of them. The flow of such a network tells rounding from forces at every
+            depth and scale. A subclass with coefficients of its own is not, unless it says so (nor does it inherit
+            `coordinates`).
+        random: whether the seed of the run determines the network itself.
+        defaults: its parameters, given as {name: parameters}, and their defaults. What they determine must be in
+            `constants`: networks of one shape run through one program.
+    """
+
+    uses: ClassVar[frozenset[str]] = frozenset()
+    axial: ClassVar[bool] = False
+    random: ClassVar[bool] = False
+    defaults: ClassVar[Parameters] = MappingProxyType({})
+
+    def __init_subclass__(cls) -> None:
+        def place(name: str) -> int:
+            return next(place for place, owner in enumerate(cls.__mro__) if name in vars(owner))
+
+        for name in ("axial", "coordinates"):  # of other coefficients than these
+            if place("coefficients") < place(name):
+                setattr(cls, name, vars(Architecture)[name])
+
+    def __init__(
+        self,
+        dim: int,
+        depth: int,
+        width: int | None = None,
+        filter: int | None = None,
+        seed: int = 0,
+        **parameters: Any,
+    ):
+        self.dim, self.depth, self.width, self.filter, self.seed = dim, depth, width, filter, seed
+        self.given: Parameters = parameters
+        self.constants: tuple[Any, ...] = ()
+        self.check()
+
+    @classmethod
+    def canonical(cls, given: Parameters) -> dict[str, Any]:
+        """Every parameter, as JSON that is equal for equal networks. Raises InputError."""
+        unknown = sorted(set(given) - set(cls.defaults))
+        if unknown:
+            takes = ", ".join(cls.defaults) or "no parameters"
+            raise InputError(f"architecture: {cls.__name__} has no parameter {unknown[0]!r}; it takes {takes}")
+        return {**cls.defaults, **given}
+
+    @classmethod
+    def draws(cls, given: Parameters) -> bool:
+        """Whether the seed determines a network with these parameters."""
+        return cls.random
+
+    @classmethod
+    def fixed_width(cls, given: Parameters) -> int | None:
+        """The width that these parameters leave, or None if they leave any."""
+        return None
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Digest of the parameters given, empty if there are none."""
+        if all(self.given[name] == self.defaults.get(name) for name in self.given):
+            return ""
+        return hashlib.sha256(canonical_json(self.given).encode()).hexdigest()
+
+    def with_constants(self, constants: tuple[Any, ...]) -> "Architecture":
+        """The same network with other arrays in place of those drawn from its seed, so that one program serves all."""
+        other = copy.copy(self)
+        other.constants = constants
+        return other
+
+    def check(self) -> None:
+        """Raise InputError if no such network exists in `dim` dimensions."""
+        return
+
+    @property
+    @abstractmethod
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shape of each layer."""
+
+    @abstractmethod
+    def coefficients(self, layers: Layers) -> Any:
+        """beta(Theta), shape (d,): multilinear in the layers."""
+
+    @abstractmethod
+    def decomposition(self) -> Decomposition | None:
+        """The orthogonal decomposition of the data tensor, or None if it has none."""
+
+    def coordinates(self, layers: Layers, x: Float[np.ndarray, "n d"]) -> Coordinates | None:
+        """Where the flow from these layers on inputs x is integrated, if not in the network's own parameters."""
+        return None if self.axial else by_decomposition(self.decomposition())
+
+    @abstractmethod
+    def invariants(self, layers: Layers) -> list[Any]:
+        """Quadratic functions of the layers that the exact gradient flow conserves."""
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters P."""
+        return sum(math.prod(shape) for shape in self.shapes)
+
+    def split(self, theta: Any) -> tuple[Any, ...]:
+        """The layers v_1, ..., v_L in a flat vector of parameters, numpy or JAX."""
+        ends = list(itertools.accumulate(math.prod(shape) for shape in self.shapes))
+        starts = [0, *ends[:-1]]
+        return tuple(theta[a:b].reshape(shape) for a, b, shape in zip(starts, ends, self.shapes, strict=True))
+
+
+class Diagonal(Architecture):
+    """beta = v_1 * ... * v_L, elementwise. S = I, U_l = I."""
+
+    axial = True
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        return ((self.dim,),) * self.depth
+
+    def coefficients(self, layers: Layers) -> Any:
+        return functools.reduce(operator.mul, layers)
+
+    def decomposition(self) -> Decomposition | None:
+        return Decomposition(np.eye(self.dim), (np.eye(self.dim),) * self.depth)
+
+    def invariants(self, layers: Layers) -> list[Any]:
+        """v_l^2 - v_{l+1}^2, shape (d,)."""
+        return [a**2 - b**2 for a, b in itertools.pairwise(layers)]
+
+
+@dataclass(frozen=True)
+class Factors(Coordinates):
+    """beta(v_1, ..., v_L) = S^T product(w_1, ..., w_L) with v_l = R_l w_l and R_l orthogonal: nothing rests.
+
+    Attributes:
+        product: the network that multiplies.
+        s: S, shape (m, d).
+        bases: R_l, shape (m, m), one a layer.
+    """
+
+    product: Architecture
+    s: Float[np.ndarray, "m d"]
+    bases: tuple[Float[np.ndarray, "m m"], ...]
+
+    @property
+    def network(self) -> Architecture:
+        return self.product
+
+    def inputs(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n m"]:
+        return x @ self.s.T
+
+    def coefficients(self, rows: Float[np.ndarray, "*r m"]) -> Float[np.ndarray, "*r d"]:
+        return rows @ self.s
+
+    def into(self, layers: Layers) -> list[Any]:
+        return [basis.T @ layer for basis, layer in zip(self.bases, layers, strict=True)]
+
+    def back(self, rows: Float[np.ndarray, "n Q"]) -> Float[np.ndarray, "n P"]:
+        parts = np.split(rows, len(self.bases), axis=1)
+        return np.concatenate([part @ basis.T for part, basis in zip(parts, self.bases, strict=True)], axis=1)
+
+    def rest(self, layers: Layers) -> Float[np.ndarray, " P"]:
+        return np.zeros(sum(layer.size for layer in layers))
+
+
+def by_decomposition(decomposition: Decomposition | None) -> Factors | None:
+    """R_l = U_l where the U_l are real and square, which makes the network a diagonal one; None where they are not."""
+    if decomposition is None or not decomposition.real:
+        return None
+    square = (len(decomposition.s),) * 2
+    if any(basis.shape != square for basis in decomposition.bases):
+        return None
+    return Factors(Diagonal(len(decomposition.s), len(decomposition.bases)), decomposition.s, decomposition.bases)

@@ -1,0 +1,162 @@
+"""Fully connected networks, and the subspaces in which they move: often as few dimensions as there are samples."""
+
+import functools
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from kernels.networks.base import Architecture, Coordinates
+from kernels.networks.decomposition import Decomposition, Layers
+
+ROUNDING = 1e-13
+"""Share of a vector outside a subspace that may be rounding: that of products of orthogonal matrices, not much more."""
+WORTH = 0.75
+"""Share of the width at which smaller layers are no longer worth a program of their own."""
+
+
+class FullyConnected(Architecture):
+    """beta = W_1 W_2 ... W_{L-1} w_L with W_1 (d, k), W_l (k, k), w_L (k,). Not orthogonally decomposable."""
+
+    uses = frozenset({"width"})
+    axial = True  # one output: at every saddle beta = 0, and no force is balanced by large parameters
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        if self.depth == 1:
+            return ((self.dim,),)
+        k = self.width or self.dim
+        return ((self.dim, k), *((k, k),) * (self.depth - 2), (k,))
+
+    def coefficients(self, layers: Layers) -> Any:
+        return functools.reduce(lambda right, left: left @ right, reversed(layers))
+
+    def decomposition(self) -> Decomposition | None:
+        return None
+
+    def coordinates(self, layers: Layers, x: Float[np.ndarray, "n d"]) -> Coordinates | None:
+        """The hidden subspaces in which it moves."""
+        return moving_subspaces(layers, x) if self.depth > 1 else None
+
+    def invariants(self, layers: Layers) -> list[Any]:
+        """W_l^T W_l - W_{l+1} W_{l+1}^T, shape (k, k)."""
+        matrices = [*layers[:-1], layers[-1][..., None]]
+        return [a.T @ a - b @ b.T for a, b in itertools.pairwise(matrices)]
+
+
+@dataclass(frozen=True)
+class Subspaces(Coordinates):
+    """W_l = rest_l + V_{l-1} w_l V_l^T with orthonormal V_l, for beta = W_1 ... W_{L-1} w_L.
+
+    Let W_1^T x_i and what else is needed lie in the ranges of V_l such that W_l V_l is in that of V_{l-1} and
+    W_l^T V_{l-1} in that of V_l, w_L in that of V_{L-1}. The gradient of W_l is an outer product of a backward and a
+    forward signal, (W_1 ... W_{l-1})^T x_i and W_{l+1} ... w_L, which then never leave these ranges: the flow is that
+    of a fully connected network with layers w_l, and the rest of each W_l stays as it was drawn. V_0 is the span of the
+    inputs if beta never leaves it, W_1 V_1 being in it, else the identity.
+
+    Attributes:
+        sizes: columns of V_0, ..., V_L; those of the hidden ones are equal.
+        bases: V_0, ..., V_L; None for the identity. Where a subspace has fewer dimensions than others, columns of zeros
+            fill it up: their weights are zero and stay so.
+    """
+
+    sizes: tuple[int, ...]
+    bases: tuple[Float[np.ndarray, "_ _"] | None, ...]
+
+    @property
+    def network(self) -> Architecture:
+        return FullyConnected(self.sizes[0], len(self.bases) - 1, self.sizes[1])
+
+    def inputs(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n m"]:
+        return _product(None, x, self.bases[0])
+
+    def coefficients(self, rows: Float[np.ndarray, "*r m"]) -> Float[np.ndarray, "*r d"]:
+        return _product(None, rows, _transposed(self.bases[0]))
+
+    def into(self, layers: Layers) -> list[Any]:
+        """w_l = V_{l-1}^T W_l V_l."""
+        *matrices, last = layers
+        sides = zip(self.bases[:-1], [*matrices, last[:, None]], self.bases[1:], strict=True)
+        *turned, column = (_product(_transposed(before), layer, after) for before, layer, after in sides)
+        return [*turned, column[:, 0]]
+
+    def back(self, rows: Float[np.ndarray, "n Q"]) -> Float[np.ndarray, "n P"]:
+        """V_{l-1} w_l V_l^T."""
+        cuts = np.cumsum([a * b for a, b in itertools.pairwise(self.sizes)])[:-1]
+        sides = zip(itertools.pairwise(self.sizes), itertools.pairwise(self.bases), strict=True)
+        turned = [
+            _product(before, part.reshape(len(rows), *shape), _transposed(after))
+            for part, (shape, (before, after)) in zip(np.split(rows, cuts, axis=1), sides, strict=True)
+        ]
+        return np.concatenate([layer.reshape(len(rows), -1) for layer in turned], axis=1)
+
+    def rest(self, layers: Layers) -> Float[np.ndarray, " P"]:
+        moving = self.back(np.concatenate([np.ravel(layer) for layer in self.into(layers)])[None])[0]
+        return np.concatenate([np.ravel(layer) for layer in layers]) - moving
+
+
+def moving_subspaces(layers: Layers, x: Float[np.ndarray, "n d"]) -> Subspaces | None:
+    """The smallest such V_l; None if they are about as wide as the network.
+
+    With orthogonal hidden layers they have n dimensions and one for w_L; with two layers as many, whatever those are. A
+    faint sample or signal counts as any other; of a product with a hidden layer, 1e-13 of its norm counts as rounding.
+    None, too, for layers of different widths.
+    """
+    dim = x.shape[1]
+    seen = _extended(np.zeros((dim, 0)), _normalised(x.T))
+    spans = _closed(layers, seen) if len({layer.shape[1] for layer in layers[:-1]}) == 1 else None
+    if spans is None:
+        return None
+    used = layers[0] @ spans[0]
+    inside = np.linalg.norm(used - seen @ (seen.T @ used)) <= ROUNDING * np.linalg.norm(layers[0])
+    width = max(1, *(span.shape[1] for span in spans))
+    filled = [np.pad(span, ((0, 0), (0, width - span.shape[1]))) for span in spans]
+    sizes = (seen.shape[1] if inside else dim, *(width,) * len(spans), 1)
+    return Subspaces(sizes, (seen if inside else None, *filled, None))
+
+
+def _closed(layers: Layers, seen: Float[np.ndarray, "d r"]) -> list[Float[np.ndarray, "_ _"]] | None:
+    """V_1, ..., V_{L-1}: grown from both ends until the layers map them into each other."""
+    first, *hidden, last = layers
+    spans = [np.zeros((len(last), 0))] * (len(hidden) + 1)
+    spans[0] = _extended(spans[0], _normalised(first.T @ seen))
+    spans[-1] = _extended(spans[-1], last[:, None])
+    dimensions: list[int] = []
+    while dimensions != (dimensions := [span.shape[1] for span in spans]):
+        if max(dimensions) > WORTH * len(last):
+            return None
+        for place, matrix in enumerate(hidden):
+            spans[place + 1] = _extended(spans[place + 1], matrix.T @ spans[place])
+        for place, matrix in reversed(list(enumerate(hidden))):
+            spans[place] = _extended(spans[place], matrix @ spans[place + 1])
+    return spans
+
+
+def _extended(span: Float[np.ndarray, "k q"], vectors: Float[np.ndarray, "k v"]) -> Float[np.ndarray, "k p"]:
+    """An orthonormal basis of a subspace and more vectors; what rounding alone leaves outside is not new."""
+    size = np.linalg.norm(vectors, 2) if vectors.size else 0.0
+    if size == 0:
+        return span
+    outside = vectors / size
+    for _ in range(2):
+        outside = outside - span @ (span.T @ outside)
+    directions, sizes, _ = np.linalg.svd(outside, full_matrices=False)
+    new = directions[:, sizes > ROUNDING]
+    return np.linalg.qr(np.concatenate([span, new], axis=1))[0] if new.size else span
+
+
+def _normalised(columns: Float[np.ndarray, "k v"]) -> Float[np.ndarray, "k v"]:
+    norms = np.linalg.norm(columns, axis=0)
+    return columns / np.where(norms > 0, norms, 1)
+
+
+def _transposed(matrix: Any) -> Any:
+    return None if matrix is None else matrix.T
+
+
+def _product(before: Any, layer: Any, after: Any) -> Any:
+    """before @ layer @ after, where None is the identity."""
+    left = layer if before is None else before @ layer
+    return left if after is None else left @ after
