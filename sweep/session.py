@@ -22,6 +22,7 @@ from sweep.plan import Plan, make_plan
 from sweep.progress import Live, Plain, Progress, duration
 from sweep.provenance import command, new_sweep_id, sweep_row
 from sweep.records import table
+from sweep.shown import lines_shown
 from sweep.user_code import UserCode, user_code
 
 READER_SECONDS = 2.0
@@ -38,6 +39,7 @@ class Options:
         address: of a Ray cluster to join.
         overrides: `--set` options.
         report: where the report goes, if one is wanted.
+        provenance: whether that report shows host, folders and uncommitted changes too.
         workers: CPUs of the Ray that is started here.
         retry_failed: whether runs that failed for good are run again.
         max_failures: failed runs in a row that stop the sweep.
@@ -50,6 +52,7 @@ class Options:
     address: str | None = None
     overrides: tuple[str, ...] = ()
     report: Path | None = None
+    provenance: bool = False
     workers: int | None = None
     retry_failed: bool = False
     max_failures: int = 10
@@ -115,7 +118,7 @@ def run(grid_path: Path, options: Options) -> Ended:
     sizer = Sizer(store.batch_seconds())
     counts = plan.counts(sizer)
     for line in [] if options.quiet else summary.plan_lines(counts):
-        print(line, file=stream, flush=True)
+        print(lines_shown(line), file=stream, flush=True)
     begin = time.monotonic()
     outcome = Outcome()
     if plan.pending:
@@ -188,4 +191,4 @@ def _report(options: Options) -> str | None:
         return None
     from analysis.report import write_report
 
-    return str(write_report(options.store, options.report))
+    return str(write_report(options.store, options.report, provenance=options.provenance))

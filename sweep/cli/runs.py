@@ -20,9 +20,11 @@ from sweep.cli.common import (
     WaitOption,
     answering,
     check_output,
+    echo,
     print_json,
 )
 from sweep.cli.formats import Format, write
+from sweep.cli.outputs import ProvenanceOption
 
 RetryOption = Annotated[bool, typer.Option("--retry-failed", help="Run again what failed for good.")]
 
@@ -44,6 +46,7 @@ def launch(
     ] = None,
     set: SetOption = None,
     report: Annotated[Path | None, typer.Option(help="Write the HTML report here at the end.")] = None,
+    provenance: ProvenanceOption = False,
     workers: Annotated[int | None, typer.Option(min=1, help="CPUs of the Ray that is started here.")] = None,
     retry_failed: RetryOption = False,
     max_failures: Annotated[int, typer.Option(min=1, help="Failed runs in a row that stop the sweep.")] = 10,
@@ -56,6 +59,8 @@ def launch(
 
     if executor is Where.local and address is not None:
         raise GridError(["--address is of --executor ray; leave one of them out"])
+    if provenance and report is None:
+        raise GridError(["--provenance is of a report; add --report FILE, or leave it out"])
     check_output("--report", report, store=store, grid=grid)
     options = Options(
         store=store,
@@ -63,6 +68,7 @@ def launch(
         address=address,
         overrides=tuple(set or ()),
         report=report,
+        provenance=provenance,
         workers=workers,
         retry_failed=retry_failed,
         max_failures=max_failures,
@@ -74,7 +80,7 @@ def launch(
         print_json(ended.to_dict())
     else:
         for line in ended.lines():
-            typer.echo(line)
+            echo(line)
     failed = ended.interrupted, ended.counts["failed"] > 0 or ended.traceback is not None
     raise typer.Exit(INTERRUPTED if failed[0] else SOME_FAILED if failed[1] else SUCCESS)
 
@@ -104,7 +110,7 @@ def plan(
         print_json(counts)
     else:
         for line in plan_lines(counts):
-            typer.echo(line)
+            echo(line)
 
 
 @answering
