@@ -10,6 +10,10 @@ from kernels.networks.initialisations import INITIALISATIONS, canonical_init, in
 from kernels.networks.table import ARCHITECTURES, architecture_class, build, canonical_architecture, parameters_given
 from kernels.spec import DEFAULT_STOP, DEFAULTS, SOLVER_NAMES, TASKS, InputError, RunSpec, architecture_name
 
+MOST_LAYERS = 10_000
+MOST_NUMBERS = 100_000_000
+"""Of a network's layers and of the matrices of its decomposition: 800 MB."""
+
 
 def canonicalise(axes: Mapping[str, Any], dim: int) -> RunSpec:
     """The run that these axes denote on data of dimension `dim`; `data` is canonical already.
@@ -23,12 +27,15 @@ def canonicalise(axes: Mapping[str, Any], dim: int) -> RunSpec:
     given = parameters_given(architecture)
     init = canonical_init(values["init"])
     depth = _integer("depth", values["depth"], least=1)
+    if depth > MOST_LAYERS:
+        raise InputError(f"depth: {depth} is more than {MOST_LAYERS:,} layers; write fewer")
     width = filter_length = None
     if "width" in network.uses and (depth > 1 or network.random):
         width = _width(values["width"], network.fixed_width(given), dim)
     if "filter" in network.uses and depth > 1:
         full = values["filter"] in (None, "full")
         filter_length = dim if full else _integer("filter", values["filter"], least=1)
+    _check_size(depth, width, dim)
     ((name, parameters),) = init.items()
     drawn = network.draws(given) or INITIALISATIONS[name].random(parameters)
     return RunSpec(
@@ -54,6 +61,17 @@ def check_compatible(spec: RunSpec, dataset: Dataset) -> None:
     if type(network) not in ARCHITECTURES.values():
         check_network(network)
     initial_layers(spec, network)
+
+
+def _check_size(depth: int, width: int | None, dim: int) -> None:
+    """Raise InputError for a network of which not even the layers fit into memory."""
+    numbers = depth * dim + dim * dim if width is None else dim * width + depth * width * width
+    if numbers > MOST_NUMBERS:
+        axis, advice = ("architecture", "data of a smaller dimension") if width is None else ("width", "a smaller one")
+        raise InputError(
+            f"{axis}: {depth} layers of width {width or dim} on inputs of dimension {dim} take {numbers:,} numbers, "
+            f"more than {MOST_NUMBERS:,}; write {advice}"
+        )
 
 
 def _width(width: Any, fixed: int | None, dim: int) -> int:

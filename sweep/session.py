@@ -45,6 +45,7 @@ class Options:
         max_failures: failed runs in a row that stop the sweep.
         quiet: whether stdout is left to the caller.
         wait: seconds to wait for a store that is in use.
+        plugins: whether the grid may name code of its own, module:Class.
     """
 
     store: Path
@@ -58,6 +59,7 @@ class Options:
     max_failures: int = 10
     quiet: bool = False
     wait: float = 30.0
+    plugins: bool = True
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def run(grid_path: Path, options: Options) -> Ended:
     """Plan, run, store, sum up. Raises before anything is written if something in the input is wrong."""
     if options.report is not None:
         check_report(options.report)
-    grid = load(grid_path, options.overrides)
+    grid = load(grid_path, options.overrides, options.plugins)
     store = Store(options.store, timeout=options.wait)
     plan = make_plan(grid, store, options.retry_failed)
     _check_writable(store)

@@ -10,6 +10,9 @@ from kernels.spec import InputError
 FIT_TOLERANCE = 1e-11
 """Largest ||X beta - y|| / ||y|| of the least-squares solution that counts as a fit (the flow stops at 1e-10)."""
 
+MOST_NUMBERS = 10_000_000
+"""Of the inputs of one data set: 80 MB."""
+
 
 def check(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], task: str) -> None:
     """Raise InputError unless gradient flow on these data can reach the loss's infimum, zero."""

@@ -23,6 +23,11 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the grid: alpha=0.1, grid.depth=2,3."),
 ]
+PluginsOption = Annotated[
+    bool,
+    typer.Option("--plugins/--no-plugins", help="Whether a grid may name code of its own, module:Class, which is run "
+                 "when the grid is read."),
+]  # fmt: skip
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 WaitOption = Annotated[
     float, typer.Option("--wait", envvar="SWEEP_WAIT", min=0, help="Seconds to wait for a store that is in use.")
