@@ -303,7 +303,6 @@ DISTINCT ON (depth) true
 COLUMNS(*) > 1, true
 depth =
 = 3
-''
 '
 "
 $$
@@ -316,7 +315,7 @@ def test_a_condition_is_one_expression(condition: str) -> None:
     check_condition(condition)
 
 
-@pytest.mark.parametrize("condition", [*(set(NO_CONDITIONS.strip().splitlines()) - {"''"}), "", " ", "-- a", "\udcff"])
+@pytest.mark.parametrize("condition", [*NO_CONDITIONS.strip().splitlines(), "", " ", "-- a", "\udcff"])
 def test_what_is_more_than_one_expression_is_no_condition(condition: str) -> None:
     with pytest.raises(QueryError):
         check_condition(condition)
