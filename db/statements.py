@@ -35,7 +35,7 @@ NO_FILES = "SQL sees the store and nothing else: no file, no network, no other d
 ONE_EXPRESSION = (
     "write one SQL expression, such as depth = 3 AND alpha < 0.1, and nothing behind it, not even a comment"
 )
-NO_TEXT = "it holds bytes that are no text in UTF-8; write it again"
+NO_TEXT = "it holds a NUL or bytes that are no text in UTF-8; write it again"
 WRITE = "write SELECT, WITH, VALUES, FROM, DESCRIBE, SUMMARIZE, SHOW, or EXPLAIN before one of them"
 
 
@@ -73,15 +73,23 @@ def one_query(duck: Any, sql: str) -> Any:
 
 
 def _statements(duck: Any, sql: str) -> list[Any]:
+    _check_text(sql)
     try:
-        sql.encode()
         return list(duck.extract_statements(sql))
-    except UnicodeEncodeError as error:
-        raise QueryError(NO_TEXT) from error
     except duckdb.PermissionException as error:
         raise QueryError(NO_FILES) from error
     except duckdb.Error as error:
         raise QueryError(str(error)) from error
+
+
+def _check_text(sql: str) -> None:
+    """Raise QueryError for halves of characters, and for a NUL, at which DuckDB's parser stops reading."""
+    try:
+        sql.encode()
+    except UnicodeEncodeError as error:
+        raise QueryError(NO_TEXT) from error
+    if "\0" in sql:
+        raise QueryError(NO_TEXT)
 
 
 def _explained(duck: Any, sql: str) -> str:
@@ -143,12 +151,10 @@ def _without_places(tree: Any) -> Any:
 
 def _serialise(sql: str) -> Any:
     """DuckDB's tree of a text that holds SELECTs only, {"error": true, ...} for any other text."""
+    _check_text(sql)
     try:
-        sql.encode()
         ((tree,),) = _parser().execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()
         return json.loads(tree)
-    except UnicodeEncodeError as error:
-        raise QueryError(NO_TEXT) from error
     except (duckdb.Error, RecursionError) as error:
         raise QueryError("it nests too deeply; write IN (...) in place of a long chain of operators") from error
 

@@ -55,7 +55,7 @@ def restricted(sql: str, where: str) -> str:
         check_condition(where)
     except QueryError as error:
         raise BadFilter(where, str(error)) from error
-    part = f"runs AS (SELECT * FROM main.runs WHERE {where})"
+    part = f"runs AS (SELECT * FROM main.runs WHERE ({where}))"
     body = sql.lstrip()
     return f"WITH {part}, {body[5:]}" if body.startswith("WITH ") else f"WITH {part}\n{body}"
 

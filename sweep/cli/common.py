@@ -90,7 +90,8 @@ def check_output(option: str, output: Path | None, *, store: Path | None = None,
     """Raise GridError where an output is the store or the grid of the same command: it would be lost."""
     from sweep.mistakes import GridError
 
-    for what, path in (("store", store), ("grid", grid)):
+    log = None if store is None else Path(f"{store}.wal")  # DuckDB would read it back into the store
+    for what, path in (("store", store), ("store", log), ("grid", grid)):
         if output is not None and path is not None and _same(output, path):
             raise GridError([f"{option} {output}: that is the {what} of this command; name another file"])
 

@@ -217,6 +217,7 @@ def test_a_relative_path_is_refused_too(place: Path, monkeypatch: pytest.MonkeyP
         ("FROM 'a.csv'", "SQL sees the store and nothing else: no file, no network"),
         ("EXPLAIN DELETE FROM runs", "EXPLAIN of DELETE is no query"),
         ("SELECT '\udcff'", "no text in UTF-8"),
+        ("SELECT 1\0; COPY (SELECT 1) TO 'a'", "it holds a NUL"),
     ],
 )
 def test_the_refusal_says_what_to_write(place: Path, sql: str, message: str) -> None:
@@ -315,7 +316,7 @@ def test_a_condition_is_one_expression(condition: str) -> None:
     check_condition(condition)
 
 
-@pytest.mark.parametrize("condition", [*NO_CONDITIONS.strip().splitlines(), "", " ", "-- a", "\udcff"])
+@pytest.mark.parametrize("condition", [*NO_CONDITIONS.strip().splitlines(), "", " ", "-- a", "true\0", "\udcff"])
 def test_what_is_more_than_one_expression_is_no_condition(condition: str) -> None:
     with pytest.raises(QueryError):
         check_condition(condition)

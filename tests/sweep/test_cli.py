@@ -301,7 +301,7 @@ def test_outputs_onto_what_is_read_are_refused(filled: tuple[Path, Path], tmp_pa
     (tmp_path / "link.html").symlink_to(store)
     (tmp_path / "hard.html").hardlink_to(store)
     around = tmp_path / "folder" / ".." / store.name
-    for output in (store, around, tmp_path / "link.html", tmp_path / "hard.html"):
+    for output in (store, around, tmp_path / "link.html", tmp_path / "hard.html", Path(f"{store}.wal")):
         for command in (["query", "SELECT 1"], ["report"], ["chart", "overview"]):
             refused(invoke(*command, "-o", output, store=store), f"-o {output}: that is the store of this command")
         done = invoke("launch", grid, "--executor", "local", "--report", output, store=store)
