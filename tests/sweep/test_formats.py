@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pty
+import subprocess
 import sys
 import unicodedata
 from datetime import UTC, datetime
@@ -220,3 +221,16 @@ def test_limits_are_options_of_the_commands_that_ask(store: Store, tmp_path: Pat
     for option in ("--max-seconds", "--max-memory"):
         done = invoke("query", "SELECT 1", option, "lots", "--store", store.path)
         assert (done.exit_code, f"error: {option} lots: write a number" in done.stderr) == (2, True)
+
+
+@pytest.mark.slow
+def test_a_function_that_heeds_no_interrupt_is_ended_with_the_process(store: Store) -> None:
+    endless = "SELECT levenshtein(repeat('a', 3000000), repeat('b', 3000000))"
+    code = "from sweep.cli import app; app()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "query", endless, "--max-seconds", "0.5", "--store", str(store.path)],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "took longer than 0.5 s" in done.stderr
+    assert done.stderr.endswith("DuckDB did not heed an interrupt\n")
