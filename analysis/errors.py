@@ -37,7 +37,7 @@ class BadFilter(AnalysisError):
     """The condition on runs is not one that the store understands."""
 
     def __init__(self, where: str, reason: str):
-        super().__init__(f"where: {where!r} is no condition on the columns of `runs` ({reason})")
+        super().__init__(f"where: {where!r} is no condition on the columns of `runs`: {reason}")
 
 
 class CannotWrite(AnalysisError):

@@ -2,10 +2,12 @@
 
 import contextlib
 import errno
+import json
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from analysis.errors import CannotWrite, UnknownFormat
 
@@ -29,6 +31,13 @@ def check_report(target: Path) -> None:
         tempfile.TemporaryFile(dir=target.parent).close()
     except OSError as error:
         raise CannotWrite(str(target), error.strerror or str(error)) from error
+
+
+class ScriptEncoder(json.JSONEncoder):
+    """JSON that may stand in a script element: no label in it can end the element."""
+
+    def encode(self, o: Any) -> str:
+        return super().encode(o).replace("<", "\\u003c")
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ Every number in it is the answer to a query; the Vega libraries stand in the fil
 import functools
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +23,7 @@ import vl_convert
 from analysis.charts import CHARTS, Chart
 from analysis.charts.theme import arrow, number
 from analysis.errors import NoData
-from analysis.files import REPORT_FORMATS, check_suffix, writing
+from analysis.files import REPORT_FORMATS, ScriptEncoder, check_suffix, writing
 from analysis.frames import counts, scale
 from analysis.frames.frame import Frame, Source
 from analysis.frames.provenance import SWEEPS
@@ -33,6 +34,11 @@ MOST_LINES = 200
 MOST_SWEEPS = 20
 MOST_DIFF = 20_000
 """Characters of a sweep's uncommitted changes that the report carries."""
+
+FOLDERS = re.compile(
+    r"(?<![\w.)<\]/\\])(?:file://|~\w*|\.\.?|[A-Za-z]:|[/\\])?[/\\](?:[^'\",:;=<>\[\]{}\n/\\]+[/\\])*(?=[^\s/\\])"
+)
+"""Folders in front of a file's name."""
 
 
 @dataclass(frozen=True)
@@ -69,19 +75,20 @@ class Table:
     words: frozenset[str] = frozenset({"task", "prediction", "limit", "holds", "architecture"})
 
 
-def write_report(store_path: str | Path, output: str | Path) -> Path:
-    """Write the report of a store as html; whole or not at all.
+def write_report(store: Store | str | Path, output: str | Path, *, provenance: bool = False) -> Path:
+    """Write the report of a store (or of its path) as html; whole or not at all.
 
+    Host, folders and uncommitted changes of the launches are in it only with `provenance`, for reports are passed on.
     Raises AnalysisError (an empty store, another suffix, an output that cannot be written) and StoreError.
     """
-    store, target = Store(store_path), Path(output)
+    source, target = store if isinstance(store, Store) else Store(store), Path(output)
     check_suffix(target, REPORT_FORMATS)
     with writing(target) as temporary:
-        temporary.write_text(render(store, Path(store_path).name), encoding="utf-8")
+        temporary.write_text(render(source, source.path.name, provenance), encoding="utf-8")
     return target
 
 
-def render(store: Source, name: str) -> str:
+def render(store: Source, name: str, provenance: bool = False) -> str:
     """The report as HTML text."""
     head = counts.HEAD.read(store).row(0, named=True)
     if not head["runs"]:
@@ -99,7 +106,7 @@ def render(store: Source, name: str) -> str:
         queries=[frame.sql for frame in (counts.HEAD, counts.PREDICTIONS, counts.LIMITS)],
         tables=[*_tables(store, every)],
         figures=[figure(key, chart, store) for key, chart in CHARTS.items()],
-        sweeps=_sweeps(store),
+        sweeps=_sweeps(store, provenance),
         versions={package: version(package) for package in ("altair", "duckdb", "polars", "vl-convert-python")},
         library=_library(),
     )
@@ -121,8 +128,8 @@ def figure(name: str, chart: Chart, store: Source) -> Figure:
     with alt.data_transformers.enable("default", max_rows=None):
         spec = drawing.to_dict()
     note = " ".join(spec.pop("title")["subtitle"])
-    text = json.dumps(_rounded(spec), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return Figure(name, chart.title, chart.shows, queries, note, spec=text.replace("<", "\\u003c"))
+    text = json.dumps(_rounded(spec), cls=ScriptEncoder, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return Figure(name, chart.title, chart.shows, queries, note, spec=text)
 
 
 def _rounded(value: Any) -> Any:
@@ -211,11 +218,29 @@ def _cell(value: float | None) -> str:
     return "–" if value is None else number(value)
 
 
-def _sweeps(store: Source) -> list[dict[str, Any]]:
+def _sweeps(store: Source, provenance: bool) -> list[dict[str, Any]]:
     rows = SWEEPS.read(store).head(MOST_SWEEPS).to_dicts()
     for row in rows:
         row["packages"] = json.loads(row["packages"]) if row["packages"] else {}
-        difference = row["git_diff"] or ""
+        difference = (row["git_diff"] or "") if provenance else ""
         row["git_diff"] = difference[:MOST_DIFF]
         row["cut"] = len(difference) > MOST_DIFF
+        if not provenance:
+            row["host"] = None
+            row["command"], row["grid"] = command_without_folders(row["command"]), without_folders(row["grid"])
     return rows
+
+
+def command_without_folders(command: str | None) -> str | None:
+    """The command line with of every path only the last part."""
+    try:
+        words = shlex.split(command or "")
+    except ValueError:  # no command of ours
+        return None
+    paths = re.compile(r"[^\s=<>()]*[/\\][^\s=<>()]*")
+    return shlex.join(re.split(r"[/\\]", w)[-1] if paths.fullmatch(w) else str(without_folders(w)) for w in words)
+
+
+def without_folders(text: str | None) -> str | None:
+    """The text with of every path that starts at a root, at a home or in the folder above only the last part."""
+    return text and FOLDERS.sub("", text)

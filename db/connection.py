@@ -22,25 +22,30 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from db.errors import NewerSchema, NoStore, NotAStore, StoreDenied, StoreError, StoreLocked
+from db.statements import SEALED
 
 PAUSE = 0.005
 """Seconds between two tries at a locked file, drawn from half to one and a half of it."""
 
-CONFIG = {
-    "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
-    "python_enable_replacements": "false",
-}
-"""Nothing is downloaded, and a table name in SQL is never a Python variable."""
+SEAL = "SET disabled_filesystems = 'LocalFileSystem'; SET lock_configuration = true"
+"""What a reader's connection runs first: from then on not even the store's own file can be named in SQL."""
+
+UNREADABLE = (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException, duckdb.PermissionException)
+"""What DuckDB raises for a file of another kind; the last for one that it would open by an extension."""
 
 _in_process: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
 class File:
-    """A DuckDB file that is opened for each use and closed again."""
+    """A DuckDB file that is opened for each use and closed again; its SQL sees this file and nothing else.
 
-    def __init__(self, path: Path, timeout: float):
-        self.path, self.timeout = path, timeout
+    Args:
+        timeout: seconds to wait for other processes.
+        memory: bytes that a reader's queries may take; they then write no temporary files. None: DuckDB's default.
+    """
+
+    def __init__(self, path: Path, timeout: float, memory: int | None = None):
+        self.path, self.timeout, self._memory = path, timeout, memory
         self._engines: dict[bool, Engine] = {}
 
     @contextmanager
@@ -69,7 +74,10 @@ class File:
     def _connect(self, write: bool, deadline: float) -> Connection:
         while True:
             try:
-                return self._engine(write).connect()
+                connection = self._engine(write).connect()
+                if not write:
+                    raw(connection).execute(SEAL)
+                return connection
             except (duckdb.Error, DBAPIError) as error:
                 found = translate(error, self.path)
                 if not isinstance(found, StoreLocked) or time.monotonic() > deadline:
@@ -78,10 +86,15 @@ class File:
 
     def _engine(self, write: bool) -> Engine:
         if write not in self._engines:
+            config: dict[str, str] = dict(SEALED)
+            if write:
+                config["lock_configuration"] = "true"
+            elif self._memory is not None:
+                config |= {"memory_limit": f"{self._memory}B", "temp_directory": ""}
             self._engines[write] = create_engine(
                 URL.create("duckdb", database=str(self.path)),
                 poolclass=NullPool,
-                connect_args={"read_only": not write, "config": dict(CONFIG)},
+                connect_args={"read_only": not write, "config": config},
             )
         return self._engines[write]
 
@@ -110,7 +123,7 @@ def translate(error: Exception, path: Path) -> StoreError:
         return NoStore(f"{path} does not exist; sweep launch makes it, --store names another")
     if "Permission denied" in said or "Read-only file system" in said:
         return StoreDenied(f"{path} cannot be opened: {_first_line(said)}")
-    if isinstance(cause, duckdb.IOException | duckdb.SerializationException | duckdb.FatalException) and _foreign(path):
+    if isinstance(cause, UNREADABLE) and _foreign(path):
         return NotAStore(f"{path} is {_foreign(path)}, not a store; name another file with --store")
     if isinstance(cause, duckdb.SerializationException) or re.search(r"read enough bytes|orrupt|checksum", said):
         return NotAStore(f"{path} is damaged: {_first_line(said)}; restore it from a copy, or name another file")

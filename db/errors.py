@@ -41,3 +41,7 @@ class NewerSchema(StoreError):
 
 class QueryError(StoreError):
     """The SQL is wrong, or it would write."""
+
+
+class TooMuch(QueryError):
+    """The query would take more time or memory than the limits allow."""

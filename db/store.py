@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection
 
 from db import schema
+from db.answers import answer
 from db.arrow import TABLES
 from db.connection import File, raw
 from db.errors import (
@@ -26,10 +26,13 @@ from db.errors import (
     StoreError,
     StoreLocked,
 )
+from db.limits import Limits
+from db.statements import one_query
 
 Parameters = Mapping[str, Any] | Sequence[Any]
 
 __all__ = [
+    "Limits",
     "NewerSchema",
     "NoStore",
     "NotAStore",
@@ -73,11 +76,12 @@ class Store:
 
     Any number of processes may use one file at once: each commit and each query opens it, retries for up to
     `timeout` seconds while another process holds it, and closes it. Every error is a StoreError and leaves the file
-    as it was.
+    as it was. A query takes no more than the limits.
     """
 
-    def __init__(self, path: str | Path, timeout: float = 60.0):
-        self._file = File(Path(os.path.abspath(path)), timeout)
+    def __init__(self, path: str | Path, timeout: float = 60.0, limits: Limits | None = None):
+        self.limits = limits or Limits()
+        self._file = File(Path(os.path.abspath(path)), timeout, self.limits.memory)
 
     @property
     def path(self) -> Path:
@@ -117,7 +121,9 @@ class Store:
                 schema.check(raw(connection), self.path)
                 return before, before
         with self._file.open(write=True) as connection, connection.begin():
+            schema.check_strangers(raw(connection), self.path)
             schema.migrate(connection)
+            schema.check_letter(raw(connection), self.path)
             return before, schema.version(raw(connection), self.path)
 
     def commit(self, tables: Mapping[str, pa.Table]) -> int:
@@ -172,22 +178,19 @@ class Store:
     def query(
         self, sql: str, parameters: Parameters | None = None, tables: Mapping[str, pa.Table] | None = None
     ) -> pa.Table:
-        """The result of SQL on a read-only connection; `tables` stand in the SQL under their names.
+        """The result of one query; `tables` stand in the SQL under their names.
 
-        Raises QueryError for wrong SQL, for none and for SQL that writes.
+        SQL sees the store and nothing else, and changes nothing. The views are those of this version, whatever the
+        store holds. Raises QueryError for wrong SQL, for what is no query, and for more than the limits allow.
         """
         self._must_exist()
         with self._file.open() as connection:
             duck = raw(connection)
             schema.check(duck, self.path)
+            schema.make_temporary_views(duck)
             for name, table in (tables or {}).items():
                 duck.register(name, table)
-            try:
-                if not duck.extract_statements(sql):
-                    raise QueryError(f"{sql!r} is no query; write SQL such as SELECT * FROM convergence")
-                return _select(duck, sql, parameters)
-            except (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError) as error:
-                raise QueryError(str(error)) from error
+            return answer(duck, one_query(duck, sql), parameters, self.limits)
 
     def batch_seconds(self) -> dict[str, float]:
         """Per compile key the median, over the attempts that finished, of the seconds that one run took."""

@@ -74,7 +74,10 @@ WITH points AS (
     GROUP BY ALL
     HAVING count(DISTINCT alpha) >= 3
 )
-SELECT * EXCLUDE (sxx, squares), sqrt(squares / (runs - 2) / sxx) AS standard_error
+SELECT
+    task, dataset, architecture, architecture_detail, depth, width, filter, init, init_detail, rtol,
+    prediction, kind, runs, alphas, alpha_min, alpha_max, slope, intercept,
+    sqrt(squares / (runs - 2) / sxx) AS standard_error
 FROM fits;
 
 -- One row a sweep: how many of its runs are done, and how they ended. Finished when pending is 0; runs found

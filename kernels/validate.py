@@ -19,6 +19,9 @@ from kernels.spec import DEFAULT_STOP, DEFAULTS, SOLVER_NAMES, TASKS, InputError
 
 ROUNDING = 16 * float(np.finfo(float).eps)
 """Of an entry of X S^T, relative to the sum of its terms' moduli: less is a zero."""
+MOST_LAYERS = 10_000
+MOST_NUMBERS = 100_000_000
+"""Of a network's layers and of the matrices of its decomposition: 800 MB."""
 
 
 def canonicalise(axes: Mapping[str, Any], dim: int) -> RunSpec:
@@ -33,12 +36,15 @@ def canonicalise(axes: Mapping[str, Any], dim: int) -> RunSpec:
     given = parameters_given(architecture)
     init = canonical_init(values["init"])
     depth = _integer("depth", values["depth"], least=1)
+    if depth > MOST_LAYERS:
+        raise InputError(f"depth: {depth} is more than {MOST_LAYERS:,} layers; write fewer")
     width = filter_length = None
     if "width" in network.uses and (depth > 1 or network.random):
         width = _width(values["width"], network.fixed_width(given), dim)
     if "filter" in network.uses and depth > 1:
         full = values["filter"] in (None, "full")
         filter_length = dim if full else _integer("filter", values["filter"], least=1)
+    _check_size(depth, width, dim)
     ((name, parameters),) = init.items()
     drawn = network.draws(given) or INITIALISATIONS[name].random(parameters)
     return RunSpec(
@@ -167,6 +173,17 @@ def _coordinates(chosen: Bool[np.ndarray, " m"]) -> str:
 
 def _plural(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _check_size(depth: int, width: int | None, dim: int) -> None:
+    """Raise InputError for a network of which not even the layers fit into memory."""
+    numbers = depth * dim + dim * dim if width is None else dim * width + depth * width * width
+    if numbers > MOST_NUMBERS:
+        axis, advice = ("architecture", "data of a smaller dimension") if width is None else ("width", "a smaller one")
+        raise InputError(
+            f"{axis}: {depth} layers of width {width or dim} on inputs of dimension {dim} take {numbers:,} numbers, "
+            f"more than {MOST_NUMBERS:,}; write {advice}"
+        )
 
 
 def _width(width: Any, fixed: int | None, dim: int) -> int:

@@ -12,6 +12,9 @@ from kernels.spec import InputError, canonical_json, fragment
 KEPT = 256
 """Data sets whose arrays stay in memory."""
 
+MOST_NUMBERS = 50_000_000
+"""Of all data sets together, for each is drawn or read when the grid is planned: 400 MB."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -44,6 +47,7 @@ class Catalogue:
     def __init__(self, base: Path):
         self.base = base
         self._entries: dict[tuple[str, str], Entry | InputError] = {}
+        self._numbers = 0
         self._loaded: OrderedDict[tuple[str, str], Dataset] = OrderedDict()
 
     def entry(self, task: str, raw: Mapping[str, Any], key: str) -> Entry:
@@ -67,12 +71,15 @@ class Catalogue:
         return self._loaded[key]
 
     def _make(self, task: str, raw: Mapping[str, Any]) -> Entry | InputError:
+        if self._numbers > MOST_NUMBERS:
+            return InputError(f"data: more than {MOST_NUMBERS:,} numbers in the data sets of one grid; write fewer")
         try:
             data = canonical(raw, task, self.base)
             dataset = load(data, task)
         except InputError as error:
             return error
         samples, dim = dataset.x.shape
+        self._numbers += samples * dim
         entry = Entry(task, data, fragment("data", data), dataset.name, dim, samples)
         self._loaded[task, entry.fragment] = dataset
         if len(self._loaded) > KEPT:

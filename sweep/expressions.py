@@ -23,6 +23,9 @@ NAMES = (*AXES, "network", "dataset", "dim", "samples")
 CHOICES = {"task": tuple(TASKS), "architecture": tuple(ARCHITECTURES), "init": tuple(INITIALISATIONS)}
 """Names that an axis is compared with, so that a misspelt one is found."""
 
+MOST_CHARACTERS, MOST_PARTS = 10_000, 1000
+"""Of an expression."""
+
 Evaluator = Callable[[Mapping[str, Any]], Any]
 
 BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
@@ -90,10 +93,13 @@ def parse(text: Any) -> Expression:
         text = str(text)
     if not isinstance(text, str):
         raise InputError(f"{text!r} is not an expression; write text such as \"init == 'orthogonal' and seed > 0\"")
+    too_long = InputError(f"expression of {len(text)} characters is too long; write several shorter ones")
+    if len(text) > MOST_CHARACTERS:
+        raise too_long
     try:
         tree = ast.parse(text.strip(), mode="eval").body
-        if sum(1 for _ in ast.walk(tree)) > 1000:
-            raise InputError(f"expression of {len(text)} characters is too long; write several shorter ones")
+        if sum(1 for _ in ast.walk(tree)) > MOST_PARTS:
+            raise too_long
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         if isinstance(error, InputError):
             raise

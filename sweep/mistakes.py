@@ -7,11 +7,17 @@ from dataclasses import dataclass, field
 
 from kernels.spec import InputError
 
+MOST_LINES = 50
+MOST_CHARACTERS = 2000
+"""Of what is said of a grid: a mistake may repeat a value as long as the file, and stand in every line of it."""
+
 
 class GridError(Exception):
-    """One or more mistakes in what the user wrote; `str` has one line for each."""
+    """One or more mistakes in what the user wrote; `str` has one line for each, up to MOST_LINES."""
 
     def __init__(self, mistakes: Sequence[str]):
+        left = len(mistakes) - MOST_LINES
+        mistakes = [_cut(line) for line in mistakes[:MOST_LINES]] + ([f"and {left} more mistakes"] if left > 0 else [])
         super().__init__("\n".join(mistakes))
         self.mistakes = tuple(mistakes)
 
@@ -20,13 +26,11 @@ class GridError(Exception):
 class Mistakes:
     """Collects mistakes so that they are reported together."""
 
-    lines: list[str] = field(default_factory=list)
+    lines: dict[str, None] = field(default_factory=dict)
 
     def add(self, where: str, message: str) -> None:
         """Note one mistake; the same line twice counts once."""
-        line = f"{where}: {message}"
-        if line not in self.lines:
-            self.lines.append(line)
+        self.lines[f"{where}: {message}"] = None
 
     @contextmanager
     def at(self, where: str) -> Iterator[None]:
@@ -39,7 +43,13 @@ class Mistakes:
     def check(self) -> None:
         """Raise GridError if there is any mistake so far."""
         if self.lines:
-            raise GridError(self.lines)
+            raise GridError(list(self.lines))
+
+
+def _cut(line: str) -> str:
+    return (
+        line if len(line) <= MOST_CHARACTERS else f"{line[: MOST_CHARACTERS // 2]} ... {line[-MOST_CHARACTERS // 2 :]}"
+    )
 
 
 def nearest(value: object, choices: Iterable[str]) -> str:

@@ -90,11 +90,14 @@ def _shared(family: tuple[str, bool, int], shapes: list[Shape]) -> list[ProgramP
         if _waste(room, [shape]) < COMPILATION:
             rooms[room].append(shape)
         else:
-            alone.append(ProgramPlan(shape.key, [shape]))
-    return alone + [
-        ProgramPlan(_key(family, room), members, room) if len(members) > 1 else ProgramPlan(members[0].key, members)
-        for room, members in _merged(rooms).items()
-    ]
+            alone.append(shape)
+    shared = []
+    for room, members in _merged(rooms).items():
+        if _waste(room, members) < COMPILATION * (len(members) - 1):
+            shared.append(ProgramPlan(_key(family, room), members, room))
+        else:
+            alone += members
+    return [ProgramPlan(shape.key, [shape]) for shape in alone] + shared
 
 
 def _merged(rooms: Mapping[Room, list[Shape]]) -> dict[Room, list[Shape]]:

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from sweep.shown import lines_shown
+
 LINE_SECONDS = 5.0
 """Between two plain lines."""
 
@@ -88,7 +90,7 @@ class Plain(Progress):
             self.say(f"{self.finished}/{self.total} runs, {self.facts()}, {duration(left)} left")
 
     def say(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
+        print(lines_shown(text), file=self._stream, flush=True)
 
 
 class Live(Progress):
@@ -112,7 +114,7 @@ class Live(Progress):
         self._bar.update(self._task, completed=self.finished, facts=self.facts())
 
     def say(self, text: str) -> None:
-        self._bar.console.print(text, markup=False, highlight=False)
+        self._bar.console.print(lines_shown(text), markup=False, highlight=False)
 
     def __enter__(self) -> Self:
         super().__enter__()

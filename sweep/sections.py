@@ -1,5 +1,6 @@
 """Reading the sections of a block (plain keys, grid, zip, list, random, filters) into factors."""
 
+import math
 import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,14 +13,23 @@ from sweep.expressions import any_of, parse
 from sweep.mistakes import Mistakes
 from sweep.overrides import EXPRESSIONS, NETWORK
 from sweep.source import Place, Source
-from sweep.values import data_sets, draw, values
+from sweep.values import MAX_COMBINATIONS, data_sets, draw, values
 
 
 class Reader:
     """Reads blocks of one file; mistakes are noted, not raised."""
 
     def __init__(self, source: Source, mistakes: Mistakes):
-        self.source, self.mistakes = source, mistakes
+        self.source, self.mistakes, self.values = source, mistakes, 0
+
+    def _count(self, values: int, place: Place) -> None:
+        """Raise GridError, together with the mistakes so far, where the grid's values would fill the memory."""
+        self.values += values
+        if self.values > MAX_COMBINATIONS:
+            self.mistakes.add(
+                self.source.where(place), f"more than {MAX_COMBINATIONS:,} values up to here; write fewer"
+            )
+            self.mistakes.check()
 
     def block(
         self, tree: dict[str, Any], place: Place, inherited: dict[str, Factor], shared: tuple[Filter, ...]
@@ -60,8 +70,10 @@ class Reader:
             except InputError as error:
                 self.mistakes.add(self.source.where(at), f"{key}: {error}")
                 continue
+            self._count(0 if isinstance(found, range) else len(found), at)
             if pieces is not raw:
                 return found, [at]
+            self._count(len(found) if isinstance(found, range) else 0, at)
             column.extend(found)
             places.extend([at] * len(found))
         return column, places
@@ -99,6 +111,7 @@ class Reader:
             self.mistakes.add(self.source.where(here), f"zip: the axes need equally many values; {text}")
         elif columns:
             n = max(map(len, columns.values()))
+            self._count(n * sum(len(column) < n for column in columns.values()), here)
             stretched = tuple(column if len(column) == n else [column[0]] * n for column in columns.values())
             yield Factor(tuple(map(_axis, columns)), stretched, (here,))
 
@@ -118,6 +131,7 @@ class Reader:
                         self.source.where(here), f"{axis}: this row leaves it out and its default has several values"
                     )
             sizes = [len(given[axis]) if axis in given else 1 for axis in axes]
+            self._count(math.prod(sizes) * len(axes), here)
             for index in np.ndindex(*sizes):
                 for column, axis, position in zip(columns, axes, index, strict=True):
                     fallback = defaults[axis].columns[0][0] if axis in defaults else MISSING
@@ -143,6 +157,7 @@ class Reader:
             if key == "n" or (key == "seed" and seeds_draws):
                 continue
             rng = np.random.default_rng([seed if seeds_draws else 0, zlib.crc32(_axis(key).encode())])
+            self._count(section["n"], (*here, key))
             try:
                 columns.append(draw(_axis(key), raw, section["n"], rng))
                 axes.append(_axis(key))

@@ -22,6 +22,7 @@ from sweep.plan import Plan, make_plan
 from sweep.progress import Live, Plain, Progress, duration
 from sweep.provenance import command, new_sweep_id, sweep_row
 from sweep.records import table
+from sweep.shown import lines_shown
 from sweep.user_code import UserCode, user_code
 
 READER_SECONDS = 2.0
@@ -38,11 +39,13 @@ class Options:
         address: of a Ray cluster to join.
         overrides: `--set` options.
         report: where the report goes, if one is wanted.
+        provenance: whether that report shows host, folders and uncommitted changes too.
         workers: CPUs of the Ray that is started here.
         retry_failed: whether runs that failed for good are run again.
         max_failures: failed runs in a row that stop the sweep.
         quiet: whether stdout is left to the caller.
         wait: seconds to wait for a store that is in use.
+        plugins: whether the grid may name code of its own, module:Class.
     """
 
     store: Path
@@ -50,11 +53,13 @@ class Options:
     address: str | None = None
     overrides: tuple[str, ...] = ()
     report: Path | None = None
+    provenance: bool = False
     workers: int | None = None
     retry_failed: bool = False
     max_failures: int = 10
     quiet: bool = False
     wait: float = 30.0
+    plugins: bool = True
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,7 @@ def run(grid_path: Path, options: Options) -> Ended:
     """Plan, run, store, sum up. Raises before anything is written if something in the input is wrong."""
     if options.report is not None:
         check_report(options.report)
-    grid = load(grid_path, options.overrides)
+    grid = load(grid_path, options.overrides, options.plugins)
     store = Store(options.store, timeout=options.wait)
     plan = make_plan(grid, store, options.retry_failed)
     _check_writable(store)
@@ -119,7 +124,7 @@ def run(grid_path: Path, options: Options) -> Ended:
     sizer = Sizer(store.batch_seconds())
     counts = plan.counts(sizer)
     for line in [] if options.quiet else summary.plan_lines(counts):
-        print(line, file=stream, flush=True)
+        print(lines_shown(line), file=stream, flush=True)
     begin = time.monotonic()
     outcome = Outcome()
     if plan.pending:
@@ -193,4 +198,4 @@ def _report(options: Options) -> str | None:
         return None
     from analysis.report import write_report
 
-    return str(write_report(options.store, options.report))
+    return str(write_report(options.store, options.report, provenance=options.provenance))

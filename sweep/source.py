@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedBase
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from sweep import bounded_yaml
 from sweep.mistakes import GridError
 
 Place = tuple[str | int, ...]
@@ -50,19 +50,13 @@ class Source:
 
 def read(path: Path) -> Source:
     """Parse a grid file (YAML 1.2: 1e-7 is a number, yes is a word). Raises GridError."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise GridError([f"{path}: not a text file in UTF-8 ({error.reason} at byte {error.start})"]) from error
-    except OSError as error:
-        raise GridError([f"{path}: cannot be read: {error.strerror or error}"]) from error
-    return parse(text, path)
+    return parse(bounded_yaml.read_text(path), path)
 
 
 def parse(text: str, path: Path) -> Source:
     """The tree and the lines of a grid's text. Raises GridError."""
     try:
-        loaded = YAML(typ="rt").load(text)
+        loaded = bounded_yaml.load(text)
     except DuplicateKeyError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise GridError([f"{path}{line}: {_first_line(error.problem)}: write each key once"]) from error
@@ -78,30 +72,52 @@ def parse(text: str, path: Path) -> Source:
         raise GridError([f"{path}:1: a grid is a mapping of keys to values, this is a {_kind(loaded)}"])
     source = Source(path, {})
     source.lines[()] = 1
-    source.tree = _plain(loaded, (), source.lines)
+    plain = _Plain(source.lines)
+    try:
+        source.tree = plain.value(loaded, ())
+    except ValueError as error:
+        raise GridError([f"{source.where(plain.place)}: {error}"]) from error
     return source
 
 
 def parse_value(text: str) -> Any:
     """One YAML value, without positions. Raises ValueError."""
     try:
-        return _plain(YAML(typ="rt").load(text), (), {})
+        return _Plain({}).value(bounded_yaml.load(text), ())
     except YAMLError as error:
         raise ValueError(f"not YAML: {_first_line(str(error))}") from error
 
 
-def _plain(node: Any, place: Place, lines: dict[Place, int]) -> Any:
-    """ruamel's nodes as plain values, noting lines on the way."""
-    if isinstance(node, Mapping):
-        for key in node:
-            _note(node, key, (*place, str(key)), lines)
-        return {str(key): _plain(value, (*place, str(key)), lines) for key, value in node.items()}
-    if isinstance(node, list | tuple):
-        for index in range(len(node)):
-            _note(node, index, (*place, index), lines)
-        return [_plain(value, (*place, index), lines) for index, value in enumerate(node)]
+class _Plain:
+    """ruamel's nodes as plain values, noting lines on the way. An alias counts as often as it is used."""
+
+    def __init__(self, lines: dict[Place, int]):
+        self.lines, self.count = lines, 0
+        self.place: Place = ()
+
+    def value(self, node: Any, place: Place) -> Any:
+        """Raises ValueError for too many values, or one that is too large; `place` is then where."""
+        self.place, self.count = place, self.count + 1
+        if self.count > bounded_yaml.VALUES:
+            raise ValueError(bounded_yaml.TOO_MANY)
+        if len(place) > bounded_yaml.DEPTH:
+            raise ValueError("an alias stands inside what it names; write the values out")
+        if isinstance(node, Mapping):
+            for key in node:
+                _note(node, key, (*place, str(key)), self.lines)
+            return {str(key): self.value(value, (*place, str(key))) for key, value in node.items()}
+        if isinstance(node, list | tuple):
+            for index in range(len(node)):
+                _note(node, index, (*place, index), self.lines)
+            return [self.value(value, (*place, index)) for index, value in enumerate(node)]
+        return _scalar(node)
+
+
+def _scalar(node: Any) -> Any:
     if isinstance(node, bool) or node is None:
         return node
+    if isinstance(node, int) and not -bounded_yaml.LARGEST <= node < bounded_yaml.LARGEST:
+        raise ValueError("a whole number of more than 63 bits; write it with an exponent, as in 1e20")
     for kind in (int, float, str):
         if isinstance(node, kind):
             return kind(node)

@@ -8,6 +8,7 @@ import pyarrow as pa
 from db.errors import StoreError
 from db.store import Store
 from sweep.progress import duration
+from sweep.shown import shown
 
 STATUSES = ("converged", "stopped", "diverged", "failed")
 
@@ -85,11 +86,11 @@ def drift_line(runs: int) -> str:
 
 def plan_lines(plan: Mapping[str, Any]) -> Iterator[str]:
     """A plan for people."""
-    yield f"{plan['name']}: {plan['total']} runs, {plan['cached']} cached, {plan['pending']} pending"
+    yield f"{shown(plan['name'])}: {plan['total']} runs, {plan['cached']} cached, {plan['pending']} pending"
     if plan["dropped"]:
         yield "combinations dropped:"
         width = max(len(str(count)) for count in plan["dropped"].values())
-        yield from (f"  {count:>{width}}  {rule}" for rule, count in plan["dropped"].items())
+        yield from (f"  {count:>{width}}  {shown(rule)}" for rule, count in plan["dropped"].items())
     yield f"batches: {plan['batches']}, of {plan['programs']} compiled program{'' if plan['programs'] == 1 else 's'}"
     seconds = plan["estimated_seconds"]
     yield f"estimated time: {'no history' if seconds is None else duration(seconds)}"
@@ -104,12 +105,12 @@ def status(store: Store) -> dict[str, Any]:
 
 def status_lines(found: Mapping[str, Any]) -> Iterator[str]:
     """The state of a store for people."""
-    runs = ", ".join(f"{count} {name}" for name, count in found["runs"].items()) or "no runs yet"
-    yield f"{found['store']}: {runs}"
+    runs = ", ".join(f"{count} {shown(name)}" for name, count in found["runs"].items()) or "no runs yet"
+    yield f"{shown(found['store'])}: {runs}"
     for sweep in found["sweeps"]:
         ends = ", ".join(f"{sweep[name]} {name}" for name in STATUSES if sweep[name])
         state = "finished" if not sweep["pending"] else f"{sweep['pending']} pending"
-        yield f"  {sweep['sweep_id']}  {sweep['name']}: {sweep['done']}/{sweep['runs']} runs, {state}" + (
+        yield f"  {shown(sweep['sweep_id'])}  {shown(sweep['name'])}: {sweep['done']}/{sweep['runs']} runs, {state}" + (
             f" ({ends})" if ends else ""
         )
 

@@ -3,7 +3,7 @@
 import importlib.util
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,7 @@ class UserCode:
     """Where the user's modules lie, and their text for machines that do not see that folder.
 
     Attributes:
-        folder: the grid file's folder.
+        folder: the grid file's folder; empty for a grid without code of its own.
         sources: text of the modules in it that the grid names.
     """
 
@@ -24,7 +24,7 @@ class UserCode:
 
     def install(self) -> None:
         """Make the modules importable in this process."""
-        if Path(self.folder).is_dir() and self.folder not in sys.path:
+        if self.folder and Path(self.folder).is_dir() and self.folder not in sys.path:
             sys.path.append(self.folder)
         absent = {name: text for name, text in self.sources.items() if importlib.util.find_spec(name) is None}
         if absent:
@@ -37,18 +37,8 @@ class UserCode:
 
 def user_code(grid: Grid) -> UserCode:
     """What the workers of a grid need: single-file modules beside it (packages have to be installed)."""
+    names = sorted({name.partition(":")[0] for name in grid.own_code})
     folder = grid.source.base
-    files = {name: folder / f"{name}.py" for name in sorted(set(_modules(grid)))}
+    files = {name: folder / f"{name}.py" for name in names}
     sources = {name: file.read_text(encoding="utf-8") for name, file in files.items() if file.is_file()}
-    return UserCode(str(folder), sources)
-
-
-def _modules(grid: Grid) -> Iterable[str]:
-    """Module names of every module:attribute in a grid."""
-    for block in grid.blocks:
-        for network in block.column("architecture"):
-            name = str(next(iter(network), "") if isinstance(network, Mapping) else network)
-            if ":" in name:
-                yield name.partition(":")[0]
-        for data in block.column("data"):
-            yield from (key.partition(":")[0] for key in data if ":" in key)
+    return UserCode(str(folder) if names else "", sources)

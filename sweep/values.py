@@ -18,7 +18,14 @@ MAPPINGS = ("data", "architecture", "init", "stop")
 LISTS = frozenset({"x", "y", "classes", "features"})
 """Parameters of data sets that are lists themselves; a list in any other one means several data sets."""
 
-MAX_VALUES = 10_000_000
+MAX_VALUES = 1_000_000
+"""Of one declaration that is written into memory."""
+
+MAX_COMBINATIONS = 10_000_000
+"""Of a grid, before filters, and whole numbers of a range, which are not written into memory."""
+
+MAX_DATA_SETS = 100_000
+"""Of one description."""
 
 
 def values(axis: str, raw: Any) -> Sequence[Any]:
@@ -29,8 +36,13 @@ def values(axis: str, raw: Any) -> Sequence[Any]:
         return [raw]
     if not raw:
         raise InputError("the list is empty; write at least one value")
-    nested = [values(axis, item) if isinstance(item, Mapping) and is_form(axis, item) else [item] for item in raw]
-    return list(itertools.chain.from_iterable(nested))
+    found: list[Any] = []
+    for item in raw:
+        several = values(axis, item) if isinstance(item, Mapping) and is_form(axis, item) else [item]
+        if len(found) + len(several) > MAX_VALUES:
+            raise InputError(f"the list holds more than {MAX_VALUES:,} values; write fewer")
+        found.extend(several)
+    return found
 
 
 def is_form(axis: str, raw: Mapping[str, Any]) -> bool:
@@ -54,7 +66,7 @@ def spaced(raw: Mapping[str, Any]) -> Sequence[Any]:
     if form == "range":
         return _range(numbers)
     if len(numbers) != 3 or not isinstance(numbers[2], int) or not 1 <= numbers[2] <= MAX_VALUES:
-        raise InputError(f"{{{form}: {arguments!r}}} is not [lo, hi, n] with a whole n from 1 to {MAX_VALUES}")
+        raise InputError(f"{{{form}: {arguments!r}}} is not [lo, hi, n] with a whole n from 1 to {MAX_VALUES:,}")
     lo, hi, n = numbers
     if form == "geomspace" and (lo <= 0 or hi <= 0):
         raise InputError(f"{{geomspace: {arguments!r}}} needs both ends positive")
@@ -66,12 +78,15 @@ def _range(numbers: list[Any]) -> Sequence[Any]:
     if len(numbers) not in (2, 3):
         raise InputError(f"{{range: {numbers!r}}} is not [lo, hi] or [lo, hi, step]; hi itself is left out")
     lo, hi, step = numbers if len(numbers) == 3 else (*numbers, 1)
-    count = math.ceil((hi - lo) / step - 1e-9) if step else 0
-    if not 1 <= count <= MAX_VALUES:
-        raise InputError(f"{{range: {numbers!r}}} holds {max(count, 0)} values; hi itself is left out")
-    if all(isinstance(number, int) for number in (lo, hi, step)):
-        return range(lo, hi, step)
-    return [float(f"{lo + k * step:.15g}") for k in range(count)]
+    steps = (hi - lo) / step if step else 0.0
+    count = math.ceil(steps - 1e-9) if math.isfinite(steps) else math.inf
+    whole = all(isinstance(number, int) for number in (lo, hi, step))
+    most = MAX_COMBINATIONS if whole else MAX_VALUES
+    if not 1 <= count <= most:
+        raise InputError(
+            f"{{range: {numbers!r}}} holds {max(count, 0):,} values; write one to {most:,}; hi itself is left out"
+        )
+    return range(lo, hi, step) if whole else [float(f"{lo + k * step:.15g}") for k in range(int(count))]
 
 
 def draw(axis: str, distribution: Any, n: int, rng: np.random.Generator) -> list[Any]:
@@ -117,6 +132,8 @@ def data_sets(raw: Any, lists: bool = True) -> Iterator[Any]:
         return
     lists = lists and not any(":" in key for key in raw)
     columns = [_parameter(key, value, lists) for key, value in raw.items()]
+    if (count := math.prod(map(len, columns))) > MAX_DATA_SETS:
+        raise InputError(f"the product of its lists is {count:,} data sets; write at most {MAX_DATA_SETS:,}")
     for row in itertools.product(*columns):
         yield dict(zip(raw, row, strict=True))
 

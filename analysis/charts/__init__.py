@@ -10,7 +10,7 @@ import altair as alt
 from analysis.charts import cone, curves, plane, scale, summary
 from analysis.charts.chart import Chart
 from analysis.errors import UnknownChart
-from analysis.files import check_suffix, writing
+from analysis.files import ScriptEncoder, check_suffix, writing
 from analysis.frames import along, counts
 from analysis.frames import plane as paths
 from analysis.frames import scale as limits
@@ -176,18 +176,18 @@ def find(name: str) -> Chart:
     return CHARTS[name]
 
 
-def save(name: str, store_path: str | Path, output: str | Path, where: str = EVERY_RUN) -> Path:
+def save(name: str, store: Store | str | Path, output: str | Path, where: str = EVERY_RUN) -> Path:
     """Write one chart of a store as html (offline), svg, png or pdf, by the suffix of `output`; whole or not at all.
 
-    `where` is a condition in SQL on the columns of `runs`. Raises AnalysisError (unknown chart or format, no data,
-    bad condition, output that cannot be written) and StoreError.
+    `store` is one, or its path; `where` is a condition in SQL on the columns of `runs`. Raises AnalysisError (unknown
+    chart or format, no data, bad condition, output that cannot be written) and StoreError.
     """
     chart, target = find(name), Path(output)
     kind = check_suffix(target, FORMATS)
-    drawing = chart.drawing(name, Store(store_path), where)
+    drawing = chart.drawing(name, store if isinstance(store, Store) else Store(store), where)
     with alt.data_transformers.enable("default", max_rows=None), writing(target) as temporary:
         if kind == "html":
-            drawing.save(str(temporary), format="html", inline=True)
+            drawing.save(str(temporary), format="html", inline=True, json_kwds={"cls": ScriptEncoder})
         else:
             drawing.save(str(temporary), scale_factor=2 if kind == "png" else 1)
     return target

@@ -8,7 +8,8 @@ import polars as pl
 import pyarrow as pa
 
 from analysis.errors import BadFilter
-from db.errors import QueryError
+from db.errors import QueryError, TooMuch
+from db.statements import check_condition
 
 EVERY_RUN = "true"
 
@@ -44,10 +45,17 @@ class Frame:
 
 
 def restricted(sql: str, where: str) -> str:
-    """The same query on part of the runs: a common table expression of the name `runs` hides the table."""
+    """The same query on part of the runs: a common table expression of the name `runs` hides the table.
+
+    Raises BadFilter unless the condition is one expression and nothing else.
+    """
     if where == EVERY_RUN:
         return sql
-    part = f"runs AS (SELECT * FROM main.runs WHERE {where})"
+    try:
+        check_condition(where)
+    except QueryError as error:
+        raise BadFilter(where, str(error)) from error
+    part = f"runs AS (SELECT * FROM main.runs WHERE ({where}))"
     body = sql.lstrip()
     return f"WITH {part}, {body[5:]}" if body.startswith("WITH ") else f"WITH {part}\n{body}"
 
@@ -56,6 +64,6 @@ def _answer(store: Source, sql: str, where: str) -> pa.Table:
     try:
         return store.query(sql)
     except QueryError as error:
-        if where == EVERY_RUN:
+        if where == EVERY_RUN or isinstance(error, TooMuch):
             raise
         raise BadFilter(where, str(error).splitlines()[0]) from error

@@ -103,16 +103,22 @@ CLASSIFICATION_LIMITS = Frame(_limits("classification"), _LIMIT_COLUMNS)
 
 
 def _data_points(answer: pl.DataFrame) -> pl.DataFrame:
-    """The samples behind a run's spec; none if they cannot be read again (a file that has moved)."""
-    from kernels.data.kinds import load
+    """The samples behind a run's spec; none if they cannot be read again (a file that has moved).
+
+    A spec is what a store says, whoever made it: only data kinds of ours are loaded, never a module:function, and
+    what is no spec is passed over.
+    """
+    from kernels.data.kinds import DATASETS, load
     from kernels.spec import InputError
 
     rows: list[tuple[float, float, float]] = []
     for (text,) in answer.iter_rows():
-        spec = json.loads(text)
         try:
+            spec = json.loads(text)
+            if set(spec["data"]) - set(DATASETS):
+                continue
             dataset = load(spec["data"], spec["task"])
-        except (InputError, OSError):
+        except (InputError, OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError, MemoryError):
             continue
         rows += [(float(x[0]), float(x[1]), float(y)) for x, y in zip(dataset.x, dataset.y, strict=True)]
     return pl.DataFrame(rows, schema={"x_1": pl.Float64, "x_2": pl.Float64, "y": pl.Float64}, orient="row")

@@ -20,6 +20,9 @@ UNREACHABLE = 1e-9
 """A larger such residual of the best coefficients of given signs is a proof that none fit: by the conditions of
 non-negative least squares it separates the targets from all that the coefficients can give (Farkas)."""
 
+MOST_NUMBERS = 10_000_000
+"""Of the inputs of one data set: 80 MB."""
+
 
 def check(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], task: str) -> None:
     """Raise InputError unless gradient flow on these data can reach the loss's infimum, zero."""

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from kernels.data.checks import MOST_NUMBERS
 from kernels.spec import InputError
 
 if TYPE_CHECKING:
     import polars as pl
 
 SUFFIXES = (".csv", ".parquet")
+MOST_BYTES = 1 << 30
+FEWER = f"write at most {MOST_NUMBERS:,} numbers"
 
 
 def digest(path: Path) -> str:
@@ -23,6 +26,11 @@ def digest(path: Path) -> str:
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"data: file {path} is neither {' nor '.join(SUFFIXES)}; convert it to one of them")
     try:
+        size = path.stat().st_size
+        if not path.is_file():
+            raise InputError(f"data: {path} is not a file; write the path of one")
+        if size > MOST_BYTES:
+            raise InputError(f"data: file {path} is larger than {MOST_BYTES >> 30} GiB; write a part of it")
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError as error:
@@ -80,6 +88,9 @@ def _frame(path: Path, names: list[str]) -> "tuple[pl.DataFrame, Callable[[int],
 
     try:
         if path.suffix.lower() == ".parquet":
+            rows = int(pl.scan_parquet(path).select(pl.len()).collect().item())
+            if rows * len(names) > MOST_NUMBERS:  # a small file may unfold to any size
+                raise InputError(f"data: file {path} holds {rows:,} rows of {len(names)} columns; {FEWER}")
             return pl.read_parquet(path, columns=names), lambda row: f"row {row + 1}"
         frame = pl.read_csv(path, infer_schema=False)
     except (pl.exceptions.PolarsError, OSError) as error:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from kernels.data import bundled, checks, files
-from kernels.data.checks import integer
+from kernels.data.checks import MOST_NUMBERS, integer
 from kernels.spec import InputError, canonical_json, fragment
 
 Parameters = Mapping[str, Any]
@@ -68,6 +68,11 @@ def _draw_points(parameters: Parameters, task: str) -> Samples:
 def _settle_gaussian(parameters: dict[str, Any], task: str, base: Path) -> dict[str, Any]:
     samples, dim = (integer(key, parameters[key], least=1) for key in ("samples", "dim"))
     sparsity = dim if parameters["sparsity"] is None else integer("sparsity", parameters["sparsity"], least=1)
+    if samples * dim > MOST_NUMBERS:
+        raise InputError(
+            f"data: {samples:,} samples of dimension {dim:,} are {samples * dim:,} numbers; "
+            f"write at most {MOST_NUMBERS:,}"
+        )
     if sparsity > dim:
         raise InputError(f"data: sparsity {sparsity} is more than dim {dim}; write at most dim")
     noise = parameters["noise"]

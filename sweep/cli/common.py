@@ -9,6 +9,8 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
 
+from sweep.shown import lines_shown
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -21,10 +23,25 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the grid: alpha=0.1, grid.depth=2,3."),
 ]
+PluginsOption = Annotated[
+    bool,
+    typer.Option("--plugins/--no-plugins", help="Whether a grid may name code of its own, module:Class, which is run "
+                 "when the grid is read."),
+]  # fmt: skip
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 WaitOption = Annotated[
     float, typer.Option("--wait", envvar="SWEEP_WAIT", min=0, help="Seconds to wait for a store that is in use.")
 ]
+SecondsOption = Annotated[
+    str | None,
+    typer.Option("--max-seconds", metavar="SECONDS", envvar="SWEEP_MAX_SECONDS",
+                 help="A query that takes longer is ended; 0 for no limit. [default: 300]"),
+]  # fmt: skip
+MemoryOption = Annotated[
+    str | None,
+    typer.Option("--max-memory", metavar="SIZE", envvar="SWEEP_MAX_MEMORY",
+                 help="A query that needs more memory is ended: 4GB, 512MiB. [default: 4GB]"),
+]  # fmt: skip
 STORE = Path("results.duckdb")
 WAIT = 30.0
 
@@ -37,7 +54,7 @@ def answering(command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except KeyboardInterrupt:
-            typer.echo("interrupted", err=True)
+            echo("interrupted", err=True)
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the reader has gone; nothing is left to flush
@@ -45,7 +62,7 @@ def answering(command: Callable[P, R]) -> Callable[P, R]:
         except Exception as error:
             if not isinstance(error, _known()):
                 raise
-            typer.echo(_message(error), err=True)
+            echo(_message(error), err=True)
             raise typer.Exit(BAD_INPUT) from None
 
     return wrapped
@@ -73,7 +90,8 @@ def check_output(option: str, output: Path | None, *, store: Path | None = None,
     """Raise GridError where an output is the store or the grid of the same command: it would be lost."""
     from sweep.mistakes import GridError
 
-    for what, path in (("store", store), ("grid", grid)):
+    log = None if store is None else Path(f"{store}.wal")  # DuckDB would read it back into the store
+    for what, path in (("store", store), ("store", log), ("grid", grid)):
         if output is not None and path is not None and _same(output, path):
             raise GridError([f"{option} {output}: that is the {what} of this command; name another file"])
 
@@ -85,8 +103,17 @@ def _same(one: Path, other: Path) -> bool:
 
 def print_json(value: Any) -> None:
     """One JSON object on stdout, without NaN."""
-    import json
+    from sweep.cli.formats import json_text
 
-    from sweep.cli.formats import jsonable
+    echo(json_text(value))
 
-    typer.echo(json.dumps(jsonable(value), allow_nan=False))
+
+def echo(text: object, *, err: bool = False) -> None:
+    """Print lines; control characters in them, whoever wrote them, are printed as escapes."""
+    typer.echo(lines_shown(text), err=err)
+
+
+def last_resort(message: str) -> None:
+    """End the process: a query that heeds no interrupt would keep it alive."""
+    print(f"error: {lines_shown(message)}", file=sys.stderr, flush=True)
+    os._exit(BAD_INPUT)

@@ -1,21 +1,31 @@
-"""Tables for people and programs: text, CSV, JSON, Parquet."""
+"""Tables for people and programs: text, CSV, JSON, Parquet. Columns go by position: several may have one name."""
 
 import csv
 import io
 import json
 import math
+import re
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from datetime import date, datetime
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from sweep.shown import shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 WIDEST = 60
 """Characters of a cell of a text table."""
+
+FORMULA = re.compile(r"[=+\-@\t\r\n\uff0b\uff0d\uff1d\uff20]")
+"""How a cell starts that a spreadsheet would run."""
+
+NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
 
 
 class Format(StrEnum):
@@ -59,7 +69,8 @@ def render(table: "pa.Table", kind: Format) -> str | bytes:
 def text(table: "pa.Table") -> str:
     """Aligned columns under their names, numbers to the right."""
     numeric = [_is_number(field.type) for field in table.schema]
-    rows = [table.column_names, *([_cell(value) for value in row.values()] for row in table.to_pylist())]
+    rows = [[shown(name) for name in table.column_names]]
+    rows += [[_cell(value) for value in row] for row in _rows(table)]
     widths = [max(len(row[n]) for row in rows) for n in range(table.num_columns)]
     lines = [
         "  ".join(
@@ -71,13 +82,18 @@ def text(table: "pa.Table") -> str:
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
+def _rows(table: "pa.Table") -> Iterator[tuple[Any, ...]]:
+    for batch in table.to_batches(max_chunksize=10_000):
+        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
         return f"{value:.6g}"
-    shown = json.dumps(jsonable(value)) if isinstance(value, list | dict) else str(value).replace("\n", " ")
-    return shown if len(shown) <= WIDEST else shown[: WIDEST - 3] + "..."
+    written = shown(json_text(value) if isinstance(value, list | dict) else value)
+    return written if len(written) <= WIDEST else written[: WIDEST - 3] + "..."
 
 
 def _is_number(kind: "pa.DataType") -> bool:
@@ -87,37 +103,64 @@ def _is_number(kind: "pa.DataType") -> bool:
 
 
 def _csv(table: "pa.Table") -> str:
-    """RFC 4180 with line feeds; lists as JSON."""
+    """RFC 4180 with line feeds; lists as JSON. Text holds no control character, and none that a spreadsheet runs."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(table.column_names)
-    for batch in table.to_batches(max_chunksize=10_000):
-        for row in batch.to_pylist():
-            writer.writerow(
-                json.dumps(jsonable(value)) if isinstance(value, list | dict) else value for value in row.values()
-            )
+    writer.writerow(_tame(name) for name in table.column_names)
+    for row in _rows(table):
+        writer.writerow(json_text(v) if isinstance(v, list | dict) else _tame(v) for v in row)
     return stream.getvalue()
 
 
+def _tame(value: Any) -> Any:
+    """A cell of CSV; text that would be a formula starts with an apostrophe. Numbers stay numbers."""
+    if value is None or isinstance(value, bool | int | float | Decimal | date):
+        return value
+    written = str(value)
+    mark = "'" if FORMULA.match(written) and not NUMBER.fullmatch(written) else ""
+    return mark + shown(written, keep="\n\t")
+
+
 def _json(table: "pa.Table") -> str:
-    """A list of objects; NaN and infinities are null, for JSON has none."""
-    return json.dumps(jsonable(table.to_pylist()), allow_nan=False) + "\n"
+    """A list of objects; NaN and infinities are null, for JSON has none. Raises StoreError for equal names."""
+    _check_names(table, Format.json)
+    return json_text(table.to_pylist()) + "\n"
 
 
 def _parquet(table: "pa.Table") -> bytes:
+    """Raises StoreError for equal names."""
     import pyarrow.parquet as pq
 
+    _check_names(table, Format.parquet)
     sink = io.BytesIO()
     pq.write_table(table, sink)
     return sink.getvalue()
 
 
+def _check_names(table: "pa.Table", kind: Format) -> None:
+    from db.errors import QueryError
+
+    twice = [name for name, count in Counter(table.column_names).items() if count > 1]
+    if twice:
+        raise QueryError(
+            f"{kind} needs a name of its own for every column, and {twice[0]!r} stands there more than once; "
+            f'rename one, as in SELECT ... AS "{twice[0]}_2", or write --format csv'
+        )
+
+
+def json_text(value: Any) -> str:
+    """JSON in ASCII, on one line."""
+    return json.dumps(jsonable(value), allow_nan=False).replace("\x7f", "\\u007f")
+
+
 def jsonable(value: Any) -> Any:
-    """JSON's types only."""
+    """JSON's types only; DuckDB's sums of integers, which are decimals, are numbers."""
     if isinstance(value, dict):
         return {str(key): jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [jsonable(item) for item in value]
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, datetime | date):

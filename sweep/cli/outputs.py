@@ -5,8 +5,11 @@ from typing import Annotated
 
 import typer
 
-from sweep.cli.common import STORE, StoreOption, answering, check_output
+from sweep.cli.common import STORE, MemoryOption, SecondsOption, StoreOption, answering, check_output, echo
 
+ProvenanceOption = Annotated[
+    bool, typer.Option("--provenance", help="Show in the report host, folders and uncommitted changes of launches too.")
+]
 STARTER = Path(__file__).parent.parent / "starter.yaml"
 
 
@@ -14,12 +17,17 @@ STARTER = Path(__file__).parent.parent / "starter.yaml"
 def report(
     store: StoreOption = STORE,
     output: Annotated[Path, typer.Option("-o", "--output", help="The HTML file.")] = Path("report.html"),
+    provenance: ProvenanceOption = False,
+    max_seconds: SecondsOption = None,
+    max_memory: MemoryOption = None,
 ) -> None:
     """Write one HTML file that says where gradient flow ended and where theory says it must; works offline."""
     from analysis.report import write_report
+    from sweep.cli.open import opened
 
     check_output("-o", output, store=store)
-    typer.echo(str(write_report(store, output)))
+    source = opened(store, seconds=max_seconds, memory=max_memory)
+    echo(write_report(source, output, provenance=provenance))
 
 
 @answering
@@ -27,13 +35,18 @@ def chart(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A chart; an unknown name lists them.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="FILE.html, .svg, .png or .pdf.")],
     store: StoreOption = STORE,
-    where: Annotated[str | None, typer.Option("--where", help="A SQL condition on the columns of runs.")] = None,
+    where: Annotated[
+        str, typer.Option("--where", help="A SQL condition on the columns of runs: one expression.")
+    ] = "true",
+    max_seconds: SecondsOption = None,
+    max_memory: MemoryOption = None,
 ) -> None:
     """Write one chart as html, svg, png or pdf."""
     from analysis.charts import save
+    from sweep.cli.open import opened
 
     check_output("-o", output, store=store)
-    typer.echo(str(save(name, store, output) if where is None else save(name, store, output, where)))
+    echo(save(name, opened(store, seconds=max_seconds, memory=max_memory), output, where))
 
 
 @answering
@@ -43,7 +56,7 @@ def schema() -> None:
 
     from sweep.schema import json_schema
 
-    typer.echo(json.dumps(json_schema(), indent=2))
+    echo(json.dumps(json_schema(), indent=2))
 
 
 @answering
@@ -61,4 +74,4 @@ def init(
         raise GridError([f"{path} is there already; name another file, or overwrite it with --force"]) from None
     except OSError as error:
         raise GridError([f"{path} cannot be written: {error.strerror}"]) from error
-    typer.echo(f"{path}: edit it, then try: sweep plan {path}")
+    echo(f"{path}: edit it, then try: sweep plan {path}")

@@ -15,14 +15,17 @@ from sweep.cli.common import (
     WAIT,
     GridArgument,
     JsonOption,
+    PluginsOption,
     SetOption,
     StoreOption,
     WaitOption,
     answering,
     check_output,
+    echo,
     print_json,
 )
 from sweep.cli.formats import Format, write
+from sweep.cli.outputs import ProvenanceOption
 
 RetryOption = Annotated[bool, typer.Option("--retry-failed", help="Run again what failed for good.")]
 
@@ -43,7 +46,9 @@ def launch(
         str | None, typer.Option(help="A Ray cluster to join, HOST:PORT or auto; without it Ray starts here.")
     ] = None,
     set: SetOption = None,
+    plugins: PluginsOption = True,
     report: Annotated[Path | None, typer.Option(help="Write the HTML report here at the end.")] = None,
+    provenance: ProvenanceOption = False,
     workers: Annotated[int | None, typer.Option(min=1, help="CPUs of the Ray that is started here.")] = None,
     retry_failed: RetryOption = False,
     max_failures: Annotated[int, typer.Option(min=1, help="Failed runs in a row that stop the sweep.")] = 10,
@@ -56,6 +61,8 @@ def launch(
 
     if executor is Where.local and address is not None:
         raise GridError(["--address is of --executor ray; leave one of them out"])
+    if provenance and report is None:
+        raise GridError(["--provenance is of a report; add --report FILE, or leave it out"])
     check_output("--report", report, store=store, grid=grid)
     options = Options(
         store=store,
@@ -63,18 +70,20 @@ def launch(
         address=address,
         overrides=tuple(set or ()),
         report=report,
+        provenance=provenance,
         workers=workers,
         retry_failed=retry_failed,
         max_failures=max_failures,
         quiet=json,
         wait=wait,
+        plugins=plugins,
     )
     ended = run(grid, options)
     if json:
         print_json(ended.to_dict())
     else:
         for line in ended.lines():
-            typer.echo(line)
+            echo(line)
     failed = ended.interrupted, ended.counts["failed"] > 0 or ended.traceback is not None
     raise typer.Exit(INTERRUPTED if failed[0] else SOME_FAILED if failed[1] else SUCCESS)
 
@@ -84,11 +93,15 @@ def plan(
     grid: GridArgument,
     store: StoreOption = STORE,
     set: SetOption = None,
+    plugins: PluginsOption = True,
     retry_failed: RetryOption = False,
     json: JsonOption = False,
     wait: WaitOption = WAIT,
 ) -> None:
-    """Say what launching would do: runs in all, stored and to do, what each rule dropped, batches, time."""
+    """Say what launching would do: runs in all, stored and to do, what each rule dropped, batches, time.
+
+    A module:Class of the grid's own is imported, that is, run; --no-plugins refuses it.
+    """
     import os
 
     from sweep.batches import Sizer
@@ -98,19 +111,23 @@ def plan(
     from sweep.summary import plan_lines
 
     found = opened(store, wait)
-    made = make_plan(load(grid, set or ()), found, retry_failed)
+    loaded = load(grid, set or (), plugins)
+    made = make_plan(loaded, found, retry_failed)
     counts = made.counts(Sizer(found.batch_seconds(), os.cpu_count() or 1))
     if json:
         print_json(counts)
     else:
         for line in plan_lines(counts):
-            typer.echo(line)
+            echo(line)
+        if loaded.own_code:
+            echo(f"planning has run code of the grid's own: {', '.join(loaded.own_code)}; --no-plugins refuses it")
 
 
 @answering
 def predict(
     grid: GridArgument,
     set: SetOption = None,
+    plugins: PluginsOption = True,
     format: Annotated[Format, typer.Option("--format", help="How rows are printed.")] = Format.table,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="A file instead of stdout.")] = None,
 ) -> None:
@@ -119,7 +136,7 @@ def predict(
     from sweep.grid import load
 
     check_output("-o", output, grid=grid)
-    write(forecast_table(load(grid, set or ())), format, output)
+    write(forecast_table(load(grid, set or (), plugins)), format, output)
 
 
 __all__ = ["BAD_INPUT", "launch", "plan", "predict"]

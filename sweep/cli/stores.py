@@ -5,8 +5,21 @@ from typing import Annotated
 
 import typer
 
-from sweep.cli.common import STORE, WAIT, JsonOption, StoreOption, WaitOption, answering, check_output, print_json
+from sweep.cli.common import (
+    STORE,
+    WAIT,
+    JsonOption,
+    MemoryOption,
+    SecondsOption,
+    StoreOption,
+    WaitOption,
+    answering,
+    check_output,
+    echo,
+    print_json,
+)
 from sweep.cli.formats import Format, text, write
+from sweep.shown import shown
 
 
 @answering
@@ -20,7 +33,7 @@ def status(store: StoreOption = STORE, json: JsonOption = False, wait: WaitOptio
         print_json(found)
         return
     for line in summary.status_lines(found):
-        typer.echo(line)
+        echo(line)
 
 
 @answering
@@ -29,13 +42,15 @@ def query(
     store: StoreOption = STORE,
     format: Annotated[Format, typer.Option("--format", help="How rows are printed.")] = Format.table,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="A file instead of stdout.")] = None,
+    max_seconds: SecondsOption = None,
+    max_memory: MemoryOption = None,
     wait: WaitOption = WAIT,
 ) -> None:
-    """Ask the store in SQL, read-only; works while a sweep is running. The view `convergence` has all axes."""
+    """Ask the store in SQL, which sees nothing else; works while a sweep is running. `convergence` has all axes."""
     from sweep.cli.open import opened
 
     check_output("-o", output, store=store)
-    write(opened(store, wait).query(sql), format, output)
+    write(opened(store, wait, max_seconds, max_memory).query(sql), format, output)
 
 
 @answering
@@ -58,9 +73,9 @@ def show(
             width = max(map(len, table.column_names))
             for column, value in table.to_pylist()[0].items():
                 if value is not None:
-                    typer.echo(f"{column.ljust(width)}  {value}")
+                    echo(f"{column.ljust(width)}  {shown(value)}")
         elif table.num_rows:
-            typer.echo(f"\n{name}\n{text(table)}", nl=False)
+            echo(f"\n{name}\n{text(table).removesuffix(chr(10))}")
 
 
 @answering
@@ -69,4 +84,4 @@ def upgrade(store: StoreOption = STORE, wait: WaitOption = WAIT) -> None:
     from sweep.cli.open import opened
 
     before, after = opened(store, wait).upgrade()
-    typer.echo(f"{store}: schema {before} is current" if before == after else f"{store}: schema {before} -> {after}")
+    echo(f"{store}: schema {before} is current" if before == after else f"{store}: schema {before} -> {after}")

@@ -5,18 +5,20 @@ import json
 import re
 import shutil
 import subprocess
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from analysis.charts import CHARTS
+from analysis.charts import CHARTS, save
 from analysis.errors import CannotWrite, NoData
 from analysis.frames import along, counts, plane, scale
-from analysis.report import figure, write_report
+from analysis.report import command_without_folders, figure, without_folders, write_report
 from analysis.wording import headlines
 from db.store import Store
+from sweep import records
 from tests.db import store_rows as rows
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -90,6 +92,69 @@ def test_nothing_is_loaded_from_elsewhere(text: str) -> None:
     page = re.sub(r"<script\b.*?</script>", "", text, flags=re.S)
     assert not re.search(r"(?:src|href)\s*=\s*[\"']?(?:https?:)?//|@import|url\(", page)
     assert not re.search(r"<script[^>]*\ssrc", text)
+
+
+SWEEP: dict[str, Any] = {
+    "sweep_id": "tiny-2", "name": "</script><script>alert(1)</script>", "created_at": datetime(2026, 1, 3),
+    "command": "sweep launch /home/ada/secret/grid.yaml --store '/srv/my data/r.duckdb'", "host": "adas-laptop",
+    "grid": "data: {file: /home/ada/my data/kite.csv, target: y}\nexclude: alpha/2 > 1\n", "git_sha": "4567def",
+    "git_dirty": True, "git_diff": "+password = 'hunter2'",
+}  # fmt: skip
+
+
+@pytest.fixture
+def passed_on(store: Store, tmp_path: Path) -> Store:
+    """A store with names that close elements, and a launch that says much about its machine."""
+    made = Store(tmp_path / "passed.duckdb")
+    made.create()
+    tables = copies(store, "architecture = 'diagonal'", 1, runs="'</script><img src=x>' AS architecture")
+    made.commit({**tables, "sweeps": records.table("sweeps", {key: [value] for key, value in SWEEP.items()})})
+    return made
+
+
+def test_a_report_says_nothing_of_the_machine_unless_asked(passed_on: Store, tmp_path: Path) -> None:
+    plain = html.unescape(write_report(passed_on, tmp_path / "plain.html").read_text())
+    for word in ("adas-laptop", "ada/", "/srv", "my data", "hunter2", str(tmp_path)):
+        assert word not in plain
+    for words in ("sweep launch grid.yaml --store r.duckdb", "{file: kite.csv, target: y}", "alpha/2 > 1", "4567def"):
+        assert words in plain
+    full = html.unescape(write_report(passed_on, tmp_path / "full.html", provenance=True).read_text())
+    for word in ("adas-laptop", "/home/ada/secret/grid.yaml", "/home/ada/my data/kite.csv", "hunter2"):
+        assert word in full
+
+
+@pytest.mark.parametrize("name", [None, "predictions", "overview", "initialisation_scale"])
+def test_a_label_does_not_leave_its_element(passed_on: Store, tmp_path: Path, name: str | None) -> None:
+    output = tmp_path / "page.html"
+    page = (save(name, passed_on, output) if name else write_report(passed_on, output)).read_text()
+    assert r"\u003c/script>" in page or name == "overview"
+    assert not re.search(r"</script><(?:img|script>alert)", page)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("x: /a/b/c.csv", "x: c.csv"),
+        ("[/a/b.csv, '/c d/e.csv']", "[b.csv, 'e.csv']"),
+        ("x: ~/a/b.csv", "x: b.csv"),
+        ("x: ../../a/b.csv", "x: b.csv"),
+        (r"x: C:\Users\ada\b.csv", "x: b.csv"),
+        (r"x: \\server\share\b.csv", "x: b.csv"),
+        ("file:///a/b.csv", "b.csv"),
+        ("data/b.csv", "data/b.csv"),
+        ("when: alpha/2 < 1 or depth / 3 > 1", "when: alpha/2 < 1 or depth / 3 > 1"),
+        ("task: regression # </script>", "task: regression # </script>"),
+    ],
+)
+def test_folders_are_taken_off_paths(text: str, expected: str) -> None:
+    assert without_folders(text) == expected
+
+
+def test_a_command_that_is_none_is_left_out() -> None:
+    assert command_without_folders("it's") is None
+    assert command_without_folders("sweep launch work/grid.yaml --set 'when=alpha/2 > 1'") == (
+        "sweep launch grid.yaml --set 'when=alpha/2 > 1'"
+    )
 
 
 def test_an_empty_store_has_no_report(empty: Path, tmp_path: Path) -> None:

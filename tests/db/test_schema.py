@@ -46,12 +46,19 @@ def downgrade() -> None:
 
 @pytest.fixture
 def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The migrations of a later version of this program: one revision more. Returns its file."""
+    """The migrations and models of a later version of this program: one revision more. Returns its file."""
     folder = tmp_path / "migrations"
     shutil.copytree(schema.MIGRATIONS, folder)
     file = folder / "versions" / "r9999_add_a_note.py"
     file.write_text(REVISION.format(last=schema.revisions()[-1], then="pass"))
     monkeypatch.setattr(schema, "MIGRATIONS", folder)
+    before = schema.expected
+
+    def models() -> dict[str, schema.Columns]:
+        tables = before()
+        return {**tables, "runs": {**tables["runs"], "note": ("VARCHAR", True)}} if file.exists() else tables
+
+    monkeypatch.setattr(schema, "expected", models)
     return file
 
 

@@ -256,6 +256,25 @@ def test_a_store_of_a_newer_schema(filled: tuple[Path, Path], tmp_path: Path) ->
     assert store.read_bytes() == before
 
 
+def test_a_store_whose_tables_are_views_of_files_is_refused(filled: tuple[Path, Path], tmp_path: Path) -> None:
+    grid, full = filled
+    store, secret = tmp_path / "theirs.duckdb", tmp_path / "secret.txt"
+    store.write_bytes(full.read_bytes())
+    secret.write_text("root:x:0:0")
+    with duckdb.connect(str(store)) as connection:
+        connection.execute("ALTER TABLE sweeps RENAME TO kept")
+        connection.execute(
+            f"CREATE VIEW sweeps AS SELECT * REPLACE (t.content AS name) FROM kept, read_text('{secret}') t"
+        )
+    before = store.read_bytes(), set(tmp_path.iterdir())
+    for command in (
+        ["status"], ["query", "FROM sweeps"], ["report", "-o", tmp_path / "report.html"], ["show", "a"], ["plan", grid],
+        ["chart", "overview", "-o", tmp_path / "a.svg"], ["launch", grid, "--executor", "local"], ["db", "upgrade"],
+    ):  # fmt: skip
+        refused(invoke(*command, store=store), "sweeps is a view, not a table, the view sweeps calls read_text")
+    assert (store.read_bytes(), set(tmp_path.iterdir())) == before
+
+
 def test_a_locked_store(filled: tuple[Path, Path], tmp_path: Path) -> None:
     grid, full = filled
     store = tmp_path / "locked.duckdb"
@@ -282,7 +301,7 @@ def test_outputs_onto_what_is_read_are_refused(filled: tuple[Path, Path], tmp_pa
     (tmp_path / "link.html").symlink_to(store)
     (tmp_path / "hard.html").hardlink_to(store)
     around = tmp_path / "folder" / ".." / store.name
-    for output in (store, around, tmp_path / "link.html", tmp_path / "hard.html"):
+    for output in (store, around, tmp_path / "link.html", tmp_path / "hard.html", Path(f"{store}.wal")):
         for command in (["query", "SELECT 1"], ["report"], ["chart", "overview"]):
             refused(invoke(*command, "-o", output, store=store), f"-o {output}: that is the store of this command")
         done = invoke("launch", grid, "--executor", "local", "--report", output, store=store)
@@ -320,6 +339,7 @@ def test_other_mistakes(filled: tuple[Path, Path], tmp_path: Path) -> None:
         refused(invoke("report", "-o", tmp_path / name, store=store), "write one of .html, .htm")
         assert not (tmp_path / name).exists()
     refused(invoke("launch", grid, "--executor", "local", "--address", "auto", store=store), "--address is of")
+    refused(invoke("launch", grid, "--provenance", store=store), "--provenance is of a report; add --report FILE")
     refused(invoke("launch", grid, store=tmp_path / "no" / "folder.duckdb"), "folder")
     assert invoke("launch", grid, "--executor", "slurm", store=store).exit_code == 2
     assert invoke("query", "SELECT 1", "--format", "xml", store=store).exit_code == 2
