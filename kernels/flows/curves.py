@@ -184,7 +184,8 @@ def layers_of(
     modulus = np.abs(w)
     least, columns = modulus.argmin(axis=0), np.arange(w.shape[1])
     smallest = modulus[least, columns]
-    gaps = (modulus - smallest) * (modulus + smallest) * np.exp(-2 * log_norm)
+    gaps = (modulus - smallest) * (modulus + smallest)
+    gaps[gaps > 0] *= np.exp(-2 * log_norm)
     signs = np.where(w < 0, -1.0, 1.0)
     layers = signs * np.sqrt(q * q + gaps)
     others = signs.prod(axis=0) * signs[least, columns]

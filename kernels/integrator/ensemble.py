@@ -205,6 +205,7 @@ def _collect(
     jacobian, final = (np.asarray(value) for value in _finish(program, lanes, batch))
     host: Any = jax.tree.map(np.asarray, lanes)
     for lane in ended:
+        orbit = host.orbit[lane, : host.recorded[lane]].copy()
         yield End(
             index=int(owner[lane]),
             theta=host.point.theta[lane].copy(),
@@ -213,6 +214,6 @@ def _collect(
             steps=int(host.point.steps[lane]),
             rejected=int(host.rejected[lane]),
             jacobian=jacobian[lane].copy(),
-            final=final[lane].copy(),
-            orbit=host.orbit[lane, : host.recorded[lane]].copy(),
+            final=orbit[-1].copy() if len(orbit) else final[lane].copy(),
+            orbit=orbit,
         )

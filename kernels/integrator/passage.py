@@ -140,8 +140,9 @@ class CurvePassage(Passage):
         size = self.system.a.shape[1]
         w = layers_of(self._coordinates, end.theta[:size], end.log_norm)
         bases = decomposition.bases
-        factor = np.exp(-end.log_norm)
-        layers = [basis @ row + factor * rest for basis, row, rest in zip(bases, w, self._frozen, strict=True)]
+        layers = [basis @ row for basis, row in zip(bases, w, strict=True)]
+        if any(rest.any() for rest in self._frozen):
+            layers = [layer + np.exp(-end.log_norm) * rest for layer, rest in zip(layers, self._frozen, strict=True)]
         jacobian = np.zeros((0, 0))
         if not self.problem.regression:
             others = [np.prod(np.delete(w, layer, axis=0), axis=0) for layer in range(len(w))]

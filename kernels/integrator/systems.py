@@ -43,7 +43,9 @@ def linear_system(a: Float[np.ndarray, "n m"]) -> LinearSystem:
     norms = np.where(norms > 0, norms, 1.0)
     _, r, order = scipy.linalg.qr((a / norms[:, None]).T, mode="economic", pivoting=True)
     pivots = np.abs(np.diag(r))
-    rank = max(1, int((pivots > RANK * pivots[0]).sum()))
+    rank = int((pivots > RANK * pivots[0]).sum())
+    if not rank:
+        return LinearSystem(a, np.zeros((n, n)), 1.0)
     whitener = np.zeros((n, n))
     whitener[:rank, order[:rank]] = scipy.linalg.solve_triangular(r[:rank, :rank], np.eye(rank), trans="T")
     whitener /= norms

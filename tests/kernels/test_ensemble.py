@@ -72,7 +72,7 @@ def test_thinned_orbits_stay_even() -> None:
 def test_a_run_that_ends_on_a_rejected_step_keeps_its_last_point() -> None:
     dataset = regression_data(2, 4)
     axes = {"task": "regression", "architecture": "diagonal", "depth": 4, "init": "gaussian", "alpha": 0.02}
-    stops = range(80, 130)
+    stops = range(30, 80)
     ends = ends_of([(spec_of(dataset, rtol=1e-9, stop={"max_steps": most}, **axes), dataset) for most in stops])
     for end in ends:
         assert end.status == OUT_OF_STEPS

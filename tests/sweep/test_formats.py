@@ -108,7 +108,15 @@ def test_messages_of_runs_are_shown_tame_while_a_sweep_runs() -> None:
     stream = io.StringIO()
     Plain(1, 0, stream).say(f"run a failed: {HOSTILE}\nline")
     assert is_tame(stream.getvalue())
-    plan = {"name": HOSTILE, "total": 1, "cached": 0, "pending": 1, "dropped": {HOSTILE: 2}, "batches": 1, "shapes": 1}
+    plan = {
+        "name": HOSTILE,
+        "total": 1,
+        "cached": 0,
+        "pending": 1,
+        "dropped": {HOSTILE: 2},
+        "batches": 1,
+        "programs": 1,
+    }
     assert all(is_tame(line, "") for line in summary.plan_lines({**plan, "estimated_seconds": 1.0}))
 
 
