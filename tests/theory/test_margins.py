@@ -24,7 +24,9 @@ def test_one_sample_and_two() -> None:
     np.testing.assert_allclose(margins.least_sum(np.array([[1.0, 2.0], [0.0, 3.0]])).solution, [0, 0.5], atol=1e-10)
 
 
-@pytest.mark.parametrize(("samples", "dim"), [(2, 2), (4, 8), (30, 8), (60, 200), (200, 300)])
+@pytest.mark.parametrize(
+    ("samples", "dim"), [(2, 2), (4, 8), (30, 8), (60, 200), pytest.param(200, 300, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("scale", [1e-4, 1.0, 1e5])
 def test_least_norm(samples: int, dim: int, scale: float) -> None:
     z = scale * (separable(samples, dim) + (3.0 if samples > dim else 0.0))

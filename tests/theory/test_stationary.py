@@ -132,7 +132,8 @@ def test_what_a_symmetry_keeps_equal_is_one() -> None:
     np.testing.assert_allclose(found.rho, [0, 1, 0], atol=1e-14)
 
 
-@pytest.mark.parametrize("architecture", ["diagonal", pytest.param("convolutional", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["diagonal", "convolutional"])
 def test_deep_classifiers_approach_the_point_that_is_predicted(architecture: str) -> None:
     """Further along the loss, nearer; the point found early is the one found late."""
     data = classification_data(3, 5, 1)
