@@ -64,12 +64,14 @@ class RunResult:
     """One finished run.
 
     Attributes:
-        status: converged (the stop rule was met), stopped (out of steps, or at rest at the start) or diverged (not
-            finite, or step size gone).
+        status: converged (the stop rule was met), imprecise (it was met, but `gap_drift` is above IMPRECISE), stopped
+            (out of steps, at rest at the start, or nothing to do there) or diverged (not finite, or step size gone).
         message: empty, or what ended the run and which key of the grid to change.
         beta: final linear coefficients; for classification of the normalised parameters Theta / ||Theta||.
         log_loss, log_time, residual, min_margin: as the last point of Trajectory.
         invariant_drift: largest change of a conserved quantity, relative to ||Theta||^2.
+        gap_drift: the same relative to the gap of the start that decides the limit (kernels/integrator/drift.py).
+        condition: of the data as the network sees them (kernels.data.checks.condition).
         steps, rejected: accepted and rejected steps; max_steps counts both.
         wall_seconds: this run's share of its batch's wall time.
         device: "cpu" or the accelerator's name.
@@ -88,6 +90,8 @@ class RunResult:
     residual: float
     min_margin: float
     invariant_drift: float
+    gap_drift: float
+    condition: float
     steps: int
     rejected: int
     wall_seconds: float

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from kernels.data.checks import condition
 from kernels.data.kinds import Dataset
 from kernels.flows.observables import OBSERVABLES
-from kernels.integrator.drift import invariant_drifts
+from kernels.integrator.drift import gap_drifts, invariant_drifts
 from kernels.integrator.ensemble import End
-from kernels.integrator.lane import AT_REST, CONVERGED, NOT_FINITE, OUT_OF_STEPS, STEP_VANISHED
+from kernels.integrator.lane import AT_REST, CONVERGED, NOT_FINITE, NOTHING_TO_DO, OUT_OF_STEPS, STEP_VANISHED
 from kernels.integrator.passage import integrate
+from kernels.networks.base import Architecture
 from kernels.problem import Problem, grouped, problems_of
 from kernels.results import PredictionRecord, RunResult, Trajectory
 from kernels.room import Room
@@ -24,11 +26,18 @@ Observed = dict[str, float]
 
 VERDICTS: dict[int, tuple[Status, str]] = {
     CONVERGED: ("converged", ""),
+    NOTHING_TO_DO: (
+        "stopped",
+        "nothing to do: the stop rule is met at the start; lower alpha or tighten stop",
+    ),
     OUT_OF_STEPS: ("stopped", "out of steps before the stop rule was met; raise stop.max_steps or loosen stop"),
     AT_REST: ("stopped", "the gradient is zero at the initialisation; choose another init"),
     NOT_FINITE: ("diverged", "parameters or gradient are not finite; lower alpha or scale the data"),
     STEP_VANISHED: ("diverged", "the step size vanished; raise rtol or loosen stop"),
 }
+
+IMPRECISE = 0.1
+"""Of `gap_drift`: from here on the limit may be that of another start."""
 
 
 def simulate(runs: Sequence[Run], room: Room | None = None) -> list[RunResult]:
@@ -43,9 +52,12 @@ def simulate(runs: Sequence[Run], room: Room | None = None) -> list[RunResult]:
     ends = sorted(integrate(problems, room), key=lambda end: end.index)
     finals = [dict(zip(OBSERVABLES, end.final.tolist(), strict=False)) for end in ends]
     records = _compared(problems, ends, finals)
-    rows = list(zip(problems, ends, finals, invariant_drifts(problems, ends), records, strict=True))
+    drifts, gaps = invariant_drifts(problems, ends), gap_drifts(problems, ends)
     device, share = jax.devices()[0].device_kind, (time.perf_counter() - begin) / len(runs)
-    return [_result(*row, share, device) for row in rows]
+    return [
+        _result(problem, end, final, (drift, gap), found, share, device)
+        for problem, end, final, drift, gap, found in zip(problems, ends, finals, drifts, gaps, records, strict=True)
+    ]
 
 
 def _compared(
@@ -57,7 +69,7 @@ def _compared(
         thetas = np.array([ends[place].theta for place in places])
         finite = np.isfinite(thetas).all(axis=1).tolist()
         for place, layers, sound in zip(places, zip(*architecture.split(thetas), strict=True), finite, strict=True):
-            if sound and ends[place].status != AT_REST:
+            if sound and ends[place].status not in (AT_REST, NOTHING_TO_DO):
                 endpoints[place] = _endpoint(ends[place], finals[place], layers)
     made = comparisons([problems[place] for place in endpoints], list(endpoints.values()))
     records = dict(zip(endpoints, made, strict=True))
@@ -79,12 +91,13 @@ def _result(
     problem: Problem,
     end: End,
     observed: Observed,
-    drift: float,
+    drifts: tuple[float, float],
     records: tuple[PredictionRecord, ...],
     seconds: float,
     device: str,
 ) -> RunResult:
-    status, message = VERDICTS[end.status]
+    drift, gap = drifts
+    status, message = _verdict(problem, end.status, gap)
     samples, dim = problem.dataset.x.shape
     return RunResult(
         spec=problem.spec,
@@ -99,6 +112,8 @@ def _result(
         residual=observed["residual"],
         min_margin=observed["min_margin"],
         invariant_drift=drift,
+        gap_drift=gap,
+        condition=problem.shared.once(_condition, problem.dataset, problem.architecture),
         steps=end.steps,
         rejected=end.rejected,
         wall_seconds=seconds,
@@ -106,6 +121,23 @@ def _result(
         predictions=records,
         trajectory=_trajectory(end) if problem.spec.record else None,
     )
+
+
+def _verdict(problem: Problem, code: int, gap: float) -> tuple[Status, str]:
+    if code != CONVERGED or gap <= IMPRECISE:
+        return VERDICTS[code]
+    solver = "" if problem.spec.solver == "extrapolation" else ", write solver: extrapolation"
+    return (
+        "imprecise",
+        f"conserved quantities drifted by {gap:.1g} of the gaps of the start, which decide the limit; lower "
+        f"rtol{solver} or raise alpha",
+    )
+
+
+def _condition(dataset: Dataset, architecture: Architecture) -> float:
+    """Of X S^T."""
+    decomposition = architecture.decomposed
+    return condition(dataset.x, None if decomposition is None else decomposition.s)
 
 
 def _trajectory(end: End) -> Trajectory:

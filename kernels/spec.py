@@ -6,7 +6,7 @@ import math
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 KERNEL_VERSION = 4
 """Part of every run's identity: raise it when a change to kernels/ moves numbers by more than the tolerance."""
@@ -17,7 +17,8 @@ SOLVER_NAMES = ("extrapolation", "kvaerno5", "kvaerno3", "tsit5", "dopri8")
 """Keys of `kernels.integrator.solvers.SOLVERS`, which imports JAX."""
 
 Task = Literal["regression", "classification"]
-Status = Literal["converged", "stopped", "diverged", "failed"]
+Status = Literal["converged", "imprecise", "stopped", "diverged", "failed"]
+STATUSES: tuple[Status, ...] = get_args(Status)
 
 AXES = (
     "task", "data", "architecture", "depth", "width", "filter", "init", "alpha", "seed",

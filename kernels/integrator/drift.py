@@ -7,9 +7,12 @@ from jaxtyping import Float
 
 from kernels.integrator.ensemble import End
 from kernels.integrator.lane import AT_REST
+from kernels.integrator.passage import on_curves
 from kernels.networks.base import Architecture
 from kernels.networks.decomposition import Layers
 from kernels.problem import Problem, grouped
+
+TINY = float(np.finfo(float).tiny)
 
 
 def invariant_drift(problem: Problem, end: End) -> float:
@@ -42,3 +45,37 @@ def _drifts(architecture: Architecture, starts: Sequence[Layers], ends: Sequence
     ]
     largest = np.concatenate([np.zeros((len(ends), 1)), *changes], axis=1).max(axis=1)
     return largest / np.sum(theta**2, axis=1)
+
+
+def gap_drifts(problems: Sequence[Problem], ends: Sequence[End]) -> list[float]:
+    """Of every run, the largest change of a conserved quantity over the gap that decides where its flow ends.
+
+    In a coordinate of an orthogonal decomposition |w_l|^2 - |w_k|^2 is conserved, and the limit depends on the least of
+    them, gap_j = second least - least |w_l(0)|^2: the ratio is the largest over coordinates with gap_j > 0. It is zero
+    on curves, which conserve all exactly. Of other networks the changes are divided by the largest modulus of the
+    conserved quantity at the start, or by the mean square of the weights there where that is more.
+    """
+    return [_gap_drift(problem, end) for problem, end in zip(problems, ends, strict=True)]
+
+
+def _gap_drift(problem: Problem, end: End) -> float:
+    if on_curves(problem) or problem.depth == 1 or not np.isfinite(end.theta).all() or not np.isfinite(end.log_norm):
+        return 0.0
+    factor, after = np.exp(-end.log_norm), problem.architecture.split(end.theta)
+    if problem.decomposition is None or problem.coordinates is None:
+        size = float(np.mean(np.concatenate([np.ravel(layer) for layer in problem.layers]) ** 2))
+        pairs = zip(
+            problem.architecture.invariants(problem.layers), problem.architecture.invariants(after), strict=True
+        )
+        ratios = [
+            np.max(np.abs(b - factor**2 * a), initial=0.0) / max(np.max(np.abs(b), initial=0.0), size, TINY)
+            for b, a in pairs
+        ]
+        return float(max(ratios, default=0.0))
+    squares = np.abs(problem.coordinates) ** 2
+    changes = squares - np.abs(factor * np.array(problem.decomposition.transform(after))) ** 2
+    drift = changes.max(axis=0) - changes.min(axis=0)
+    least, second = np.sort(squares, axis=0)[:2]
+    gaps = second - least
+    decided = gaps > 0
+    return float(np.max(drift[decided] / gaps[decided], initial=0.0))

@@ -12,7 +12,7 @@ from kernels.flows.stiffness import Stiffness
 from kernels.integrator.solvers import Solver
 from kernels.x64 import jax
 
-RUNNING, CONVERGED, OUT_OF_STEPS, NOT_FINITE, STEP_VANISHED, AT_REST = range(6)
+RUNNING, CONVERGED, OUT_OF_STEPS, NOT_FINITE, STEP_VANISHED, AT_REST, NOTHING_TO_DO = range(7)
 ASLEEP = -1
 """Status of a lane without a run."""
 CAPACITY = 128
@@ -70,7 +70,7 @@ def start(flow: Flow, theta: Theta, data: RunData, control: Control, capacity: i
     point = Point(theta, log_norm, velocity, jnp.full((), -jnp.inf), jnp.zeros((), int))
     speed = jnp.linalg.norm(velocity)
     progress = flow.progress(theta, log_norm, data, control)
-    status = jnp.select([progress >= 1, speed == 0], [CONVERGED, AT_REST], RUNNING)
+    status = jnp.select([progress >= 1, speed == 0], [NOTHING_TO_DO, AT_REST], RUNNING)
     first = observe(flow, point, whole)
     orbit = jnp.zeros((capacity, first.size)).at[:1].set(first)
     return Lane(

@@ -36,11 +36,17 @@ def integrate(problems: Sequence[Problem], room: Room | None = None) -> Iterator
 def passage_of(problem: Problem, systems: Systems | None = None, room: Room | None = None) -> "Passage":
     """Curves for the project's own integrator where the network has them; other solvers check it in the layers."""
     systems = systems or Systems()
-    own = problem.spec.solver == "extrapolation"
-    if own and problem.decomposition is not None and problem.decomposition.real:
+    if on_curves(problem):
         return CurvePassage(problem, systems.of(problem, curved=True), room)
+    own = problem.spec.solver == "extrapolation"
     coordinates = problem.architecture.coordinates(problem.layers, problem.dataset.x) if own else None
     return LayerPassage(problem, systems.of(problem, curved=False), coordinates)
+
+
+def on_curves(problem: Problem) -> bool:
+    """Whether the flow is integrated with one number a coordinate."""
+    decomposition = problem.decomposition
+    return problem.spec.solver == "extrapolation" and decomposition is not None and decomposition.real
 
 
 class Passage(ABC):

@@ -32,6 +32,7 @@ def check_network(network: Architecture) -> None:
     rng = np.random.default_rng(0)
     layers = [rng.standard_normal(shape) for shape in network.shapes]
     own = _coefficients(network, layers)
+    _check_constants(network, layers, own)
     _check_multilinear(network, layers, own, rng)
     _check_invariants(network, layers)
     _check_decomposition(network, layers, own)
@@ -56,6 +57,29 @@ def _coefficients(network: Architecture, layers: list[Any]) -> Any:
             f"{network.dim} need real numbers of shape {(network.dim,)}"
         )
     return own
+
+
+def _check_constants(network: Architecture, layers: list[Any], own: Any) -> None:
+    """Raise InputError where parameters determine the coefficients but not through `constants`.
+
+    Networks of one shape run through one program, which is compiled for the class without parameters.
+    """
+    name = type(network).__name__
+    advice = (
+        "the coefficients of a network may depend on its parameters and its seed through self.constants alone: set it "
+        "in check, as in self.constants = (np.asarray(scale),), and read it in coefficients"
+    )
+    try:
+        bare = type(network)(network.dim, network.depth, network.width, network.filter)
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise InputError(f"architecture: {name} cannot be made without its parameters ({said}); {advice}") from error
+    theirs = np.asarray(_tried(bare.with_constants(network.constants), "coefficients", layers))
+    if theirs.shape != own.shape or not np.allclose(own, theirs, rtol=0, atol=_rounding(own) * np.abs(own).max()):
+        raise InputError(
+            f"architecture: {name} computes {own[:3]}... with its parameters and {theirs[:3]}... with its constants "
+            f"alone; {advice}"
+        )
 
 
 def _check_multilinear(network: Architecture, layers: list[Any], own: Any, rng: np.random.Generator) -> None:
