@@ -76,6 +76,7 @@ class Run(Base):
     """converged, stopped, diverged or failed."""
     message: Mapped[Text | None]
     task: Mapped[Text]
+    loss: Mapped[Text]
     data: Mapped[Json]
     dataset: Mapped[Text]
     """Readable name of the data."""

@@ -85,13 +85,13 @@ class CurvePassage(Passage):
     def program(self) -> Program:
         spec, room = self.problem.spec, self.room
         return Program(
-            task=spec.task,
+            loss=spec.loss,
             dim=room.coordinates,
             depth=room.depth,
             samples=room.samples,
             solver=spec.solver,
             record=spec.record,
-            columns=columns(spec.task, spec.rtol),
+            columns=columns(spec.loss, spec.rtol),
         )
 
     @property
@@ -143,7 +143,7 @@ class CurvePassage(Passage):
         factor = np.exp(-end.log_norm)
         layers = [basis @ row + factor * rest for basis, row, rest in zip(bases, w, self._frozen, strict=True)]
         jacobian = np.zeros((0, 0))
-        if not self.problem.regression:
+        if self.problem.loss.tail is not None:
             others = [np.prod(np.delete(w, layer, axis=0), axis=0) for layer in range(len(w))]
             jacobian = np.concatenate([(self.system.a * o) @ u.T for o, u in zip(others, bases, strict=True)], axis=1)
 
@@ -169,7 +169,7 @@ class LayerPassage(Passage):
         network = None if self.coordinates is None else self.coordinates.network
         sizes = network or spec
         return Program(
-            task=spec.task,
+            loss=spec.loss,
             architecture=type(network or self.problem.architecture),
             dim=network.dim if network else dim,
             depth=sizes.depth,
@@ -178,7 +178,7 @@ class LayerPassage(Passage):
             samples=samples,
             solver=spec.solver,
             record=spec.record,
-            columns=columns(spec.task, spec.rtol, curved=False),
+            columns=columns(spec.loss, spec.rtol, curved=False),
         )
 
     @property

@@ -36,14 +36,14 @@ class ParameterKKT(RunByRun):
         return "limit t->inf"
 
     def applies(self, problem: Problem) -> bool:
-        return not problem.regression
+        return problem.exponential_tail
 
     def forecast(self, problem: Problem) -> Forecast | None:
         return None
 
     def compare(self, problem: Problem, forecast: Forecast | None, endpoint: Endpoint) -> PredictionRecord:
         margins = _margins(problem, endpoint)
-        active = weights(endpoint, margins, problem.depth) >= ACTIVE
+        active = weights(problem, endpoint, margins) >= ACTIVE
         theta = unit(np.concatenate([np.ravel(layer) for layer in endpoint.layers]))
         gradients = (problem.dataset.y[:, None] * endpoint.jacobian)[active].T
         mu, residual = nonnegative(gradients, theta)
@@ -74,13 +74,13 @@ class SingularVectors(RunByRun):
         return "limit t->inf"
 
     def applies(self, problem: Problem) -> bool:
-        return not problem.regression
+        return problem.exponential_tail
 
     def forecast(self, problem: Problem) -> Forecast | None:
         return None
 
     def compare(self, problem: Problem, forecast: Forecast | None, endpoint: Endpoint) -> PredictionRecord:
-        share = weights(endpoint, _margins(problem, endpoint), problem.depth)
+        share = weights(problem, endpoint, _margins(problem, endpoint))
         gradient = (share * problem.dataset.y) @ endpoint.jacobian
         cuts = np.cumsum([layer.size for layer in endpoint.layers])[:-1]
         pairs = zip(endpoint.layers, np.split(gradient, cuts), strict=True)
@@ -107,7 +107,7 @@ class LossRate(RunByRun):
         return "limit t->inf"
 
     def applies(self, problem: Problem) -> bool:
-        return not problem.regression
+        return problem.exponential_tail
 
     def forecast(self, problem: Problem) -> Forecast | None:
         return None

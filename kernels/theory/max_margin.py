@@ -37,7 +37,7 @@ class MaxMarginL2(RunByRun):
         return "limit t->inf"
 
     def applies(self, problem: Problem) -> bool:
-        if problem.regression:
+        if not problem.exponential_tail:
             return False
         connected = isinstance(problem.architecture, FullyConnected)
         moves = problem.depth == 1 or sum(not layer.any() for layer in problem.layers) <= 1
@@ -90,7 +90,7 @@ class MaxMarginBridge(RunByRun):
 
     def applies(self, problem: Problem) -> bool:
         w = problem.coordinates
-        if problem.regression or w is None:
+        if not problem.exponential_tail or w is None:
             return False
         squares = np.sort(np.abs(w) ** 2, axis=0)
         return len(w) == 1 or bool((squares[1] - squares[0] > 1e-12 * squares[1]).all())
@@ -115,7 +115,7 @@ class MaxMarginBridge(RunByRun):
         if problem.depth <= 2:
             return direction_record(self, problem, forecast, endpoint, {"objective_reached": reached})
         best = min(forecast.objective, reached)
-        active = weights(endpoint, (signed @ rho).real, problem.depth) >= ACTIVE
+        active = weights(problem, endpoint, (signed @ rho).real) >= ACTIVE
         found = nearby(signed, rho, active, 2 / problem.depth)
         detail = {
             "objective_best": best,
