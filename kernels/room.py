@@ -31,7 +31,7 @@ class Room:
 def compile_key(spec: RunSpec, dim: int, samples: int) -> tuple[str | int | bool | None, ...]:
     """Runs with equal keys go through one program: what plans know of a `kernels.integrator.ensemble.Program`."""
     return (
-        spec.task, spec.loss, spec.architecture_name, dim, spec.depth, spec.width, spec.filter, samples, spec.solver, spec.record,
+        spec.loss, spec.architecture_name, dim, spec.depth, spec.width, spec.filter, samples, spec.solver, spec.record,
         columns(spec.loss, spec.rtol) if room_for(spec, dim, samples) else None,
     )  # fmt: skip
 

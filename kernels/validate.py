@@ -135,6 +135,10 @@ def _possible(
 _AIMS: dict[Labels, str] = {"real": "fit these targets", "signs": "separate these classes"}
 
 
+def _aim(spec: RunSpec) -> str:
+    return _AIMS[LOSSES[spec.loss].labels]
+
+
 def _narrow(spec: RunSpec, network: Architecture, columns: Float[np.ndarray, "n k"]) -> str:
     decomposition = network.decomposed
     assert decomposition is not None
@@ -142,7 +146,7 @@ def _narrow(spec: RunSpec, network: Architecture, columns: Float[np.ndarray, "n 
     rank = int(np.linalg.matrix_rank(columns / (np.linalg.norm(columns, axis=1, keepdims=True) + (columns == 0))))
     advice = "write an s of more rows" if network.given.get("s") is not None else "write a larger width"
     return (
-        f"architecture: {spec.architecture_name} cannot {_AIMS[LOSSES[spec.loss].labels]}: its coefficients are beta = S^T rho with S "
+        f"architecture: {spec.architecture_name} cannot {_aim(spec)}: its coefficients are beta = S^T rho with S "
         f"of {_plural(rows, 'row')}, and no rho does it (X S^T has rank {rank} for {_plural(len(columns), 'sample')}); "
         f"{advice}, or fewer samples"
     )
@@ -155,8 +159,8 @@ def _resting(labels: Labels, found: Reach) -> str:
             "which at most one is zero in a coordinate"
         )
     return (
-        f"init: this start cannot {_AIMS[labels]}: nothing moves in {_coordinates(found.rest)}, where two or more layers "
-        "are zero, and the other coordinates do not suffice; write layers of which at most one is zero in a coordinate"
+        f"init: this start cannot {_AIMS[labels]}: nothing moves in {_coordinates(found.rest)}, where two or more "
+        "layers are zero, and the other coordinates do not suffice; write layers of which at most one is zero in a coordinate"
     )
 
 

@@ -6,8 +6,8 @@ import pytest
 import scipy.integrate
 
 from kernels.flows.base import State
-from kernels.flows.exponential import ExponentialFlow
 from kernels.flows.curves import Curves, curve_of
+from kernels.flows.exponential import ExponentialFlow
 from kernels.flows.parametrisation import Layers, RunData
 from kernels.networks.base import Diagonal
 from kernels.x64 import jax

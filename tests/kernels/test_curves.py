@@ -10,8 +10,8 @@ import pytest
 
 from kernels.data.kinds import Dataset
 from kernels.flows.base import Flow
-from kernels.flows.exponential import ExponentialFlow
 from kernels.flows.curves import Curves, curve_of, layers_of, turned_samples
+from kernels.flows.exponential import ExponentialFlow
 from kernels.flows.parametrisation import Layers, RunData
 from kernels.flows.regression import RegressionFlow
 from kernels.flows.stiffness import Inverses, inverse_of_triangular
