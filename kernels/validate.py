@@ -160,7 +160,8 @@ def _resting(labels: Labels, found: Reach) -> str:
         )
     return (
         f"init: this start cannot {_AIMS[labels]}: nothing moves in {_coordinates(found.rest)}, where two or more "
-        "layers are zero, and the other coordinates do not suffice; write layers of which at most one is zero in a coordinate"
+        "layers are zero, and the other coordinates do not suffice; write layers of which at most one is zero in a "
+        "coordinate"
     )
 
 
