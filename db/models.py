@@ -76,7 +76,6 @@ class Run(Base):
     """converged, stopped, diverged or failed."""
     message: Mapped[Text | None]
     task: Mapped[Text]
-    loss: Mapped[Text]
     data: Mapped[Json]
     dataset: Mapped[Text]
     """Readable name of the data."""
@@ -113,6 +112,8 @@ class Run(Base):
     sweep_id: Mapped[Text | None]
     """The sweep that computed it: code and packages of the run."""
     created_at: Mapped[Moment]
+    loss: Mapped[Text]
+    """An axis; last, where a migration put it."""
 
     __mapper_args__ = {"primary_key": ["run_id"]}  # noqa: RUF012  (SQLAlchemy declares it so)
 
