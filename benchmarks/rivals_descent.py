@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array
 
 from benchmarks.ensembles import Ensemble
-from kernels.flows.classification import ClassificationFlow
+from kernels.flows.exponential import ExponentialFlow
 from kernels.flows.parametrisation import Layers, RunData
 from kernels.flows.regression import RegressionFlow
 from kernels.networks.base import Architecture
@@ -61,7 +61,7 @@ def descend(ensemble: Ensemble, steps: np.ndarray, most: int) -> tuple[np.ndarra
 
 @functools.cache
 def _separating(architecture: Architecture) -> Callable[..., tuple[Array, Array]]:
-    flow = ClassificationFlow(Layers(architecture))
+    flow = ExponentialFlow(Layers(architecture))
 
     def loss(theta: Array, x: Array, y: Array) -> Array:
         return jnp.sum(jnp.exp(-y * flow.outputs(theta, RunData(x, y, architecture.constants))))

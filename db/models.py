@@ -112,6 +112,8 @@ class Run(Base):
     sweep_id: Mapped[Text | None]
     """The sweep that computed it: code and packages of the run."""
     created_at: Mapped[Moment]
+    loss: Mapped[Text]
+    """An axis; last, where a migration put it."""
 
     __mapper_args__ = {"primary_key": ["run_id"]}  # noqa: RUF012  (SQLAlchemy declares it so)
 

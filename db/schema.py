@@ -171,7 +171,10 @@ def check_whole(raw: Any, path: Path) -> None:
 
 
 def migrate(connection: Connection, revision: str = "head") -> None:
-    """Run the missing revisions and make the views again, in the connection's transaction."""
+    """Run the missing revisions and make the views again, in the connection's transaction.
+
+    An older revision than the last gets no views: these are of the last one's tables.
+    """
     from alembic import command
     from alembic.config import Config
 
@@ -179,7 +182,8 @@ def migrate(connection: Connection, revision: str = "head") -> None:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
-    make_views(connection)
+    if revision == "head":
+        make_views(connection)
 
 
 def views_current(raw: Any) -> bool:

@@ -7,7 +7,7 @@
 -- predicted nor distance, and nothing is said of the run. NULL where a statement needs no certificate.
 CREATE OR REPLACE VIEW convergence AS
 SELECT
-    r.run_id, r.status, r.task, r.dataset, r.architecture, r.depth, r.width, r.filter,
+    r.run_id, r.status, r.task, r.loss, r.dataset, r.architecture, r.depth, r.width, r.filter,
     json_extract(r.spec, '$.architecture."' || r.architecture || '"') AS architecture_detail,
     r.init, r.init_detail, r.alpha, r.seed, r.dim, r.samples, r.parameters, r.rtol, r.stop, r.solver,
     p.prediction, p.kind, p.distance, p.certificate,
@@ -21,7 +21,7 @@ JOIN predictions p USING (run_id);
 -- One row a run and recorded point, with every axis: trajectories unnested. point counts from 1.
 CREATE OR REPLACE VIEW orbits AS
 SELECT
-    r.run_id, r.status, r.task, r.dataset, r.architecture, r.depth, r.width, r.filter,
+    r.run_id, r.status, r.task, r.loss, r.dataset, r.architecture, r.depth, r.width, r.filter,
     r.init, r.init_detail, r.alpha, r.seed, r.dim, r.samples,
     o.point, o.step, o.log_time, o.log_loss, o.residual, o.min_margin, o.norm, o.alignment, o.beta
 FROM runs r
@@ -62,7 +62,7 @@ WITH points AS (
     WHERE status = 'converged' AND kind LIKE 'limit alpha%' AND distance > 10 * rtol AND distance <= 0.1
 ), fits AS (
     SELECT
-        task, dataset, architecture, architecture_detail, depth, width, filter, init, init_detail, rtol,
+        task, loss, dataset, architecture, architecture_detail, depth, width, filter, init, init_detail, rtol,
         prediction, kind,
         count(*) AS runs, count(DISTINCT alpha) AS alphas, min(alpha) AS alpha_min, max(alpha) AS alpha_max,
         regr_slope(log_distance, log_alpha) AS slope,
@@ -75,7 +75,7 @@ WITH points AS (
     HAVING count(DISTINCT alpha) >= 3
 )
 SELECT
-    task, dataset, architecture, architecture_detail, depth, width, filter, init, init_detail, rtol,
+    task, loss, dataset, architecture, architecture_detail, depth, width, filter, init, init_detail, rtol,
     prediction, kind, runs, alphas, alpha_min, alpha_max, slope, intercept,
     sqrt(squares / (runs - 2) / sxx) AS standard_error
 FROM fits;

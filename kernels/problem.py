@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Inexact
 
 from kernels.data.kinds import Dataset
+from kernels.losses import LOSSES, Loss
 from kernels.networks.base import Architecture
 from kernels.networks.decomposition import Decomposition
 from kernels.networks.initialisations import initial_layers, seeded, unit_layers
@@ -62,8 +63,19 @@ class Problem:
     """One object for all problems of a batch."""
 
     @property
+    def loss(self) -> Loss:
+        """What is known of the run's loss."""
+        return LOSSES[self.spec.loss]
+
+    @property
     def regression(self) -> bool:
-        return self.spec.task == "regression"
+        """Whether the flow ends where X beta = y: the forces of its samples vanish there and nowhere else."""
+        return self.loss.labels == "real"
+
+    @property
+    def exponential_tail(self) -> bool:
+        """Whether forces are e^{-margin} in the limit of large margins: then limits in time are those of theory."""
+        return self.loss.tail is not None
 
     @property
     def depth(self) -> int:

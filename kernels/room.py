@@ -4,11 +4,15 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from kernels.losses import LOSSES
 from kernels.networks.table import architecture_class
 from kernels.spec import RunSpec
 
 GROWTH = 1.5
 """From one size of samples or coordinates to the next: work grows by its cube at most."""
+
+LOOSE = 1e-5
+"""Relative tolerance from which on fewer columns do on curves."""
 
 
 @dataclass(frozen=True)
@@ -27,20 +31,15 @@ class Room:
 def compile_key(spec: RunSpec, dim: int, samples: int) -> tuple[str | int | bool | None, ...]:
     """Runs with equal keys go through one program: what plans know of a `kernels.integrator.ensemble.Program`."""
     return (
-        spec.task, spec.architecture_name, dim, spec.depth, spec.width, spec.filter, samples, spec.solver, spec.record,
-        columns(spec.task, spec.rtol) if room_for(spec, dim, samples) else None,
+        spec.loss, spec.architecture_name, dim, spec.depth, spec.width, spec.filter, samples, spec.solver, spec.record,
+        columns(spec.loss, spec.rtol) if room_for(spec, dim, samples) else None,
     )  # fmt: skip
 
 
-def columns(task: str, rtol: float, curved: bool = True) -> int:
-    """Columns of the extrapolation, its order, for this tolerance: the fastest that rounding leaves alone.
-
-    Classification: seven; with more, rounding, which the table's weights amplify, ends runs before -log Loss = 1e8.
-    Regression: ten; eight for curves at loose tolerances, where a column costs an inverse.
-    """
-    if task == "classification":
-        return 7
-    return 8 if curved and rtol >= 1e-5 else 10
+def columns(loss: str, rtol: float, curved: bool = True) -> int:
+    """Columns of the extrapolation, its order, for this tolerance."""
+    usual, loose = LOSSES[loss].columns
+    return loose if curved and rtol >= LOOSE else usual
 
 
 def room_for(spec: RunSpec, dim: int, samples: int) -> Room | None:

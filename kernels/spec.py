@@ -8,10 +8,12 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Literal, get_args
 
+from kernels.losses import LOSSES, default_loss
+
 KERNEL_VERSION = 4
 """Part of every run's identity: raise it when a change to kernels/ moves numbers by more than the tolerance."""
 
-TASKS = ("regression", "classification")
+TASKS = tuple(dict.fromkeys(loss.task for loss in LOSSES.values()))
 
 SOLVER_NAMES = ("extrapolation", "kvaerno5", "kvaerno3", "tsit5", "dopri8")
 """Keys of `kernels.integrator.solvers.SOLVERS`, which imports JAX."""
@@ -21,7 +23,7 @@ Status = Literal["converged", "imprecise", "stopped", "diverged", "failed"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 AXES = (
-    "task", "data", "architecture", "depth", "width", "filter", "init", "alpha", "seed",
+    "task", "loss", "data", "architecture", "depth", "width", "filter", "init", "alpha", "seed",
     "rtol", "stop", "solver", "record",
 )  # fmt: skip
 """Keys of a grid that become part of a run, in the order they are listed to people."""
@@ -36,10 +38,6 @@ DEFAULTS: dict[str, Any] = {
     "rtol": 1e-7,
     "solver": "extrapolation",
     "record": True,
-}
-DEFAULT_STOP: dict[str, dict[str, float]] = {
-    "regression": {"residual": 1e-10, "max_steps": 100_000},
-    "classification": {"log_loss": -1e6, "max_steps": 100_000},
 }
 
 
@@ -59,7 +57,8 @@ class RunSpec:
     """One run, canonical: axes that its architecture or initialisation does not have are None (seed: 0).
 
     Attributes:
-        task: regression (squared loss) or classification (exponential loss).
+        task: regression or classification.
+        loss: a name in LOSSES, of a loss of this task.
         data: {kind: parameters}, as canonicalised by `kernels.data.kinds.canonical`.
         architecture: a name in ARCHITECTURES, or "module:Class"; {name: parameters} where parameters were given.
         depth: number of weight layers L >= 1.
@@ -69,12 +68,13 @@ class RunSpec:
         alpha: initialisation scale, > 0.
         seed: of every draw made by the architecture and the initialisation.
         rtol: relative tolerance of the integrator.
-        stop: conditions that end the flow; all of them present, see DEFAULT_STOP.
+        stop: conditions that end the flow; all of them present, those of the loss by default.
         solver: a name in SOLVERS.
         record: whether the orbit is kept at 64-128 points.
     """
 
     task: Task
+    loss: str
     data: Mapping[str, Any]
     architecture: str | Mapping[str, Any]
     depth: int
@@ -94,13 +94,20 @@ class RunSpec:
 
     @classmethod
     def from_dict(cls, axes: Mapping[str, Any]) -> "RunSpec":
-        """Inverse of `to_dict`."""
-        return cls(**axes)
+        """Inverse of `to_dict`; of a run stored before losses were an axis, too."""
+        return cls(**{"loss": default_loss(axes["task"]), **axes})
+
+    def identity(self) -> dict[str, Any]:
+        """The axes that its id is made of: a loss that the task alone implies is left out, as before it was an axis."""
+        axes = self.to_dict()
+        if self.loss == default_loss(self.task):
+            del axes["loss"]
+        return axes
 
     @cached_property
     def run_id(self) -> str:
         """32 hex digits: SHA-256 of the canonical JSON of the identity."""
-        parts = {name: fragment(name, value) for name, value in self.to_dict().items()}
+        parts = {name: fragment(name, value) for name, value in self.identity().items()}
         return run_id(parts)
 
     @property
@@ -156,13 +163,13 @@ class Descriptions:
         """(spec.run_id, canonical_json(spec.to_dict()))."""
         mappings = (self.json(value) for value in (spec.data, spec.architecture, spec.init, spec.stop))
         common = (
-            *mappings, spec.task, spec.depth, spec.width, spec.filter, spec.rtol, spec.solver, spec.record,
+            *mappings, spec.task, spec.loss, spec.depth, spec.width, spec.filter, spec.rtol, spec.solver, spec.record,
         )  # fmt: skip
         if common not in self._patterns:
-            axes = spec.to_dict()
+            axes, hashed = spec.to_dict(), spec.identity()
             self._patterns[common] = (
                 _around_seed({axis: canonical_json(value) for axis, value in axes.items()}),
-                _around_seed({axis: fragment(axis, value) for axis, value in axes.items()}),
+                _around_seed({axis: fragment(axis, value) for axis, value in hashed.items()}),
             )
         (between, after), (hashed_between, hashed_after) = self._patterns[common]
         alpha, seed = canonical_json(spec.alpha), canonical_json(spec.seed)
@@ -178,10 +185,3 @@ def _around_seed(texts: Mapping[str, str]) -> tuple[str, str]:
     parts = [f'"{axis}":{texts[axis]}' for axis in rest]
     place = rest.index("seed")
     return ",".join(parts[:place]), ",".join(parts[place + 1 :])
-
-
-def compile_key(spec: RunSpec, dim: int, samples: int) -> tuple[str | int | bool | None, ...]:
-    """Runs with equal keys are computed together: what plans know of a `kernels.integrator.ensemble.Program`."""
-    return (
-        spec.task, spec.architecture_name, dim, spec.depth, spec.width, spec.filter, samples, spec.solver, spec.record,
-    )  # fmt: skip

@@ -10,12 +10,13 @@ from jaxtyping import Bool, Float
 
 from kernels.data.checks import fits, real_columns, separates
 from kernels.data.kinds import Dataset
+from kernels.losses import LOSSES, Labels, default_loss, losses_of
 from kernels.networks.base import Architecture
 from kernels.networks.checks import check_network
 from kernels.networks.initialisations import INITIALISATIONS, canonical_init, initial_layers
 from kernels.networks.reach import Reach, reach
 from kernels.networks.table import ARCHITECTURES, architecture_class, build, canonical_architecture, parameters_given
-from kernels.spec import DEFAULT_STOP, DEFAULTS, SOLVER_NAMES, TASKS, InputError, RunSpec, architecture_name
+from kernels.spec import DEFAULTS, SOLVER_NAMES, TASKS, InputError, RunSpec, architecture_name
 
 ROUNDING = 16 * float(np.finfo(float).eps)
 """Of an entry of X S^T, relative to the sum of its terms' moduli: less is a zero."""
@@ -47,8 +48,11 @@ def canonicalise(axes: Mapping[str, Any], dim: int) -> RunSpec:
     _check_size(depth, width, dim)
     ((name, parameters),) = init.items()
     drawn = network.draws(given) or INITIALISATIONS[name].random(parameters)
+    task = _choice("task", values.get("task"), TASKS)
+    loss = _loss(values.get("loss"), task)
     return RunSpec(
-        task=_choice("task", values.get("task"), TASKS),
+        task=task,
+        loss=loss,
         data=values["data"],
         architecture=architecture,
         depth=depth,
@@ -58,7 +62,7 @@ def canonicalise(axes: Mapping[str, Any], dim: int) -> RunSpec:
         alpha=_positive("alpha", values["alpha"]),
         seed=_integer("seed", values["seed"], least=0) if drawn else 0,
         rtol=_rtol(values["rtol"]),
-        stop=_stop(values.get("stop") or {}, values["task"]),
+        stop=_stop(values.get("stop") or {}, loss),
         solver=_choice("solver", values["solver"], SOLVER_NAMES),
         record=bool(values["record"]),
     )
@@ -107,27 +111,32 @@ def check_reach(spec: RunSpec, dataset: Dataset) -> None:
     matrix = dataset.x @ decomposition.s.T
     matrix[np.abs(matrix) <= ROUNDING * (np.abs(dataset.x) @ np.abs(decomposition.s.T))] = 0
     copies = 2 if np.iscomplexobj(matrix) else 1
+    labels = LOSSES[spec.loss].labels
     columns, rest = real_columns(matrix), np.tile(found.rest, copies)
     signs = np.concatenate([found.signs, np.zeros(len(found.signs) * (copies - 1))])
     free = np.zeros(len(signs))
-    if narrow and not _possible(spec.task, columns, dataset.y, free):
+    if narrow and not _possible(labels, columns, dataset.y, free):
         raise InputError(_narrow(spec, network, columns))
-    if found.rest.any() and not _possible(spec.task, columns[:, ~rest], dataset.y, free[~rest]):
-        raise InputError(_resting(spec.task, found))
-    if found.signs.any() and not _possible(spec.task, columns[:, ~rest], dataset.y, signs[~rest]):
-        raise InputError(_one_sided(spec.task, found))
+    if found.rest.any() and not _possible(labels, columns[:, ~rest], dataset.y, free[~rest]):
+        raise InputError(_resting(labels, found))
+    if found.signs.any() and not _possible(labels, columns[:, ~rest], dataset.y, signs[~rest]):
+        raise InputError(_one_sided(labels, found))
 
 
 def _possible(
-    task: str, columns: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], signs: Float[np.ndarray, " k"]
+    labels: Labels, columns: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], signs: Float[np.ndarray, " k"]
 ) -> bool:
     """Whether coefficients of these signs fit y, or separate the classes."""
     if not columns.size:
         return False
-    return fits(columns, y, signs) if task == "regression" else separates(y[:, None] * columns, signs)
+    return fits(columns, y, signs) if labels == "real" else separates(y[:, None] * columns, signs)
 
 
-_AIMS = {"regression": "fit these targets", "classification": "separate these classes"}
+_AIMS: dict[Labels, str] = {"real": "fit these targets", "signs": "separate these classes"}
+
+
+def _aim(spec: RunSpec) -> str:
+    return _AIMS[LOSSES[spec.loss].labels]
 
 
 def _narrow(spec: RunSpec, network: Architecture, columns: Float[np.ndarray, "n k"]) -> str:
@@ -137,27 +146,28 @@ def _narrow(spec: RunSpec, network: Architecture, columns: Float[np.ndarray, "n 
     rank = int(np.linalg.matrix_rank(columns / (np.linalg.norm(columns, axis=1, keepdims=True) + (columns == 0))))
     advice = "write an s of more rows" if network.given.get("s") is not None else "write a larger width"
     return (
-        f"architecture: {spec.architecture_name} cannot {_AIMS[spec.task]}: its coefficients are beta = S^T rho with S "
+        f"architecture: {spec.architecture_name} cannot {_aim(spec)}: its coefficients are beta = S^T rho with S "
         f"of {_plural(rows, 'row')}, and no rho does it (X S^T has rank {rank} for {_plural(len(columns), 'sample')}); "
         f"{advice}, or fewer samples"
     )
 
 
-def _resting(task: str, found: Reach) -> str:
+def _resting(labels: Labels, found: Reach) -> str:
     if found.rest.all():
         return (
             "init: nothing moves from this start: two or more layers are zero in every coordinate; write layers of "
             "which at most one is zero in a coordinate"
         )
     return (
-        f"init: this start cannot {_AIMS[task]}: nothing moves in {_coordinates(found.rest)}, where two or more layers "
-        "are zero, and the other coordinates do not suffice; write layers of which at most one is zero in a coordinate"
+        f"init: this start cannot {_AIMS[labels]}: nothing moves in {_coordinates(found.rest)}, where two or more "
+        "layers are zero, and the other coordinates do not suffice; write layers of which at most one is zero in a "
+        "coordinate"
     )
 
 
-def _one_sided(task: str, found: Reach) -> str:
+def _one_sided(labels: Labels, found: Reach) -> str:
     return (
-        f"init: this start cannot {_AIMS[task]}: the product of the layers keeps its sign in "
+        f"init: this start cannot {_AIMS[labels]}: the product of the layers keeps its sign in "
         f"{_coordinates(found.signs != 0)}, where two layers share the least modulus, and no coefficients of these "
         "signs do it; write layers of which one is the least in modulus, such as a last layer of zeros"
     )
@@ -200,6 +210,15 @@ def _choice(axis: str, value: Any, choices: tuple[str, ...]) -> Any:
     return value
 
 
+def _loss(value: Any, task: str) -> str:
+    known = losses_of(task)
+    if value is None:
+        return known[0]
+    if value not in known:
+        raise InputError(f"loss: {value!r} is not a loss of {task}; write {' or '.join(known)}")
+    return str(value)
+
+
 def _integer(axis: str, value: Any, least: int) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= least:
         return value
@@ -223,14 +242,13 @@ STOP_RANGES = {"residual": (0.0, 1.0), "log_loss": (-1e300, 0.0), "log_margin": 
 """Open intervals of the conditions that end a flow."""
 
 
-def _stop(stop: Any, task: str) -> dict[str, int | float]:
-    defaults = DEFAULT_STOP[task]
-    known = {*defaults, "log_margin"} if task == "classification" else set(defaults)
-    if not isinstance(stop, Mapping) or set(stop) - known:
-        raise InputError(f"stop: {stop!r} is not of {task}; it takes {', '.join(sorted(known))}")
-    merged = {**defaults, **stop}
-    if "log_margin" in stop and "log_loss" not in stop:
-        del merged["log_loss"]
+def _stop(stop: Any, name: str) -> dict[str, int | float]:
+    loss = LOSSES[name]
+    if not isinstance(stop, Mapping) or set(stop) - set(loss.known_conditions):
+        whose = loss.task if name == default_loss(loss.task) else f"the {name} loss"
+        raise InputError(f"stop: {stop!r} is not of {whose}; it takes {', '.join(loss.known_conditions)}")
+    replaced = set(loss.stop) - {"max_steps"} if set(stop) & set(loss.conditions) else set()
+    merged = {**{key: value for key, value in loss.stop.items() if key not in replaced}, **stop}
     merged["max_steps"] = _integer("stop.max_steps", merged["max_steps"], least=1)
     for name, (low, high) in STOP_RANGES.items():
         if name in merged and not low < _finite(f"stop.{name}", merged[name]) < high:

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from kernels.data.kinds import DATASETS
+from kernels.losses import LOSSES, losses_of
 from kernels.networks.initialisations import INITIALISATIONS
 from kernels.networks.table import ARCHITECTURES
-from kernels.spec import DEFAULT_STOP, SOLVER_NAMES, TASKS, InputError
+from kernels.spec import SOLVER_NAMES, TASKS, InputError
 from kernels.validate import canonicalise
 from sweep.mistakes import nearest, not_one_of
 from sweep.values import is_finite
@@ -38,10 +39,10 @@ def check_value(axis: str, value: Any, tasks: Sequence[str]) -> None:
         _canonicalise(axis, value, tasks[0])
 
 
-def _canonicalise(axis: str, value: Any, task: str) -> None:
+def _canonicalise(axis: str, value: Any, task: str, **others: Any) -> None:
     """Kernels' own check, on a network that has the axis."""
     network = "convolutional" if axis == "filter" else "fully_connected"
-    canonicalise({"task": task, "data": {}, "architecture": network, "init": "gaussian", axis: value}, dim=1)
+    canonicalise({"task": task, "data": {}, "architecture": network, "init": "gaussian", **others, axis: value}, dim=1)
 
 
 def _architecture(value: Any) -> None:
@@ -54,6 +55,11 @@ def _architecture(value: Any) -> None:
 def _task(value: Any) -> None:
     if value not in TASKS:
         raise InputError(f"task: {not_one_of(value, TASKS)}")
+
+
+def _loss(value: Any) -> None:
+    if not isinstance(value, str) or value not in LOSSES:
+        raise InputError(f"loss: {not_one_of(value, LOSSES)}")
 
 
 def _init(value: Any) -> None:
@@ -98,6 +104,7 @@ CHECKS: dict[str, Callable[[Any], None]] = {
     "architecture": _architecture,
     "init": _init,
     "task": _task,
+    "loss": _loss,
     "data": _data,
     "record": _record,
     "solver": _solver,
@@ -105,20 +112,20 @@ CHECKS: dict[str, Callable[[Any], None]] = {
 
 
 def _stop(value: Any, tasks: Sequence[str]) -> None:
-    """A stop rule must fit at least one task of its block."""
+    """A stop rule must fit at least one loss of the tasks of its block."""
     if not isinstance(value, Mapping):
         raise InputError(f"stop: {value!r} is not a mapping; write for example {{residual: 1e-10, max_steps: 1000}}")
-    known = {"log_margin", *(key for rules in DEFAULT_STOP.values() for key in rules)}
+    known = {key for loss in LOSSES.values() for key in loss.known_conditions}
     for key, number in value.items():
         if key not in known:
             raise InputError(f"stop: {key!r} is not one of {', '.join(sorted(known))}{nearest(key, known)}")
         if isinstance(number, bool) or not isinstance(number, int | float):
             raise InputError(f"stop: {key} is {number!r}, not a number")
-    problems = []
-    for task in tasks:
+    problems, losses = [], [loss for task in tasks for loss in losses_of(task)]
+    for loss in losses:
         try:
-            _canonicalise("stop", value, task)
+            _canonicalise("stop", value, LOSSES[loss].task, loss=loss)
         except InputError as error:
             problems.append(error)
-    if len(problems) == len(tasks):
+    if len(problems) == len(losses):
         raise problems[0]

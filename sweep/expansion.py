@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from kernels.networks.table import ARCHITECTURES, architecture_class
 from kernels.room import compile_key
-from kernels.spec import AXES, DEFAULTS, InputError, RunSpec, canonical_json, fragment, run_id
+from kernels.spec import DEFAULTS, InputError, RunSpec, canonical_json, fragment, run_id
 from kernels.validate import canonicalise, check_parts, check_reach, reach_varies
 from sweep.blocks import MISSING, Block, Factor, Filter
 from sweep.catalogue import Catalogue, Entry, description_key
@@ -198,7 +198,9 @@ class Expansion:
             return problem
         names = {**spec.to_dict(), "init": spec.init_name, "data": entry.label}
         names.update(architecture=spec.architecture_name, dataset=entry.name, dim=entry.dim, samples=entry.samples)
-        fragments = {axis: entry.fragment if axis == "data" else fragment(axis, getattr(spec, axis)) for axis in AXES}
+        fragments = {
+            axis: entry.fragment if axis == "data" else fragment(axis, value) for axis, value in spec.identity().items()
+        }
         ignored = {
             axis: _lacking(axis, spec)
             for axis in OPTIONAL
@@ -247,7 +249,7 @@ class Expansion:
 def _parts(spec: RunSpec) -> tuple[Hashable, ...]:
     """What network and start are made of."""
     network, init = fragment("architecture", spec.architecture), fragment("init", spec.init)
-    return (network, spec.depth, spec.width, spec.filter, init, spec.task)
+    return (network, spec.depth, spec.width, spec.filter, init, spec.loss)
 
 
 def _drop(audit: Audit, rule: str, size: int) -> Iterator[Candidate]:

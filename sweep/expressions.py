@@ -8,10 +8,11 @@ false, except == and != (and is, is not).
 import ast
 import itertools
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kernels.losses import LOSSES
 from kernels.networks.initialisations import INITIALISATIONS
 from kernels.networks.table import ARCHITECTURES
 from kernels.spec import AXES, TASKS, InputError
@@ -20,7 +21,12 @@ from sweep.mistakes import nearest, not_one_of
 NAMES = (*AXES, "network", "dataset", "dim", "samples")
 """What an expression may speak of: the axes, and the name, dimension and sample count of the data set."""
 
-CHOICES = {"task": tuple(TASKS), "architecture": tuple(ARCHITECTURES), "init": tuple(INITIALISATIONS)}
+CHOICES: dict[str, Collection[str]] = {
+    "task": TASKS,
+    "loss": LOSSES,
+    "architecture": ARCHITECTURES,
+    "init": INITIALISATIONS,
+}
 """Names that an axis is compared with, so that a misspelt one is found."""
 
 MOST_CHARACTERS, MOST_PARTS = 10_000, 1000

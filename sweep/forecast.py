@@ -23,8 +23,9 @@ def forecast_table(grid: Grid) -> pa.Table:
     candidates = list(_distinct(expansion.candidates()))
     rows = [row for part in _parts(candidates) for row in _rows(expansion, part)]
     kinds = {
-        "run_id": pa.string(), "dataset": pa.string(), "architecture": pa.string(), "depth": pa.int32(),
-        "width": pa.int32(), "filter": pa.int32(), "init": pa.string(), "alpha": pa.float64(), "seed": pa.int64(),
+        "run_id": pa.string(), "loss": pa.string(), "dataset": pa.string(), "architecture": pa.string(),
+        "depth": pa.int32(), "width": pa.int32(), "filter": pa.int32(), "init": pa.string(), "alpha": pa.float64(),
+        "seed": pa.int64(),
         "prediction": pa.string(), "kind": pa.string(), "certificate": pa.float64(), "objective": pa.float64(),
         "beta": pa.list_(pa.float64()),
     }  # fmt: skip
@@ -55,6 +56,7 @@ def _rows(expansion: Expansion, candidates: Sequence[Candidate]) -> Iterator[dic
 def _row(spec: RunSpec, entry: Entry, record: PredictionRecord) -> dict[str, Any]:
     return {
         "run_id": spec.run_id,
+        "loss": spec.loss,
         "dataset": entry.name,
         "architecture": spec.architecture_name,
         "init": spec.init_name,

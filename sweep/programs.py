@@ -17,6 +17,9 @@ from sweep.expansion import Structure
 COMPILATION = 3.0
 """Seconds that a program costs before its first step, on one core of today's machines."""
 
+Family = tuple[str, bool, int]
+"""Loss, whether orbits are recorded, and columns of the extrapolation: what runs of one program have in common."""
+
 
 @dataclass
 class Shape:
@@ -56,13 +59,13 @@ class ProgramPlan:
 def programs(shapes: Iterable[Shape]) -> list[ProgramPlan]:
     """As few programs as are quicker than more of them."""
     alone: list[ProgramPlan] = []
-    families: defaultdict[tuple[str, bool, int], list[Shape]] = defaultdict(list)
+    families: defaultdict[Family, list[Shape]] = defaultdict(list)
     for shape in shapes:
         spec, entry = shape.structure.spec, shape.structure.entry
         if room_for(spec, entry.dim, entry.samples) is None:
             alone.append(ProgramPlan(shape.key, [shape]))
         else:
-            families[spec.task, spec.record, columns(spec.task, spec.rtol)].append(shape)
+            families[spec.loss, spec.record, columns(spec.loss, spec.rtol)].append(shape)
     return alone + [program for family, members in families.items() for program in _shared(family, members)]
 
 
@@ -80,7 +83,7 @@ def seconds(samples: int, coordinates: int) -> float:
     return 8e-6 + 5e-11 * (220 * n * (m + n) + 20 * n**3)
 
 
-def _shared(family: tuple[str, bool, int], shapes: list[Shape]) -> list[ProgramPlan]:
+def _shared(family: Family, shapes: list[Shape]) -> list[ProgramPlan]:
     rooms: defaultdict[Room, list[Shape]] = defaultdict(list)
     alone = []
     for shape in shapes:
@@ -125,5 +128,5 @@ def _waste(room: Room, shapes: Iterable[Shape]) -> float:
     return sum(shape.pending * steps(shape.size[0]) * (full - seconds(*shape.size)) for shape in shapes)
 
 
-def _key(family: tuple[str, bool, int], room: Room) -> str:
+def _key(family: Family, room: Room) -> str:
     return canonical_json(["shared", *family, room.samples, room.coordinates, room.depth])

@@ -19,7 +19,7 @@ POINTS = ("step", "log_time", "log_loss", "residual", "min_margin", "norm", "ali
 """List columns of a trajectory that have one number a point."""
 
 
-PLAIN = ("task", "depth", "width", "filter", "alpha", "seed", "rtol", "solver", "record")
+PLAIN = ("task", "loss", "depth", "width", "filter", "alpha", "seed", "rtol", "solver", "record")
 """Axes that are columns as they are."""
 
 

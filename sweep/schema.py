@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
 
 from kernels.data.kinds import DATASETS
+from kernels.losses import CONDITIONS, LOSSES
 from kernels.networks.initialisations import INITIALISATIONS
 from kernels.networks.table import ARCHITECTURES
 from kernels.spec import AXES, TASKS
@@ -36,6 +37,7 @@ _INTEGER: Json = {"type": "integer", "minimum": 1}
 
 SCALARS: dict[str, Json] = {
     "task": {"enum": list(TASKS)},
+    "loss": {"enum": list(LOSSES)},
     "data": {"type": "object", "description": f"one of {', '.join(DATASETS)} and its parameters"},
     "architecture": {"anyOf": [{"enum": list(ARCHITECTURES)}, _USER, _PARAMETRISED]},
     "depth": _INTEGER,
@@ -45,14 +47,15 @@ SCALARS: dict[str, Json] = {
     "alpha": {"type": "number", "exclusiveMinimum": 0},
     "seed": {"type": "integer", "minimum": 0},
     "rtol": {"type": "number", "minimum": 1e-13, "maximum": 1e-2},
-    "stop": {"type": "object", "description": "residual, log_loss, log_margin, max_steps"},
+    "stop": {"type": "object", "description": ", ".join(CONDITIONS)},
     "solver": {"type": "string"},
     "record": {"type": "boolean"},
 }
 """JSON Schema of one value of each axis."""
 
 HELP = {
-    "task": "squared loss or exponential loss",
+    "task": "real targets or two classes",
+    "loss": "; ".join(f"{name} ({loss.task}): {loss.formula}" for name, loss in LOSSES.items()),
     "data": "data sets; parameters that are lists or ranges mean several",
     "architecture": "the network: a name, or {name: parameters}",
     "depth": "number of weight layers, >= 1",

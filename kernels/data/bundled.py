@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from kernels.data.checks import integer
+from kernels.losses import labels_of
 from kernels.spec import InputError
 
 Parameters = Mapping[str, Any]
@@ -31,7 +32,7 @@ def settle(parameters: dict[str, Any], task: str, base: Path) -> dict[str, Any]:
     if name not in BUNDLED:
         raise InputError(f"data: unknown dataset {name!r}; write one of {', '.join(BUNDLED)}")
     number = BUNDLED[name][1]
-    if classes is None and task == "classification":
+    if classes is None and labels_of(task) == "signs":
         if number != 2:
             kind = "real targets" if number is None else f"{number} classes"
             raise InputError(f"data: {name} has {kind}; write classes: [a, b], or task: regression")

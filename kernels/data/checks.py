@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Inexact
 
+from kernels.losses import labels_of
 from kernels.spec import InputError
 
 FIT_TOLERANCE = 1e-11
@@ -28,7 +29,7 @@ def check(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], task: str) ->
     """Raise InputError unless gradient flow on these data can reach the loss's infimum, zero."""
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise InputError("data: x or y holds NaN or an infinity; write finite numbers")
-    if task == "classification":
+    if labels_of(task) == "signs":
         _check_labels(y)
         _check_separable(x, y)
     else:

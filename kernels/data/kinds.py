@@ -14,6 +14,7 @@ from jaxtyping import Float
 
 from kernels.data import bundled, checks, files
 from kernels.data.checks import MOST_NUMBERS, integer
+from kernels.losses import labels_of
 from kernels.spec import InputError, canonical_json, fragment
 
 Parameters = Mapping[str, Any]
@@ -94,7 +95,7 @@ def _draw_gaussian(parameters: Parameters, task: str) -> Samples:
     teacher = rng.standard_normal((parameters["dim"],))
     teacher[rng.permutation(parameters["dim"])[parameters["sparsity"] :]] = 0
     z = x @ teacher + parameters["noise"] * rng.standard_normal((parameters["samples"],))
-    if task == "regression":
+    if labels_of(task) == "real":
         return x, z
     if len(z) == 1:
         raise InputError("data: one sample is one class; classification needs samples >= 2")
@@ -141,7 +142,7 @@ def _draw_file(parameters: Parameters, task: str) -> Samples:
     found = files.digest(path)
     if found != parameters["sha256"]:
         raise InputError(f"data: file {path} has changed since the grid was read; launch again")
-    return files.read(path, parameters["features"], parameters["target"], task == "classification")
+    return files.read(path, parameters["features"], parameters["target"], labels_of(task) == "signs")
 
 
 def _label_file(parameters: Parameters) -> str:

@@ -38,7 +38,7 @@ class State(NamedTuple):
 
 
 class Flow(ABC):
-    """Gradient flow of one task in one parametrisation; a subclass per task, all in FLOWS.
+    """Gradient flow of one loss in one parametrisation; every loss names its class in LOSSES.
 
     The state is (theta, log_norm): the parameters are e^{log_norm} theta. Regression keeps log_norm = 0.
     """

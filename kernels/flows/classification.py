@@ -1,4 +1,7 @@
-"""Gradient flow of the exponential loss on separable data, at unit norm and in a clock of its own."""
+"""Gradient flow of losses of margins on separable data, at unit norm and in a clock of its own."""
+
+from abc import abstractmethod
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,22 +14,46 @@ from kernels.flows.stiffness import Axes, Inverses, Stiffness
 from kernels.x64 import jax
 
 
+class Logarithms(NamedTuple):
+    """log l, log(-l') and log l'' of every sample."""
+
+    values: Forces
+    forces: Forces
+    curvatures: Forces
+
+
 class ClassificationFlow(Flow):
-    """The flow of Loss = sum_i exp(-y_i f(x_i)) in a clock in which nothing under- or overflows.
+    """The flow of Loss = sum_i l(y_i f(x_i)) in a clock in which nothing under- or overflows; l falls, and is convex.
 
     With r = e^{log_norm} = ||Theta||, theta = Theta / r anew every step (of unit norm, with what rests), kappa = r^L,
-    q_i = y_i f(x_i; theta) and p = softmax(-kappa q), the orbit of gradient flow is that of
+    q_i = y_i f(x_i; theta) and p_i = -l'(kappa q_i) / Loss, the orbit of gradient flow is that of
 
         d theta / ds = sum_i p_i grad q_i,    the gradient flow of (1/kappa) log Loss in theta,
 
     and physical time follows from M = -log Loss by dt/dM = e^M / (r^{2L-2} ||sum_i p_i grad q_i(Theta/r)||^2).
-    The Hessian's stiff part is kappa J^T (diag p - p p^T) J with J = d q / d theta.
+    The Hessian's stiff part is kappa J^T (diag h - p p^T) J with J = d q / d theta and h_i = l''(kappa q_i) / Loss.
+
+    A loss is three functions of one margin, in logarithms. Of log l concave (as of l = e^{-z}, where it is linear),
+    h^{-1/2} p has a norm of at least one, so that the Hessian has at most one direction in which it is negative, and
+    that vanishes as margins grow. Nothing is stiff there, and it is left out of what is damped.
     """
 
     timed = True
     overshoot = 1e-4
     EXPONENT_TOLERANCE = 1e-2
     """Error allowed in kappa q, weighted by p; smaller buys nothing: the stiff term pulls the orbit back."""
+
+    @abstractmethod
+    def log_values(self, z: Forces) -> Forces:
+        """log l of each margin z, finite with its derivatives at any z."""
+
+    @abstractmethod
+    def log_forces(self, z: Forces) -> Forces:
+        """log(-l') of each margin."""
+
+    @abstractmethod
+    def log_curvatures(self, z: Forces) -> Forces:
+        """log l'' of each margin."""
 
     @property
     def step_share(self) -> float:
@@ -38,7 +65,7 @@ class ClassificationFlow(Flow):
         return self._margins(self.outputs(theta, data), data)
 
     def weights(self, theta: Theta, log_norm: Scalar, data: RunData) -> Float[Array, " n"]:
-        """p = softmax(-kappa q): each sample's share of the loss."""
+        """p = -l'(kappa q) / Loss: each sample's force."""
         return self._shares(self.margins(theta, data), log_norm, data)
 
     def force(self, theta: Theta, log_norm: Scalar, data: RunData) -> tuple[Forces, Push]:
@@ -47,7 +74,7 @@ class ClassificationFlow(Flow):
         return times(jnp.transpose(data.turn), shares * data.y), push
 
     def stiffness(self, theta: Theta, log_norm: Scalar, data: RunData) -> Stiffness:
-        """-dg/d(outputs) = C^T C, C = sqrt(kappa) diag(sqrt p) (I - 1 p^T) diag(y)."""
+        """-dg/d(outputs) = C^T C, without its negative direction."""
         parametrisation = self.parametrisation
         if isinstance(parametrisation, Curves):
             x, turn = turned_samples(data.x, parametrisation.rates(theta, data))
@@ -68,10 +95,13 @@ class ClassificationFlow(Flow):
         return Axes(jnp.maximum(rates, 0), mixing, bend=bend, args=(log_norm, data))
 
     def half_curvature(self, theta: Theta, log_norm: Scalar, data: RunData) -> Float[Array, "n n"]:
-        """C, for outputs of the samples as they are turned."""
-        p = self.weights(theta, log_norm, data)
+        """C = sqrt(kappa) (I - u u^T) diag(sqrt h) diag(y), u along h^{-1/2} p, for outputs as samples are turned."""
+        logs = self._logarithms(self.margins(theta, data), log_norm, data)
+        ratios = jnp.where(data.weights > 0, 2 * logs.forces - logs.curvatures, -jnp.inf)
+        u = jnp.sqrt(jax.nn.softmax(ratios))
+        roots = jnp.sqrt(self._over_loss(logs.curvatures, logs))
         half = jnp.sqrt(self._kappa(log_norm, data))
-        plain = half * jnp.sqrt(p)[:, None] * (jnp.eye(p.size) - p[None, :]) * data.y[None, :]
+        plain = half * (jnp.eye(u.size) - u[:, None] * u[None, :]) * roots[None, :] * data.y[None, :]
         return plain @ data.turn if np.ndim(data.turn) == 2 else plain
 
     def start(self, theta: Theta, data: RunData) -> tuple[Theta, Scalar, Theta]:
@@ -93,11 +123,19 @@ class ClassificationFlow(Flow):
         return data.y * times(data.turn, outputs)
 
     def _shares(self, margins: Forces, log_norm: Scalar, data: RunData) -> Forces:
-        return jax.nn.softmax(self._exponents(margins, log_norm, data))
+        logs = self._logarithms(margins, log_norm, data)
+        return self._over_loss(logs.forces, logs)
 
-    def _exponents(self, margins: Forces, log_norm: Scalar, data: RunData) -> Forces:
-        """-kappa q, -infinity for rows that are no samples."""
-        return jnp.where(data.weights > 0, -self._kappa(log_norm, data) * margins, -jnp.inf)
+    def _over_loss(self, logarithms: Forces, logs: Logarithms) -> Forces:
+        """e^{logarithms} / Loss."""
+        largest = jax.lax.stop_gradient(jnp.max(logs.values))
+        return jnp.exp(logarithms - largest) / jnp.sum(jnp.exp(logs.values - largest))
+
+    def _logarithms(self, margins: Forces, log_norm: Scalar, data: RunData) -> Logarithms:
+        """Of l, -l' and l'' at kappa q; -infinity for rows that are no samples."""
+        z = jnp.where(data.weights > 0, self._kappa(log_norm, data) * margins, 0.0)
+        found = (self.log_values(z), self.log_forces(z), self.log_curvatures(z))
+        return Logarithms(*(jnp.where(data.weights > 0, each, -jnp.inf) for each in found))
 
     def _least(self, margins: Forces, data: RunData) -> Scalar:
         return jnp.min(jnp.where(data.weights > 0, margins, jnp.inf))
@@ -154,7 +192,7 @@ class ClassificationFlow(Flow):
         return -self.log_loss(theta, log_norm, data), phi, slope
 
     def log_loss(self, theta: Theta, log_norm: Scalar, data: RunData) -> Scalar:
-        return jax.nn.logsumexp(self._exponents(self.margins(theta, data), log_norm, data))
+        return jax.nn.logsumexp(self._logarithms(self.margins(theta, data), log_norm, data).values)
 
     def residual(self, theta: Theta, data: RunData) -> Scalar:
         return jnp.full((), jnp.nan)

@@ -1,7 +1,13 @@
-"""The flows of all tasks, by name."""
+"""The flow of every loss, as the loss's row names it."""
+
+import importlib
 
 from kernels.flows.base import Flow
-from kernels.flows.classification import ClassificationFlow
-from kernels.flows.regression import RegressionFlow
+from kernels.losses import LOSSES
 
-FLOWS: dict[str, type[Flow]] = {"regression": RegressionFlow, "classification": ClassificationFlow}
+
+def flow_class(loss: str) -> type[Flow]:
+    """The class of a loss's gradient flow."""
+    module, _, name = LOSSES[loss].flow.partition(":")
+    found: type[Flow] = getattr(importlib.import_module(module), name)
+    return found

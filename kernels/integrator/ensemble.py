@@ -14,9 +14,10 @@ from kernels.flows.base import Control, Flow
 from kernels.flows.curves import Curves
 from kernels.flows.observables import observe
 from kernels.flows.parametrisation import Layers, RunData, Theta
-from kernels.flows.table import FLOWS
+from kernels.flows.table import flow_class
 from kernels.integrator.lane import ASLEEP, CAPACITY, RUNNING, Lane, attempt, start, thin
 from kernels.integrator.solvers import SOLVERS
+from kernels.losses import LOSSES
 from kernels.networks.base import Architecture
 from kernels.x64 import jax
 
@@ -37,7 +38,7 @@ class Program:
         columns: of the extrapolation.
     """
 
-    task: str
+    loss: str
     dim: int
     depth: int
     samples: int
@@ -51,8 +52,8 @@ class Program:
     @functools.cached_property
     def flow(self) -> Flow:
         if self.architecture is None:
-            return FLOWS[self.task](Curves(self.dim, self.depth - 1))
-        return FLOWS[self.task](Layers(self.architecture(self.dim, self.depth, self.width, self.filter)))
+            return flow_class(self.loss)(Curves(self.dim, self.depth - 1))
+        return flow_class(self.loss)(Layers(self.architecture(self.dim, self.depth, self.width, self.filter)))
 
     @property
     def lanes(self) -> int:
@@ -186,13 +187,13 @@ def _advance(program: Program, lanes: Lane, batch: Start, refill: Bool[Array, ""
 
 @functools.partial(jax.jit, static_argnums=0)
 def _finish(program: Program, lanes: Lane, batch: Start) -> tuple[Array, Array]:
-    """Jacobian (of layers that classify) and observables of every lane."""
+    """Jacobian (of layers, where limits in time are compared with it) and observables of every lane."""
     flow = program.flow
     layers = flow.parametrisation
 
     def finish(lane: Lane, run: Start) -> tuple[Array, Array]:
         jacobian = jnp.zeros((0, 0))
-        if isinstance(layers, Layers) and program.task == "classification":
+        if isinstance(layers, Layers) and LOSSES[program.loss].tail is not None:
             jacobian = layers.jacobian(lane.point.theta, run.data)
         return jacobian, observe(flow, lane.point, run.data)
 

@@ -91,13 +91,13 @@ class CurvePassage(Passage):
     def program(self) -> Program:
         spec, room = self.problem.spec, self.room
         return Program(
-            task=spec.task,
+            loss=spec.loss,
             dim=room.coordinates,
             depth=room.depth,
             samples=room.samples,
             solver=spec.solver,
             record=spec.record,
-            columns=columns(spec.task, spec.rtol),
+            columns=columns(spec.loss, spec.rtol),
         )
 
     @property
@@ -150,7 +150,7 @@ class CurvePassage(Passage):
         if any(rest.any() for rest in self._frozen):
             layers = [layer + np.exp(-end.log_norm) * rest for layer, rest in zip(layers, self._frozen, strict=True)]
         jacobian = np.zeros((0, 0))
-        if not self.problem.regression:
+        if self.problem.loss.tail is not None:
             others = [np.prod(np.delete(w, layer, axis=0), axis=0) for layer in range(len(w))]
             jacobian = np.concatenate([(self.system.a * o) @ u.T for o, u in zip(others, bases, strict=True)], axis=1)
 
@@ -176,7 +176,7 @@ class LayerPassage(Passage):
         network = None if self.coordinates is None else self.coordinates.network
         sizes = network or spec
         return Program(
-            task=spec.task,
+            loss=spec.loss,
             architecture=type(network or self.problem.architecture),
             dim=network.dim if network else dim,
             depth=sizes.depth,
@@ -185,7 +185,7 @@ class LayerPassage(Passage):
             samples=samples,
             solver=spec.solver,
             record=spec.record,
-            columns=columns(spec.task, spec.rtol, curved=False),
+            columns=columns(spec.loss, spec.rtol, curved=False),
         )
 
     @property

@@ -205,10 +205,17 @@ def products_all(problems: Sequence[Problem], endpoints: Sequence[Endpoint]) -> 
     return found
 
 
-def weights(endpoint: Endpoint, margins: Float[np.ndarray, " n"], depth: int) -> Float[np.ndarray, " n"]:
-    """w_i = p_i / max p of the loss weights p = softmax(-e^{La} q), q the margins of the normalised parameters."""
-    with np.errstate(over="ignore"):
-        return np.exp(-np.exp(depth * endpoint.log_norm) * (margins - margins.min()))
+def weights(problem: Problem, endpoint: Endpoint, margins: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """w_i = p_i / p of the sample of least margin, of forces p_i = -l'(e^{La} q_i), q the normalised margins.
+
+    e^{-e^{La} (q_i - min q)}, exact however large the exponents are, times what the loss's forces have beside it.
+    """
+    tail = problem.loss.tail
+    assert tail is not None
+    with np.errstate(over="ignore", invalid="ignore"):
+        kappa = np.exp(problem.depth * endpoint.log_norm)
+        beside = tail(kappa * margins) - tail(kappa * margins.min(keepdims=True))
+        return np.exp(beside - kappa * (margins - margins.min()))
 
 
 def relative(value: float, reference: float) -> float:

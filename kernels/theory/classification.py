@@ -1,4 +1,8 @@
-"""Where gradient flow on separable data with exponential loss goes: statements of the endpoint, of every network."""
+"""Where gradient flow on separable data goes: statements of the endpoint, of every network.
+
+They are asked of losses with an exponential tail, -l'(z) e^z -> 1 as z -> infinity: the exponential loss, and the
+logistic one, which becomes it as margins grow. Forces are everywhere those of the run's own loss.
+"""
 
 from typing import final
 
@@ -26,8 +30,9 @@ class ParameterKKT(RunByRun):
     Active are samples with a share of the loss that double precision can see: at -log Loss = 1e6 their margins agree
     to 4e-5.
 
-    Applies: classification, every network. Kind: limit t->infinity. No certificate: there is no predicted point.
-    Reference: Lyu and Li, arXiv:1906.05890.
+    Applies: losses with an exponential tail, every network. Kind: limit t->infinity. No certificate: there is no
+    predicted point.
+    Reference: Lyu and Li, arXiv:1906.05890, whose losses are exponential and logistic ones.
     """
 
     name = "parameter_kkt"
@@ -36,14 +41,14 @@ class ParameterKKT(RunByRun):
         return "limit t->inf"
 
     def applies(self, problem: Problem) -> bool:
-        return not problem.regression
+        return problem.exponential_tail
 
     def forecast(self, problem: Problem) -> Forecast | None:
         return None
 
     def compare(self, problem: Problem, forecast: Forecast | None, endpoint: Endpoint) -> PredictionRecord:
         margins = _margins(problem, endpoint)
-        active = weights(endpoint, margins, problem.depth) >= ACTIVE
+        active = weights(problem, endpoint, margins) >= ACTIVE
         theta = unit(np.concatenate([np.ravel(layer) for layer in endpoint.layers]))
         gradients = (problem.dataset.y[:, None] * endpoint.jacobian)[active].T
         mu, residual = nonnegative(gradients, theta)
@@ -63,7 +68,8 @@ class SingularVectors(RunByRun):
     singular_ratio, the largest second / first singular value of W_1 ... W_{L-1}, and adjacent_alignment, the least
     |cos| between the right singular vector of a layer and the left one of the next.
 
-    Applies: classification, every network. Kind: limit t->infinity. No certificate: there is no predicted point.
+    Applies: losses with an exponential tail, every network. Kind: limit t->infinity. No certificate: there is no
+    predicted point.
     Reference: Yun, Krishnan, Mobahi, arXiv:2010.02501, the result on singular vectors of the data tensor; for matrices
     Ji and Telgarsky, arXiv:1810.02032.
     """
@@ -74,13 +80,13 @@ class SingularVectors(RunByRun):
         return "limit t->inf"
 
     def applies(self, problem: Problem) -> bool:
-        return not problem.regression
+        return problem.exponential_tail
 
     def forecast(self, problem: Problem) -> Forecast | None:
         return None
 
     def compare(self, problem: Problem, forecast: Forecast | None, endpoint: Endpoint) -> PredictionRecord:
-        share = weights(endpoint, _margins(problem, endpoint), problem.depth)
+        share = weights(problem, endpoint, _margins(problem, endpoint))
         gradient = (share * problem.dataset.y) @ endpoint.jacobian
         cuts = np.cumsum([layer.size for layer in endpoint.layers])[:-1]
         pairs = zip(endpoint.layers, np.split(gradient, cuts), strict=True)
@@ -97,7 +103,11 @@ class LossRate(RunByRun):
     Where margins of support vectors still part, or samples enter the support, corrections are of order 1 / log t and
     log log t / log t.
 
-    Applies: classification, every network. Kind: limit t->infinity. No certificate: gammabar is measured.
+    With another loss of exponential tail the constant is the same: its logarithm falls at the same rate, up to a
+    relative l(z) e^z - 1, which for the logistic loss is of the size of the loss itself.
+
+    Applies: losses with an exponential tail, every network. Kind: limit t->infinity. No certificate: gammabar is
+    measured.
     Reference: Lyu and Li, arXiv:1906.05890, the rate of loss; the constant follows from d log Loss / dt there.
     """
 
@@ -107,7 +117,7 @@ class LossRate(RunByRun):
         return "limit t->inf"
 
     def applies(self, problem: Problem) -> bool:
-        return not problem.regression
+        return problem.exponential_tail
 
     def forecast(self, problem: Problem) -> Forecast | None:
         return None

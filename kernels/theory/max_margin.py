@@ -1,5 +1,5 @@
-"""Directions of maximal margin, to which gradient flow on separable data with exponential loss turns: l2 for fully
-connected networks, ||rho||_{2/L} for orthogonally decomposable ones.
+"""Directions of maximal margin, to which gradient flow on separable data turns if the loss has an exponential tail, as
+exponential and logistic loss have: l2 for fully connected networks, ||rho||_{2/L} for orthogonally decomposable ones.
 """
 
 from typing import final
@@ -23,8 +23,8 @@ from kernels.theory.optimisers.stationary import nearby
 class MaxMarginL2(RunByRun):
     """beta / ||beta|| tends to the hard-margin SVM direction, argmin ||beta|| subject to y_i x_i.beta >= 1.
 
-    Applies: classification, fully connected networks of any depth with at most one zero layer at the start, and
-    one-layer networks that are isometries up to a factor. Kind: limit t->infinity.
+    Applies: losses with an exponential tail, fully connected networks of any depth with at most one zero layer at the
+    start, and one-layer networks that are isometries up to a factor. Kind: limit t->infinity.
     Certificate: KKT residual of the quadratic program in units of the direction, and what rounding makes of it
     (certificates.margin_norm). detail: margin_ratio, the normalised margin reached over the largest.
     Reference: Yun, Krishnan, Mobahi, arXiv:2010.02501, the result on fully connected networks; Ji and Telgarsky,
@@ -37,7 +37,7 @@ class MaxMarginL2(RunByRun):
         return "limit t->inf"
 
     def applies(self, problem: Problem) -> bool:
-        if problem.regression:
+        if not problem.exponential_tail:
             return False
         connected = isinstance(problem.architecture, FullyConnected)
         moves = problem.depth == 1 or sum(not layer.any() for layer in problem.layers) <= 1
@@ -74,7 +74,8 @@ class MaxMarginBridge(RunByRun):
     Coordinates with the same row of S as one on the support, up to sign (u and v of u^L - v^L), are left out: kappa is
     1 there of itself, they are alive, and what they add is the same direction.
 
-    Applies: classification, orthogonal decomposition, and in every coordinate one layer of strictly least |w_l(0)|.
+    Applies: losses with an exponential tail, orthogonal decomposition, and in every coordinate one layer of strictly
+    least |w_l(0)|. The theorem is of the exponential loss; the logistic one has its forces in the limit.
     The theorem's condition is that this be the last layer everywhere; the flow of w is symmetric in the layers,
     coordinate by coordinate, so which layer it is does not matter. It holds for ordered and structured starts and,
     with probability one, for Gaussian ones; a small gap only delays. Kind: limit t->infinity.
@@ -90,7 +91,7 @@ class MaxMarginBridge(RunByRun):
 
     def applies(self, problem: Problem) -> bool:
         w = problem.coordinates
-        if problem.regression or w is None:
+        if not problem.exponential_tail or w is None:
             return False
         squares = np.sort(np.abs(w) ** 2, axis=0)
         return len(w) == 1 or bool((squares[1] - squares[0] > 1e-12 * squares[1]).all())
@@ -115,7 +116,7 @@ class MaxMarginBridge(RunByRun):
         if problem.depth <= 2:
             return direction_record(self, problem, forecast, endpoint, {"objective_reached": reached})
         best = min(forecast.objective, reached)
-        active = weights(endpoint, (signed @ rho).real, problem.depth) >= ACTIVE
+        active = weights(problem, endpoint, (signed @ rho).real) >= ACTIVE
         found = nearby(signed, rho, active, 2 / problem.depth)
         detail = {
             "objective_best": best,

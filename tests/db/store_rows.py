@@ -11,6 +11,7 @@ from db.arrow import schema
 RUN: dict[str, Any] = {
     "status": "converged",
     "task": "regression",
+    "loss": "squared",
     "data": '{"points":{"x":[[1.0,2.0]],"y":[1.0]}}',
     "dataset": "points-1",
     "architecture": "diagonal",

@@ -97,6 +97,26 @@ def test_every_older_store_upgrades(tmp_path: Path) -> None:
         Store(path).create()
 
 
+def test_older_runs_get_the_loss_of_their_task(tmp_path: Path) -> None:
+    path = tmp_path / "0001.duckdb"
+    engine = sa.create_engine(sa.URL.create("duckdb", database=str(path)), poolclass=sa.pool.NullPool)
+    with engine.begin() as connection:
+        schema.migrate(connection, "0001")
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("CREATE VIEW convergence AS SELECT task FROM runs")
+        for task in ("regression", "classification"):
+            incoming = rows.runs([task], task=task).drop_columns(["loss"])
+            connection.register("incoming", incoming)
+            connection.execute("INSERT INTO runs BY NAME FROM incoming")
+    with pytest.raises(OlderSchema, match="sweep db upgrade"):
+        Store(path).create()
+    store = Store(path)
+    store.upgrade()
+    store.create()
+    found = store.query("SELECT run_id, loss FROM runs ORDER BY run_id").to_pydict()
+    assert found == {"run_id": ["classification", "regression"], "loss": ["exponential", "squared"]}
+
+
 def test_an_older_store_is_refused_until_upgraded(store: Store, later: Path) -> None:
     revision = later.read_text()
     later.unlink()

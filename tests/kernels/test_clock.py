@@ -6,16 +6,16 @@ import pytest
 import scipy.integrate
 
 from kernels.flows.base import State
-from kernels.flows.classification import ClassificationFlow
 from kernels.flows.curves import Curves, curve_of
+from kernels.flows.exponential import ExponentialFlow
 from kernels.flows.parametrisation import Layers, RunData
 from kernels.networks.base import Diagonal
 from kernels.x64 import jax
 
 EQUAL = curve_of(np.ones((3, 1)))[1]
-LAYERS = ClassificationFlow(Layers(Diagonal(1, 3))), RunData(jnp.ones((1, 1)), jnp.ones(1), ())
-CURVES = ClassificationFlow(Curves(1, 2)), jax.tree.map(jnp.asarray, LAYERS[1]._replace(constants=EQUAL))
-Way = tuple[ClassificationFlow, RunData]
+LAYERS = ExponentialFlow(Layers(Diagonal(1, 3))), RunData(jnp.ones((1, 1)), jnp.ones(1), ())
+CURVES = ExponentialFlow(Curves(1, 2)), jax.tree.map(jnp.asarray, LAYERS[1]._replace(constants=EQUAL))
+Way = tuple[ExponentialFlow, RunData]
 
 
 def state(way: Way, m: float, r: float) -> State:

@@ -10,15 +10,16 @@ import pytest
 
 from kernels.data.kinds import Dataset
 from kernels.flows.base import Flow
-from kernels.flows.classification import ClassificationFlow
 from kernels.flows.curves import Curves, curve_of, layers_of, turned_samples
+from kernels.flows.exponential import ExponentialFlow
 from kernels.flows.parametrisation import Layers, RunData
 from kernels.flows.regression import RegressionFlow
 from kernels.flows.stiffness import Inverses, inverse_of_triangular
-from kernels.flows.table import FLOWS
+from kernels.flows.table import flow_class
 from kernels.integrator.ensemble import End, run_ensemble
 from kernels.integrator.lane import CONVERGED
 from kernels.integrator.passage import passage_of
+from kernels.losses import default_loss
 from kernels.networks.base import Diagonal
 from kernels.problem import Problem, problem_of
 from kernels.results import RunResult
@@ -98,7 +99,7 @@ def test_curves_observe_what_layers_do(depth: int, moved: bool, task: str) -> No
     w_now = layers_of(w, np.asarray(q))
     theta, plain = jnp.asarray(w_now.ravel()), data._replace(constants=())
     curves, layers = Curves(SIZE, depth - 1), Layers(Diagonal(SIZE, depth))
-    ours, theirs = FLOWS[task](curves), FLOWS[task](layers)
+    ours, theirs = flow_class(default_loss(task))(curves), flow_class(default_loss(task))(layers)
     one, x = jnp.zeros(()), np.asarray(data.x)
     np.testing.assert_allclose(curves.coefficients(q, data), w_now.prod(axis=0), rtol=1e-13, atol=1e-300)
     rates = sum(np.delete(w_now, layer, axis=0).prod(axis=0) ** 2 for layer in range(depth))
@@ -151,7 +152,7 @@ def test_slots_that_are_off_change_nothing(task: str) -> None:
     np.testing.assert_array_equal(
         large.cosines(q, v, sizes, roomy), [*small.cosines(q, v, sizes[:3], own), 1.0, 1.0, 1.0]
     )
-    one, other = FLOWS[task](small), FLOWS[task](large)
+    one, other = flow_class(default_loss(task))(small), flow_class(default_loss(task))(large)
     for name in ("velocity", "log_loss", "log_rate", "min_margin"):
         np.testing.assert_array_equal(getattr(one, name)(q, norm, own), getattr(other, name)(q, norm, roomy))
     for before, after in zip(one.start(q, own), other.start(q, roomy), strict=True):
@@ -191,7 +192,7 @@ def test_zeros_that_fill_up_change_nothing(task: str, size: int) -> None:
     q, data = data_of(w, task=task)
     wide, filled = padded(data, w, 2, size)
     norm = jnp.asarray(0.3)
-    one, other = FLOWS[task](Curves(SIZE, 2)), FLOWS[task](Curves(SIZE + size, 2))
+    one, other = flow_class(default_loss(task))(Curves(SIZE, 2)), flow_class(default_loss(task))(Curves(SIZE + size, 2))
     rest = np.zeros(size)
     for name in ("log_loss", "log_rate", "min_margin"):
         np.testing.assert_allclose(
@@ -450,7 +451,7 @@ def test_classification_starts_at_unit_norm() -> None:
     """Theta / ||Theta|| as of the layers, and gaps with it."""
     w = starts(3)
     q, data = data_of(w, task="classification")
-    flow = ClassificationFlow(Curves(SIZE, 2))
+    flow = ExponentialFlow(Curves(SIZE, 2))
     theta, log_norm, _ = flow.start(q, data)
     assert float(jnp.exp(log_norm)) == pytest.approx(np.linalg.norm(w), rel=1e-14)
     unit = flow.parametrisation.in_frame(data, log_norm)

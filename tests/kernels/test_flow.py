@@ -11,13 +11,14 @@ import scipy.integrate
 from kernels.flows.base import Flow
 from kernels.flows.parametrisation import Layers, RunData
 from kernels.flows.stiffness import Stiffness
-from kernels.flows.table import FLOWS
+from kernels.flows.table import flow_class
 from kernels.integrator.drift import invariant_drift
 from kernels.integrator.ensemble import End
 from kernels.integrator.extrapolation import ExtrapolatedEuler
 from kernels.integrator.lane import CONVERGED
 from kernels.integrator.passage import integrate
 from kernels.integrator.solvers import SOLVERS
+from kernels.losses import default_loss
 from kernels.networks.table import build
 from kernels.problem import problem_of
 from kernels.spec import SOLVER_NAMES
@@ -41,7 +42,7 @@ def test_velocity_and_stiffness_are_derivatives_of_the_potential(
     dataset = regression_data() if task == "regression" else classification_data()
     spec = spec_of(dataset, task=task, architecture=name, depth=3, init="gaussian", alpha=1.0, **sizes)
     problem = problem_of(spec, dataset)
-    flow = FLOWS[task](Layers(problem.architecture))
+    flow = flow_class(default_loss(task))(Layers(problem.architecture))
     data = RunData(jnp.asarray(dataset.x), jnp.asarray(dataset.y), problem.architecture.constants)
     theta, log_norm, _ = flow.start(jnp.concatenate([jnp.ravel(layer) for layer in problem.layers]), data)
     kappa = jnp.exp(3 * log_norm)
@@ -105,7 +106,7 @@ def test_forces_see_where_stiff_directions_turn() -> None:
     axes = {"task": "classification", "architecture": "walsh", "depth": 2, "init": "gaussian", "alpha": 0.1}
     spec = spec_of(dataset, seed=2, record=False, **axes)
     (end,) = ends_of([(spec, dataset)])
-    flow = FLOWS["classification"](Layers(build(spec, 8)))
+    flow = flow_class("exponential")(Layers(build(spec, 8)))
     theta, log_norm = jnp.asarray(end.theta), jnp.asarray(end.log_norm)
     data = RunData(jnp.asarray(dataset.x), jnp.asarray(dataset.y), ())
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kernels.losses import LOSSES
 from kernels.networks.initialisations import INITIALISATIONS, canonical_init
 from kernels.room import compile_key
 from kernels.spec import (
     AXES,
-    DEFAULT_STOP,
     Descriptions,
     InputError,
     RunSpec,
@@ -50,7 +50,7 @@ def test_identity_survives_json(alpha: float, depth: int, seed: int, rtol: float
     spec = canonical(alpha=alpha, depth=depth, seed=seed, rtol=rtol, record=record, init="gaussian")
     again = RunSpec.from_dict(json.loads(json.dumps(spec.to_dict())))
     assert again == spec
-    assert again.run_id == spec.run_id == run_id({axis: fragment(axis, v) for axis, v in spec.to_dict().items()})
+    assert again.run_id == spec.run_id == run_id({axis: fragment(axis, v) for axis, v in spec.identity().items()})
 
 
 def test_descriptions_of_many_runs_are_those_of_each() -> None:
@@ -73,7 +73,7 @@ def test_identity_ignores_spelling() -> None:
     plain = canonical(alpha=1.0)
     assert canonical(alpha=1).run_id == plain.run_id
     assert canonical(init={"structured": {"eta": "ones"}}).run_id == plain.run_id
-    assert canonical(stop=DEFAULT_STOP["regression"]).run_id == plain.run_id
+    assert canonical(stop=LOSSES["squared"].stop).run_id == plain.run_id
     assert canonical(seed=5).run_id == plain.run_id  # nothing is drawn
     assert canonical(width=7).run_id == plain.run_id  # a diagonal network has no width
 

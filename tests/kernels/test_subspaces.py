@@ -8,11 +8,12 @@ import pytest
 
 from kernels.flows.observables import Point, observe
 from kernels.flows.parametrisation import Layers, RunData
-from kernels.flows.table import FLOWS
+from kernels.flows.table import flow_class
 from kernels.integrator.drift import invariant_drift
 from kernels.integrator.lane import AT_REST, CONVERGED
 from kernels.integrator.passage import integrate, passage_of
 from kernels.integrator.systems import linear_system
+from kernels.losses import default_loss
 from kernels.networks.fully_connected import FullyConnected, moving_subspaces
 from kernels.problem import problem_of
 from tests.kernels.conftest import classification_data, regression_data, spec_of
@@ -134,7 +135,7 @@ def test_what_is_observed_is_of_all_parameters(task: str, stop: dict[str, float]
     axes = {"architecture": "fully_connected", "depth": 2, "width": 12, "init": "gaussian", "alpha": 0.5, "stop": stop}
     problem = problem_of(spec_of(dataset, task=task, **axes), dataset)
     (end,) = integrate([problem])
-    flow = FLOWS[task](Layers(problem.architecture))
+    flow = flow_class(default_loss(task))(Layers(problem.architecture))
     whitener: Any = linear_system(dataset.x).whitener
     data = RunData(jnp.asarray(dataset.x), jnp.asarray(dataset.y), (), whitener=jnp.asarray(whitener))
     theta, log_norm = jnp.asarray(end.theta), jnp.asarray(end.log_norm)
