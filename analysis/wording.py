@@ -43,7 +43,8 @@ def headlines(head: Mapping[str, Any], predictions: pl.DataFrame, limits: pl.Dat
 
 def _finished(head: Mapping[str, Any]) -> str:
     others = [(head[status], what) for status, what in (
-        ("stopped", "ran out of steps"), ("diverged", "diverged"), ("failed", "failed with an error"))]  # fmt: skip
+        ("imprecise", "not precise enough at their alpha"), ("stopped", "ran out of steps or had nothing to do"),
+        ("diverged", "diverged"), ("failed", "failed with an error"))]  # fmt: skip
     rest = "; ".join(f"{count:,} {what}" for count, what in others if count)
     return f"{head['converged']:,} of {_plural(head['runs'], 'run')} converged{'; ' + rest if rest else ''}."
 

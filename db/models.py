@@ -73,7 +73,7 @@ class Run(Base):
 
     run_id: Mapped[Text]
     status: Mapped[Text]
-    """converged, stopped, diverged or failed."""
+    """converged, imprecise, stopped, diverged or failed."""
     message: Mapped[Text | None]
     task: Mapped[Text]
     data: Mapped[Json]
@@ -112,8 +112,13 @@ class Run(Base):
     sweep_id: Mapped[Text | None]
     """The sweep that computed it: code and packages of the run."""
     created_at: Mapped[Moment]
+    gap_drift: Mapped[Number | None]
+    """Largest change of a conserved quantity over the gap that decides the limit; here and below: where a migration
+    put them."""
+    condition: Mapped[Number | None]
+    """Condition number of the data as the network sees them, each sample on its own scale."""
     loss: Mapped[Text]
-    """An axis; last, where a migration put it."""
+    """An axis."""
 
     __mapper_args__ = {"primary_key": ["run_id"]}  # noqa: RUF012  (SQLAlchemy declares it so)
 

@@ -13,7 +13,7 @@ SELECT
     p.prediction, p.kind, p.distance, p.certificate,
     CASE WHEN p.certificate IS NOT NULL THEN p.beta IS NOT NULL END AS certified,
     p.objective, p.detail, r.beta, p.beta AS predicted,
-    r.log_loss, r.log_time, r.residual, r.min_margin, r.invariant_drift, r.steps, r.rejected, r.wall_seconds,
+    r.log_loss, r.log_time, r.residual, r.min_margin, r.invariant_drift, r.gap_drift, r.condition, r.steps, r.rejected, r.wall_seconds,
     r.device, r.created_at
 FROM runs r
 JOIN predictions p USING (run_id);
@@ -88,6 +88,7 @@ SELECT
     count(w.run_id) AS runs,
     count(r.run_id) AS done,
     count(*) FILTER (r.status = 'converged') AS converged,
+    count(*) FILTER (r.status = 'imprecise') AS imprecise,
     count(*) FILTER (r.status = 'stopped') AS stopped,
     count(*) FILTER (r.status = 'diverged') AS diverged,
     count(*) FILTER (r.status = 'failed') AS failed,

@@ -124,7 +124,7 @@ def _result(
 
 
 def _verdict(problem: Problem, code: int, gap: float) -> tuple[Status, str]:
-    if code != CONVERGED or gap <= IMPRECISE:
+    if code != CONVERGED or not gap > IMPRECISE:
         return VERDICTS[code]
     solver = "" if problem.spec.solver == "extrapolation" else ", write solver: extrapolation"
     return (

@@ -19,6 +19,11 @@ POINTS = ("step", "log_time", "log_loss", "residual", "min_margin", "norm", "ali
 """List columns of a trajectory that have one number a point."""
 
 
+NUMBERS = (
+    "log_loss", "log_time", "residual", "min_margin", "invariant_drift", "gap_drift", "condition", "wall_seconds",
+)  # fmt: skip
+"""Results that are numbers; NaN where there is none."""
+
 PLAIN = ("task", "loss", "depth", "width", "filter", "alpha", "seed", "rtol", "solver", "record")
 """Axes that are columns as they are."""
 
@@ -82,7 +87,16 @@ def _runs(results: Sequence[RunResult], sweep_id: str) -> pa.Table:
     columns = _axes([result.spec for result in results])
     for name in ("dataset", "dim", "samples", "status", "message", "steps", "rejected", "device"):
         columns[name] = [getattr(result, name) for result in results]
-    for name in ("log_loss", "log_time", "residual", "min_margin", "invariant_drift", "wall_seconds"):
+    for name in (
+        "log_loss",
+        "log_time",
+        "residual",
+        "min_margin",
+        "invariant_drift",
+        "gap_drift",
+        "condition",
+        "wall_seconds",
+    ):
         columns[name] = np.array([getattr(result, name) for result in results], np.float64)
     sizes: dict[tuple[Any, ...], int] = {}
     columns["parameters"] = [_parameters(result, sizes) for result in results]

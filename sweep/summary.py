@@ -7,10 +7,12 @@ import pyarrow as pa
 
 from db.errors import StoreError
 from db.store import Store
+from kernels.spec import STATUSES
 from sweep.progress import duration
 from sweep.shown import shown
 
-STATUSES = ("converged", "stopped", "diverged", "failed")
+ALWAYS = ("converged", "stopped", "diverged", "failed")
+"""Statuses that are named even where no run has them."""
 
 TABLE = """
     SELECT
@@ -49,7 +51,8 @@ def counts(store: Store, sweep_id: str) -> dict[str, int]:
 def counts_line(total: int, found: Mapping[str, int]) -> str:
     """The last line of a launch."""
     pending = total - sum(found.values())
-    parts = [f"{found[name]} {name}" for name in STATUSES] + ([f"{pending} pending"] if pending else [])
+    parts = [f"{found[name]} {name}" for name in STATUSES if found[name] or name in ALWAYS]
+    parts += [f"{pending} pending"] if pending else []
     return f"{total} runs: {', '.join(parts)}"
 
 

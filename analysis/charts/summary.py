@@ -138,7 +138,7 @@ def _statuses(statuses: pl.DataFrame) -> Panel:
     scale = alt.Scale(domain=present, range=[STATUS_COLOURS[status] for status in present])
     frame = statuses.with_columns(
         row=pl.format("{}: {}", "task", "architecture"),
-        place=pl.col("status").replace_strict(list(STATUS_COLOURS), list(range(4))),
+        place=pl.col("status").replace_strict(list(STATUS_COLOURS), list(range(len(STATUS_COLOURS)))),
     ).sort("row", "place")
     text = frame.group_by("row", maintain_order=True).agg(
         label=pl.format("{} {}", pl.col("runs").map_elements(_grouped, return_dtype=pl.String), "status").str.join(

@@ -23,7 +23,13 @@ ARCHITECTURE_COLOURS = {
 OTHER_COLOURS = ("#000000", "#882255", "#7F7F7F", "#8C6D31")
 """For networks that a user adds, in the order of their names."""
 
-STATUS_COLOURS = {"converged": "#009E73", "stopped": "#E69F00", "diverged": "#D55E00", "failed": "#000000"}
+STATUS_COLOURS = {
+    "converged": "#009E73",
+    "imprecise": "#CC79A7",
+    "stopped": "#E69F00",
+    "diverged": "#D55E00",
+    "failed": "#000000",
+}
 KIND_COLOURS = {
     "exact": "#0072B2",
     "limit alpha->0": "#D55E00",

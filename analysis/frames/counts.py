@@ -103,7 +103,7 @@ STATUSES = Frame(
     {
         "task": "regression or classification",
         "architecture": "the network",
-        "status": "converged, stopped, diverged or failed",
+        "status": "converged, imprecise, stopped, diverged or failed",
         "runs": "how many",
     },
 )
@@ -134,6 +134,7 @@ FROM measures WHERE isfinite(amount) AND amount > 0 GROUP BY ALL ORDER BY ALL"""
 
 HEAD = Frame(
     """SELECT count(*) AS runs, count(*) FILTER (WHERE status = 'converged') AS converged,
+  count(*) FILTER (WHERE status = 'imprecise') AS imprecise,
   count(*) FILTER (WHERE status = 'stopped') AS stopped, count(*) FILTER (WHERE status = 'diverged') AS diverged,
   count(*) FILTER (WHERE status = 'failed') AS failed, count(DISTINCT dataset) AS datasets,
   count(DISTINCT architecture) AS architectures, min(depth) AS shallowest, max(depth) AS deepest,
@@ -144,7 +145,8 @@ FROM runs""",
     {
         "runs": "runs in the store",
         "converged": "runs that met their stop rule",
-        "stopped": "runs out of steps",
+        "imprecise": "runs whose conserved quantities drifted by more than the gaps that decide allow",
+        "stopped": "runs out of steps, or with nothing to do",
         "diverged": "runs that became non-finite",
         "failed": "runs that raised an error",
         "datasets": "distinct data sets",

@@ -53,12 +53,15 @@ def gap_drifts(problems: Sequence[Problem], ends: Sequence[End]) -> list[float]:
     In a coordinate of an orthogonal decomposition |w_l|^2 - |w_k|^2 is conserved, and the limit depends on the least of
     them, gap_j = second least - least |w_l(0)|^2: the ratio is the largest over coordinates with gap_j > 0. It is zero
     on curves, which conserve all exactly. Of other networks the changes are divided by the largest modulus of the
-    conserved quantity at the start, or by the mean square of the weights there where that is more.
+    conserved quantity at the start, or by the mean square of the weights there where that is more. NaN for
+    classification, where the weights outgrow every gap and what drifts at the end decides nothing.
     """
     return [_gap_drift(problem, end) for problem, end in zip(problems, ends, strict=True)]
 
 
 def _gap_drift(problem: Problem, end: End) -> float:
+    if not problem.regression:
+        return np.nan
     if on_curves(problem) or problem.depth == 1 or not np.isfinite(end.theta).all() or not np.isfinite(end.log_norm):
         return 0.0
     factor, after = np.exp(-end.log_norm), problem.architecture.split(end.theta)

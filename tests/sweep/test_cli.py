@@ -91,7 +91,7 @@ def test_launch_prints_one_json_object(filled: tuple[Path, Path]) -> None:
     done = invoke("launch", grid, "--executor", "local", "--json", store=store)
     found = json.loads(done.stdout)
     assert (found["total"], found["cached"], found["computed"], found["interrupted"]) == (8, 8, 0, False)
-    assert found["statuses"] == {"converged": 8, "stopped": 0, "diverged": 0, "failed": 0}
+    assert found["statuses"] == {"converged": 8, "imprecise": 0, "stopped": 0, "diverged": 0, "failed": 0}
     assert {row["prediction"] for row in found["table"]} == {"minimum_bregman"}
 
 

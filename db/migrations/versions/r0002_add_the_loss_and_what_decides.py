@@ -1,4 +1,7 @@
-"""Name the loss of every run; those of before had the one that their task implied."""
+"""Name the loss of every run, its drift over the gaps that decide, and the condition of its data.
+
+Runs of before had the loss that their task implied; of them the others are unknown.
+"""
 
 from alembic import op
 
@@ -9,6 +12,8 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.execute("ALTER TABLE runs ADD COLUMN gap_drift DOUBLE")
+    op.execute("ALTER TABLE runs ADD COLUMN condition DOUBLE")
     # DuckDB alters no table with rows that this transaction has changed, so they are changed last
     op.execute("ALTER TABLE runs ADD COLUMN loss VARCHAR DEFAULT 'exponential'")
     op.execute("ALTER TABLE runs ALTER COLUMN loss SET NOT NULL")
@@ -17,4 +22,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.drop_column("runs", "loss")
+    for column in ("loss", "condition", "gap_drift"):
+        op.drop_column("runs", column)
