@@ -24,7 +24,7 @@ TIME_TOLERANCE = 100.0
 ROUNDING = 1e-13
 """Least relative error of a step that can be told from rounding."""
 LARGEST_GROWTH, GROWTH_IN_NOISE, SMALLEST_GROWTH, LEAST_LANDING, SAFETY = 6.0, 1.5, 0.1, 1e-3, 0.85
-LARGEST_TREND = 1.5
+LARGEST_TREND = 1.0
 """Where errors fall from step to step, as they do while a transition dies out, the next step may count on that."""
 SMALLEST = 1e-300
 """Keeps 0 / 0, the relative error of a parameter that rests at zero, from being NaN."""

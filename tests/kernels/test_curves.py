@@ -221,6 +221,7 @@ def in_a_larger_program(problem: Problem, slots: int = 0, samples: int = 0, size
         data = run.data
     wide = np.pad(w, ((0, 0), (0, size)))
     theta, curve = curve_of(wide, len(w) - 1 + slots)
+    curve = curve._replace(coordinates=np.float64(w.shape[1]))
     frozen = np.pad(np.asarray(run.data.frozen_squares), (0, slots))
     n, m = data.x.shape
     larger = replace(program, dim=m, samples=n, depth=program.depth + slots)
