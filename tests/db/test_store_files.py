@@ -1,9 +1,11 @@
 """What is not a store is refused with a clear message and left as it was."""
 
+import contextlib
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import duckdb
@@ -11,6 +13,9 @@ import pytest
 
 from db.store import NoStore, NotAStore, Store, StoreDenied, StoreError
 from tests.db import store_rows as rows
+
+NOBODY = 65534
+"""The user without rights, on Linux."""
 
 
 def text(path: Path) -> None:
@@ -84,12 +89,29 @@ def test_a_missing_folder_is_told(tmp_path: Path) -> None:
         Store(tmp_path / "file" / "results.duckdb").create()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@contextlib.contextmanager
+def as_nobody() -> Iterator[None]:
+    """Without root's right to write everywhere, if this process has it."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
 def test_a_folder_without_permission_is_told(tmp_path: Path) -> None:
-    folder = tmp_path / "closed"
-    folder.mkdir(mode=0o500)
-    with pytest.raises(StoreDenied, match="cannot be made"):
-        Store(folder / "results.duckdb").create()
+    Store(tmp_path / "results.duckdb").create()  # imports what nobody may not read
+    with tempfile.TemporaryDirectory() as folder:  # nobody may not enter tmp_path
+        os.chmod(folder, 0o555)
+        with as_nobody(), pytest.raises(StoreDenied, match="cannot be made"):
+            Store(Path(folder) / "results.duckdb").create()
+        assert os.listdir(folder) == []
+        os.chmod(folder, 0o777)
+        with as_nobody():
+            Store(Path(folder) / "results.duckdb").create()
 
 
 def test_a_folder_that_takes_no_files_is_told() -> None:
