@@ -1,8 +1,16 @@
-"""Shapes and types of every kernel are checked at run time in tests; JAX is strict about them and runs on the CPU."""
+"""Shapes and types of every kernel are checked at run time in tests; JAX is strict about them and runs on the CPU.
+
+Programs that one process has compiled are read by the others, in this run of the tests only.
+"""
 
 import os
+import shutil
+import tempfile
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+MADE = "" if "JAX_COMPILATION_CACHE_DIR" in os.environ else tempfile.mkdtemp(prefix="compiled-")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", MADE)  # workers inherit it
+os.environ.setdefault("EQX_ON_ERROR", "nan")  # programs with error callbacks are not cached
 
 from jaxtyping import install_import_hook
 
@@ -12,3 +20,8 @@ from kernels.x64 import jax  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+def pytest_sessionfinish() -> None:
+    if MADE:
+        shutil.rmtree(MADE, ignore_errors=True)

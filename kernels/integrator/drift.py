@@ -53,8 +53,9 @@ def gap_drifts(problems: Sequence[Problem], ends: Sequence[End]) -> list[float]:
     In a coordinate of an orthogonal decomposition |w_l|^2 - |w_k|^2 is conserved, and the limit depends on the least of
     them, gap_j = second least - least |w_l(0)|^2: the ratio is the largest over coordinates with gap_j > 0. It is zero
     on curves, which conserve all exactly. Of other networks the changes are divided by the largest modulus of the
-    conserved quantity at the start, or by the mean square of the weights there where that is more. NaN for
-    classification, where the weights outgrow every gap and what drifts at the end decides nothing.
+    conserved quantity at the start, or by the mean square of the weights there where that is more, or of those at the
+    end if the network has one saddle (`Architecture.one_saddle`), because small gaps then decide nothing after the start.
+    NaN for classification, where the weights outgrow every gap and what drifts at the end decides nothing.
     """
     return [_gap_drift(problem, end) for problem, end in zip(problems, ends, strict=True)]
 
@@ -66,7 +67,9 @@ def _gap_drift(problem: Problem, end: End) -> float:
         return 0.0
     factor, after = np.exp(-end.log_norm), problem.architecture.split(end.theta)
     if problem.decomposition is None or problem.coordinates is None:
-        size = float(np.mean(np.concatenate([np.ravel(layer) for layer in problem.layers]) ** 2))
+        size = _mean_square(problem.layers)
+        if problem.architecture.one_saddle:
+            size = max(size, factor**2 * _mean_square(after))
         pairs = zip(
             problem.architecture.invariants(problem.layers), problem.architecture.invariants(after), strict=True
         )
@@ -82,3 +85,7 @@ def _gap_drift(problem: Problem, end: End) -> float:
     gaps = second - least
     decided = gaps > 0
     return float(np.max(drift[decided] / gaps[decided], initial=0.0))
+
+
+def _mean_square(layers: Layers) -> float:
+    return float(np.mean(np.concatenate([np.ravel(layer) for layer in layers]) ** 2))

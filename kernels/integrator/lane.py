@@ -24,8 +24,6 @@ TIME_TOLERANCE = 100.0
 ROUNDING = 1e-13
 """Least relative error of a step that can be told from rounding."""
 LARGEST_GROWTH, GROWTH_IN_NOISE, SMALLEST_GROWTH, LEAST_LANDING, SAFETY = 6.0, 1.5, 0.1, 1e-3, 0.85
-LARGEST_TREND = 1.0
-"""Where errors fall from step to step, as they do while a transition dies out, the next step may count on that."""
 SMALLEST = 1e-300
 """Keeps 0 / 0, the relative error of a parameter that rests at zero, from being NaN."""
 LARGEST_RATE_GROWTH = 4.0
@@ -181,17 +179,17 @@ def _gain(flow: Flow, lane: Lane, progress: Scalar, control: Control) -> Scalar:
 
 
 def _growth(lane: Lane, error: Scalar, order: int) -> Scalar:
-    """Growth of the step size that meets the tolerance, if the error constant goes on to change as it last did.
+    """Growth of the step size that meets the tolerance, if the error constant goes on to grow as it last did.
 
-    Gustafsson's predictive controller (Hairer and Wanner II, section IV.8): steps shrink in time on the way to where
-    the flow accelerates, and grow ahead of its decays, by LARGEST_TREND at most.
+    Gustafsson's predictive controller (Hairer and Wanner II, section IV.8), as far as it shrinks steps: they shrink in
+    time on the way to where the flow accelerates. Errors that fall are not counted on, because they end above the goal.
     """
     exponent = 1 / order
     elementary = jnp.maximum(error, 1e-30) ** -exponent
     trend = (lane.h / jnp.where(lane.last_h > 0, lane.last_h, lane.h)) * (
         lane.last_error / jnp.maximum(error, 1e-30)
     ) ** exponent
-    return jnp.where((lane.last_h > 0) & (error <= 1), elementary * jnp.minimum(trend, LARGEST_TREND), elementary)
+    return jnp.where((lane.last_h > 0) & (error <= 1), elementary * jnp.minimum(trend, 1), elementary)
 
 
 def _error(flow: Flow, lane: Lane, step: Step, error: Theta, data: RunData, control: Control) -> Scalar:

@@ -69,6 +69,8 @@ class Architecture(ABC):
             by pair), and not combinations of them. The flow of such a network tells rounding from forces at every
             depth and scale. A subclass with coefficients of its own is not, unless it says so (nor does it inherit
             `coordinates`).
+        one_saddle: whether beta = 0 at every saddle, so that its flow waits nowhere but at its start, and what is conserved
+            decides no later turn.
         copies: coordinates of its real orthogonal decomposition for each input, where all networks of the class have
             one: runs of different sizes may then share a program. None for other networks.
         rowwise: whether `invariants` takes layers with a leading axis, too, one state a row.
@@ -79,6 +81,7 @@ class Architecture(ABC):
 
     uses: ClassVar[frozenset[str]] = frozenset()
     axial: ClassVar[bool] = False
+    one_saddle: ClassVar[bool] = False
     copies: ClassVar[int | None] = None
     rowwise: ClassVar[bool] = False
     random: ClassVar[bool] = False
@@ -89,7 +92,7 @@ class Architecture(ABC):
             return next(place for place, owner in enumerate(cls.__mro__) if name in vars(owner))
 
         # what is said of these coefficients or invariants does not hold of others
-        coefficients = ((name, "coefficients") for name in ("axial", "copies", "coordinates"))
+        coefficients = ((name, "coefficients") for name in ("axial", "one_saddle", "copies", "coordinates"))
         for name, subject in (*coefficients, ("rowwise", "invariants")):
             if place(subject) < place(name):
                 setattr(cls, name, vars(Architecture)[name])

@@ -21,7 +21,8 @@ class FullyConnected(Architecture):
     """beta = W_1 W_2 ... W_{L-1} w_L with W_1 (d, k), W_l (k, k), w_L (k,). Not orthogonally decomposable."""
 
     uses = frozenset({"width"})
-    axial = True  # one output: at every saddle beta = 0, and no force is balanced by large parameters
+    axial = True  # no force is balanced by large parameters
+    one_saddle = True  # it has one output
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:

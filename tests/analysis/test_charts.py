@@ -160,6 +160,7 @@ def test_thinning_keeps_the_ends_and_the_shape() -> None:
     assert (thin["beta_1"][0], thin["beta_1"][-1]) == (0.0, 1.0)
 
 
+@pytest.mark.slow
 def test_zeros_nans_and_infinities_do_not_blank_a_chart(store_path: Path, tmp_path: Path) -> None:
     store = awkward(store_path, tmp_path)
     drawn = 0

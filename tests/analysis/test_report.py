@@ -185,6 +185,7 @@ def copies(store: Store, where: str, count: int, **changes: str) -> dict[str, pa
 OUT_OF_STEPS = {"runs": "'stopped' AS status", "predictions": "0.626 AS distance"}
 
 
+@pytest.mark.slow
 def test_runs_out_of_steps_are_no_evidence_but_counted(store: Store, tmp_path: Path) -> None:
     part = Store(tmp_path / "part.duckdb")
     part.create()

@@ -81,10 +81,11 @@ def test_invariants_do_not_move_with_the_flow(architecture: Architecture) -> Non
         np.testing.assert_allclose((a - b) / (2 * step), 0, atol=1e-8)
 
 
-def test_invariants_of_many_states_at_once(architecture: Architecture) -> None:
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+@pytest.mark.parametrize(("name", "sizes"), [place for place in NETWORKS if ARCHITECTURES[place[0]].rowwise])
+def test_invariants_of_many_states_at_once(name: str, sizes: dict[str, Any], depth: int) -> None:
     """Where it is said that a leading axis of states is taken, rows are the invariants of each."""
-    if not architecture.rowwise:
-        pytest.skip("one state at a time")
+    architecture = ARCHITECTURES[name](dim=4, depth=depth, **sizes)
     rng = np.random.default_rng(6)
     stacks = [rng.standard_normal((3, *shape)) for shape in architecture.shapes]
     together = architecture.invariants(stacks)

@@ -97,7 +97,8 @@ def test_a_trial_step_that_overflows_is_only_too_long(capacity: int) -> None:
     assert float(after.h) == pytest.approx(0.1 * float(far.h))
 
 
-@pytest.mark.parametrize("task", [pytest.param("regression", marks=pytest.mark.slow), "classification"])
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["regression", "classification"])
 def test_a_run_at_rest_meets_no_prediction(task: str) -> None:
     dataset = regression_data(2, 4) if task == "regression" else classification_data(2, 4)
     spec = spec_of(dataset, task=task, architecture="diagonal", depth=2, init={"layers": [[0.0] * 4] * 2})

@@ -134,7 +134,8 @@ def test_forces_see_where_stiff_directions_turn() -> None:
     assert curved < 0.1 * straight
 
 
-@pytest.mark.parametrize("depth", [pytest.param(1, marks=SLOW), 2, pytest.param(3, marks=SLOW)])
+@SLOW
+@pytest.mark.parametrize("depth", [1, 2, 3])
 def test_physical_time_is_that_of_plain_gradient_flow(depth: int) -> None:
     """LSODA in plain time, to the time our clock says: same coefficients, same loss."""
     dataset = classification_data(4, 5)

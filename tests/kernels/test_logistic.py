@@ -72,8 +72,11 @@ def orbit_of(spec: RunSpec, dataset: Dataset, times: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("architecture", "sizes"),
-    [("diagonal", {"depth": 3}), ("diagonal", {"depth": 1}), ("fully_connected", {"depth": 2, "width": 5})],
-    ids=["curves", "one layer", "layers"],
+    [
+        pytest.param("diagonal", {"depth": 3}, id="curves"),
+        pytest.param("diagonal", {"depth": 1}, id="one layer", marks=pytest.mark.slow),
+        pytest.param("fully_connected", {"depth": 2, "width": 5}, id="layers", marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize("alpha", [0.2, 2.0])
 def test_the_orbit_is_that_of_plain_gradient_flow(architecture: str, sizes: dict[str, Any], alpha: float) -> None:
@@ -171,6 +174,7 @@ def test_with_large_margins_it_is_the_exponential_flow() -> None:
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("architecture", "sizes"), [("diagonal", {"depth": 2}), ("fully_connected", {"depth": 2, "width": 5})]
 )
@@ -206,6 +210,7 @@ def test_shares_of_the_loss_are_those_of_its_forces() -> None:
         np.testing.assert_allclose(weights(problem, endpoint, margins), forces / forces[0], rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", ["kvaerno5"])
 def test_other_solvers_agree(solver: str) -> None:
     dataset = classification_data()

@@ -21,7 +21,8 @@ SHAPES: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize("depth", [2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("depth", [2, 4])
 def test_a_condition_number_of_1e8_costs_no_accuracy(depth: int) -> None:
     """X X^T has eigenvalues from 1 to 1e-8; the limit is known at every alpha, from its own solver."""
     rng = np.random.default_rng(3)

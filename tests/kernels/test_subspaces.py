@@ -89,16 +89,9 @@ def test_a_faint_sample_counts() -> None:
     assert found.sizes[1] == 3
 
 
-@pytest.mark.parametrize(
-    ("depth", "init"),
-    [
-        (3, "orthogonal"),
-        pytest.param(2, "gaussian", marks=pytest.mark.slow),
-        pytest.param(3, "rank one", marks=pytest.mark.slow),
-        pytest.param(4, "orthogonal", marks=pytest.mark.slow),
-    ],
-)
-@pytest.mark.parametrize("task", ["regression", pytest.param("classification", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("depth", "init"), [(3, "orthogonal"), (2, "gaussian"), (3, "rank one"), (4, "orthogonal")])
+@pytest.mark.parametrize("task", ["regression", "classification"])
 def test_flow_ends_where_that_of_all_parameters_does(depth: int, init: Any, task: str) -> None:
     """Parameters, coefficients, Jacobian, norm and margin."""
     dataset = regression_data(3, 6) if task == "regression" else classification_data(4, 6)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from kernels.spec import STATUSES
 from sweep.session import Ended, Options, run
 
 NETWORKS = Path(__file__).parent / "networks"
@@ -28,6 +29,11 @@ FRAGILE = SMALL.replace("architecture: diagonal", "architecture: 'fragile:Fragil
 
 Write = Callable[..., Path]
 Launch = Callable[..., Ended]
+
+
+def counts_of(**found: int) -> dict[str, int]:
+    """The counts of a launch: zero where nothing is said."""
+    return dict.fromkeys(STATUSES, 0) | found
 
 
 @pytest.fixture

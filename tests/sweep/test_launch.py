@@ -8,7 +8,7 @@ import pytest
 
 from db.store import Store
 from sweep.mistakes import GridError
-from tests.sweep.conftest import FRAGILE, SMALL, Launch
+from tests.sweep.conftest import FRAGILE, SMALL, Launch, counts_of
 
 
 def rows(tmp_path: Path, sql: str) -> list[dict[str, Any]]:
@@ -18,7 +18,7 @@ def rows(tmp_path: Path, sql: str) -> list[dict[str, Any]]:
 
 def test_launching_again_computes_nothing(launch: Launch, tmp_path: Path) -> None:
     first, second = launch(SMALL), launch(SMALL)
-    assert first.counts == second.counts == {"converged": 8, "stopped": 0, "diverged": 0, "failed": 0}
+    assert first.counts == second.counts == counts_of(converged=8)
     assert (sum(first.computed.values()), sum(second.computed.values())) == (8, 0)
     assert rows(tmp_path, "SELECT count(*) AS n FROM runs") == [{"n": 8}]
     assert rows(tmp_path, "SELECT runs, outcome FROM attempts") == [{"runs": 8, "outcome": "finished"}]
@@ -57,7 +57,7 @@ def test_a_sweep_records_where_it_came_from(launch: Launch, tmp_path: Path) -> N
 
 def test_a_run_that_raises_is_isolated_and_recorded(launch: Launch, tmp_path: Path) -> None:
     ended = launch(FRAGILE, "grid.alpha=1", "grid.seed={range: [0, 12]}", "when=seed not in [8, 9]")
-    assert ended.counts == {"converged": 9, "stopped": 0, "diverged": 0, "failed": 1}
+    assert ended.counts == counts_of(converged=9, failed=1)
     (failed,) = rows(tmp_path, "SELECT seed, message FROM runs WHERE status = 'failed'")
     assert failed == {"seed": 7, "message": "RuntimeError: seed 7 is broken (raised in check of fragile.py, line 19)"}
     (attempt,) = rows(tmp_path, "SELECT * FROM attempts WHERE run_id IS NOT NULL")
@@ -93,7 +93,7 @@ def test_what_failed_for_good_runs_again_only_if_asked(launch: Launch, tmp_path:
 def test_running_out_of_memory_halves_is_capped_and_runs_again_later(launch: Launch, tmp_path: Path) -> None:
     chosen = ("grid.alpha=1", "grid.seed={range: [5, 9]}", "when=seed != 7")
     ended = launch(FRAGILE, *chosen)
-    assert ended.counts == {"converged": 2, "stopped": 0, "diverged": 0, "failed": 1}
+    assert ended.counts == counts_of(converged=2, failed=1)
     tries = rows(tmp_path, "SELECT runs, retryable FROM attempts WHERE outcome = 'out of memory' ORDER BY attempt")
     assert [row["runs"] for row in tries][-3:] == [1, 1, 1]
     assert tries[-1]["retryable"] is True
@@ -114,12 +114,12 @@ def test_many_failures_in_a_row_stop_the_sweep(launch: Launch, capsys: pytest.Ca
 def test_good_runs_between_failures_keep_the_sweep_going(launch: Launch) -> None:
     ended = launch(FRAGILE, "grid.seed=6,7", "grid.alpha=1,2,3", max_failures=3)
     assert ended.traceback is None
-    assert ended.counts == {"converged": 3, "stopped": 0, "diverged": 0, "failed": 3}
+    assert ended.counts == counts_of(converged=3, failed=3)
 
 
 def test_runs_out_of_steps_are_results(launch: Launch) -> None:
     ended = launch(SMALL, "stop={residual: 1e-10, max_steps: 1}")
-    assert ended.counts == {"converged": 0, "stopped": 8, "diverged": 0, "failed": 0}
+    assert ended.counts == counts_of(stopped=8)
     assert launch(SMALL, "stop={residual: 1e-10, max_steps: 1}").plan["pending"] == 0
 
 
@@ -130,7 +130,7 @@ def test_predictions_are_compared_with_converged_runs_only(launch: Launch, capsy
     assert {row["runs"] for row in met.to_pylist()} == {8}
     capsys.readouterr()
     both = launch(SMALL, "stop=[{residual: 1e-4}, {residual: 1e-10, max_steps: 1}]")
-    assert both.counts == {"converged": 8, "stopped": 8, "diverged": 0, "failed": 0}
+    assert both.counts == counts_of(converged=8, stopped=8)
     assert both.table == met
     assert "worst gap" not in capsys.readouterr().out
 

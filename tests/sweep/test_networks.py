@@ -8,7 +8,7 @@ import pytest
 
 from db.store import Store
 from kernels.spec import RunSpec
-from tests.sweep.conftest import SMALL, Launch
+from tests.sweep.conftest import SMALL, Launch, counts_of
 
 HEAD = """
 task: regression
@@ -28,7 +28,7 @@ def rows(path: Path, sql: str) -> list[dict[str, Any]]:
 def test_given_s_from_grid_to_store(launch: Launch, tmp_path: Path) -> None:
     """`architecture` stays a name to filter on; S is in the spec, from which the run can be repeated."""
     ended = launch(ODECO)
-    assert ended.counts == {"converged": 6, "imprecise": 0, "stopped": 0, "diverged": 0, "failed": 0}
+    assert ended.counts == counts_of(converged=6)
     store = tmp_path / "results.duckdb"
     found = rows(store, "SELECT run_id, width, alpha, spec FROM runs WHERE architecture = 'odeco'")
     assert len(found) == 6
@@ -53,7 +53,7 @@ def test_a_network_of_the_users_own(
     if not local:
         request.getfixturevalue("cluster")
     ended = launch(MINE, local=local)
-    assert ended.counts == {"converged": 4, "imprecise": 0, "stopped": 0, "diverged": 0, "failed": 0}
+    assert ended.counts == counts_of(converged=4)
     sql = """
         SELECT architecture_detail AS given, alpha, max(distance) AS worst, count(*) AS predictions
         FROM convergence WHERE architecture = 'scaled:Scaled' AND kind = 'exact' GROUP BY ALL ORDER BY ALL

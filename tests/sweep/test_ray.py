@@ -14,7 +14,7 @@ import pytest
 from db.store import Store
 from sweep import ray_executor
 from sweep.executors import ExecutorError
-from tests.sweep.conftest import FRAGILE, SMALL, Launch, Write
+from tests.sweep.conftest import FRAGILE, SMALL, Launch, Write, counts_of
 
 COMMAND = [sys.executable, "-c", "from sweep.cli import app; app()"]
 
@@ -27,7 +27,7 @@ def rows(path: Path, sql: str) -> list[dict[str, Any]]:
 def test_ray_computes_what_this_process_computes(cluster: Any, launch: Launch, tmp_path: Path) -> None:
     ended = launch(SMALL, local=False, store=tmp_path / "ray.duckdb")
     launch(SMALL)
-    assert ended.counts == {"converged": 8, "stopped": 0, "diverged": 0, "failed": 0}
+    assert ended.counts == counts_of(converged=8)
     sql = "SELECT run_id, beta FROM runs ORDER BY run_id"
     one, other = rows(tmp_path / "ray.duckdb", sql), rows(tmp_path / "results.duckdb", sql)
     assert [row["run_id"] for row in one] == [row["run_id"] for row in other]
@@ -41,7 +41,7 @@ def test_a_run_that_kills_its_worker_is_isolated(
     monkeypatch.setattr("sweep.launch.WORKER_DEATHS", 1)
     chosen = ("grid.alpha=1", "grid.seed=5,7,9")
     ended = launch(FRAGILE, *chosen, local=False)
-    assert ended.counts == {"converged": 1, "stopped": 0, "diverged": 0, "failed": 2}
+    assert ended.counts == counts_of(converged=1, failed=2)
     failed = rows(tmp_path / "results.duckdb", "SELECT seed FROM runs WHERE status = 'failed' ORDER BY seed")
     assert [row["seed"] for row in failed] == [7, 9]
     sql = "SELECT outcome, retryable FROM attempts WHERE run_id IS NOT NULL ORDER BY outcome"
@@ -152,9 +152,8 @@ def test_a_node_that_goes_away_costs_no_run(write: Write, tmp_path: Path) -> Non
     slow = SMALL.replace("architecture: diagonal", "architecture: 'fragile:Slow'").replace("[0, 4]", "[0, 6000]")
     write(slow)
     done = subprocess.run([sys.executable, "-c", NODES], cwd=tmp_path, capture_output=True, text=True, timeout=280)
-    assert "{'converged': 12000, 'stopped': 0, 'diverged': 0, 'failed': 0} {'converged': 12000}" in done.stdout, (
-        done.stderr
-    )
+    counts = counts_of(converged=12000)
+    assert f"{counts} {{'converged': 12000}}" in done.stdout, done.stderr
     (stored,) = (line for line in done.stdout.splitlines() if line.startswith("stored: "))
     assert int(stored.removeprefix("stored: ")) < 12_000
     twice = rows(tmp_path / "results.duckdb", "SELECT run_id FROM runs GROUP BY ALL HAVING count(*) > 1")
