@@ -222,6 +222,7 @@ def test_charts_without_data_are_left_out_with_the_reason(store: Store, tmp_path
     assert '<figure id="classification_paths">' in text
 
 
+@pytest.mark.slow
 def test_many_runs_make_no_large_report(store: Store, tmp_path: Path) -> None:
     many = Store(tmp_path / "many.duckdb")
     many.create()

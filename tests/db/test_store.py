@@ -218,7 +218,8 @@ STATUSES = st.sampled_from(["converged", "stopped", "diverged", "failed"])
 COMMITS = st.lists(st.lists(st.tuples(st.sampled_from("abcd"), STATUSES), max_size=4), max_size=4)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.slow
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(commits=COMMITS)
 def test_any_order_of_commits_keeps_first_results(
     new_store: Callable[[], Store], commits: list[list[tuple[str, str]]]

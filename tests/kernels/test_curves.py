@@ -88,7 +88,7 @@ def test_velocity_is_the_gradient_in_the_layers(depth: int, moved: bool) -> None
     np.testing.assert_allclose(mapped(w, np.asarray(q), np.asarray(velocity)), -jax.grad(loss)(layers), atol=1e-13)
 
 
-@pytest.mark.parametrize("depth", [1, 2, 3, 5])
+@pytest.mark.parametrize("depth", [1, pytest.param(2, marks=SLOW), 3, pytest.param(5, marks=SLOW)])
 @pytest.mark.parametrize("moved", [False, True])
 @pytest.mark.parametrize("task", ["regression", "classification"])
 def test_curves_observe_what_layers_do(depth: int, moved: bool, task: str) -> None:
@@ -134,7 +134,8 @@ def test_layers_come_back(depth: int) -> None:
         np.testing.assert_allclose(ours, direct, rtol=1e-13)
 
 
-@pytest.mark.parametrize("task", [pytest.param("regression", marks=SLOW), "classification"])
+@SLOW
+@pytest.mark.parametrize("task", ["regression", "classification"])
 def test_slots_that_are_off_change_nothing(task: str) -> None:
     """Three layers in a program of six; layers that are not there have no norm and are aligned."""
     w = starts(3)
@@ -185,7 +186,7 @@ def change_of(flow: Flow, q: Any, norm: Any, data: RunData, length: float) -> np
     return np.asarray(damping.change(entry, push(damping.forces(entry, g))))
 
 
-@pytest.mark.parametrize("task", ["regression", "classification"])
+@pytest.mark.parametrize("task", ["regression", pytest.param("classification", marks=SLOW)])
 @pytest.mark.parametrize("size", [pytest.param(0, marks=SLOW), 6])
 def test_zeros_that_fill_up_change_nothing(task: str, size: int) -> None:
     w = starts(3)
@@ -272,7 +273,8 @@ def bregman(result: RunResult) -> Any:
     return found
 
 
-@pytest.mark.parametrize("depth", [2, 3, pytest.param(4, marks=SLOW)])
+@SLOW
+@pytest.mark.parametrize("depth", [2, 3, 4])
 def test_small_scales_end_at_the_minimum_of_the_potential(depth: int) -> None:
     """Alone among all solutions, entry by entry: also those of 1e-22 that came back."""
     for result in saddles(depth, [1e-4, 1e-6, 1e-8], rtol=1e-9):
@@ -294,8 +296,10 @@ def test_ends_do_not_depend_on_how_small_alpha_is() -> None:
     ("x", "y", "axes", "right", "digits"),
     [
         ([[1e10, 0, 0], [0, 1, 2]], [1e10, 1], {"depth": 3, "alpha": 0.3}, [1, 0.0266, 0.4867], 5e-5),
-        ([[1e8, 0, 0], [0, 1, 2]], [1e8, 1], {"depth": 3, "alpha": 0.3}, [1, 0.0266, 0.4867], 5e-5),
-        ([[1, 0], [1, 1e-8]], [1, 1.00000001], {"depth": 2, "alpha": 1.0}, [1, 1], 1e-6),
+        pytest.param(
+            [[1e8, 0, 0], [0, 1, 2]], [1e8, 1], {"depth": 3, "alpha": 0.3}, [1, 0.0266, 0.4867], 5e-5, marks=SLOW
+        ),
+        pytest.param([[1, 0], [1, 1e-8]], [1, 1.00000001], {"depth": 2, "alpha": 1.0}, [1, 1], 1e-6, marks=SLOW),
     ],
     ids=["1e10", "1e8", "almost parallel"],
 )
@@ -366,7 +370,7 @@ def test_samples_of_like_rates_stay_as_they_are() -> None:
     np.testing.assert_array_equal(q, np.eye(4))
 
 
-@pytest.mark.parametrize("n", range(1, 41))
+@pytest.mark.parametrize("n", [pytest.param(n, marks=[] if n in {1, 2, 7, 32} else SLOW) for n in range(1, 41)])
 def test_inverse_of_triangular(n: int) -> None:
     factors = np.random.default_rng(n).standard_normal((3, n, n))
     factors = np.tril(factors / n, -1) + np.eye(n) * np.array([0.5, 1.0, 2.0])[:, None, None]

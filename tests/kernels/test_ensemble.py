@@ -57,6 +57,7 @@ def test_orbits_have_64_to_128_points(task: str, depth: int) -> None:
         assert gaps.max() == gaps.min()
 
 
+@pytest.mark.slow
 def test_thinned_orbits_stay_even() -> None:
     """A run of many steps keeps its start, its end and every 2^k-th step between."""
     dataset = regression_data(2, 4)
@@ -69,6 +70,7 @@ def test_thinned_orbits_stay_even() -> None:
     assert gaps[0] in (2, 4, 8, 16, 32)
 
 
+@pytest.mark.slow
 def test_a_run_that_ends_on_a_rejected_step_keeps_its_last_point() -> None:
     dataset = regression_data(2, 4)
     axes = {"task": "regression", "architecture": "diagonal", "depth": 4, "init": "gaussian", "alpha": 0.02}
@@ -81,6 +83,7 @@ def test_a_run_that_ends_on_a_rejected_step_keeps_its_last_point() -> None:
     assert 1 in np.diff([end.rejected for end in ends])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("capacity", [0, CAPACITY])
 def test_a_trial_step_that_overflows_is_only_too_long(capacity: int) -> None:
     dataset = regression_data(2, 4)

@@ -56,7 +56,14 @@ def integrate(factor: np.ndarray, damps: str, columns: int, steps: int) -> np.nd
 
 @pytest.mark.parametrize(
     ("damps", "columns"),
-    [("parameters", 3), ("parameters", 6), ("forces", 4), (DAMPS[0], 5), (DAMPS[3], 5), (DAMPS[4], 4)],
+    [
+        ("parameters", 3),
+        pytest.param("parameters", 6, marks=pytest.mark.slow),
+        ("forces", 4),
+        pytest.param(DAMPS[0], 5, marks=pytest.mark.slow),
+        pytest.param(DAMPS[3], 5, marks=pytest.mark.slow),
+        (DAMPS[4], 4),
+    ],
 )
 def test_converges_at_its_declared_order(damps: str, columns: int) -> None:
     """On a linear system whose Jacobian the factor only knows in part."""

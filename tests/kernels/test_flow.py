@@ -160,7 +160,8 @@ def test_solver_names_are_the_solvers() -> None:
     assert tuple(SOLVERS) == SOLVER_NAMES
 
 
-@pytest.mark.parametrize("task", ["regression", pytest.param("classification", marks=SLOW)])
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["regression", "classification"])
 def test_diffrax_agrees(task: str) -> None:
     """Kvaerno5 drives the same runs to the same end."""
     if task == "regression":

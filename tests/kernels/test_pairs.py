@@ -122,8 +122,8 @@ PAIRS = {
     if (place := place_of(architecture, prediction, 2)) is not None
 }
 DEEPER = {pair: place for pair in PAIRS if (place := place_of(*pair, 3)) is not None and place[1]["depth"] == 3}
-CHEAP = ("diagonal", "fully_connected")
-"""Their programs for two layers are compiled by default, one a task; everything else is slow."""
+CHEAP = ("diagonal",)
+"""Its programs for two layers are compiled by default, one a task; everything else is slow."""
 
 
 def runs_of(pair: Pair, place: Place) -> list[Run]:

@@ -243,11 +243,10 @@ def test_a_module_beside_a_grid_that_names_none_is_never_imported(write: Write, 
         (tmp_path / f"{name}.py").write_text("from pathlib import Path\nPath(__file__).with_name('was_run').touch()\n")
     write(SMALL)
     code = "from sweep.cli import app; app()"
-    for command in (["plan"], ["launch", "--executor", "local"]):
-        done = subprocess.run(
-            [sys.executable, "-P", "-c", code, *command, "grid.yaml", "--store", "results.duckdb"],
-            cwd=tmp_path, capture_output=True, text=True, timeout=300,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code, "launch", "--executor", "local", "grid.yaml", "--store", "results.duckdb"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=300,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
     assert not (tmp_path / "was_run").exists()

@@ -231,6 +231,7 @@ def searched(rounds: int, seed: int) -> None:
                 assert together.objective[index] == pytest.approx(alone.objective, rel=1e-9, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_certificates_are_as_small_as_one_by_one() -> None:
     searched(60, seed=0)
 

@@ -65,7 +65,8 @@ def least_potential(x: np.ndarray, y: np.ndarray, scale: float, depth: int) -> n
     return scale * place(polished.x)
 
 
-@pytest.mark.parametrize("depth", [2, pytest.param(3, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("depth", [2, 3, 4])
 def test_the_prediction_and_the_flow_are_the_least_potential(depth: int) -> None:
     """Prediction to 1e-9; the flow to 1e-5 at the default tolerance."""
     dataset = regression_data()
