@@ -10,9 +10,10 @@ import tempfile
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 MADE = "" if "JAX_COMPILATION_CACHE_DIR" in os.environ else tempfile.mkdtemp(prefix="compiled-")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", MADE)  # workers inherit it
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("EQX_ON_ERROR", "nan")  # programs with error callbacks are not cached
 
-from jaxtyping import install_import_hook
+from jaxtyping import install_import_hook  # noqa: E402
 
 install_import_hook("kernels", "beartype.beartype")
 

@@ -54,7 +54,7 @@ def gap_drifts(problems: Sequence[Problem], ends: Sequence[End]) -> list[float]:
     them, gap_j = second least - least |w_l(0)|^2: the ratio is the largest over coordinates with gap_j > 0. It is zero
     on curves, which conserve all exactly. Of other networks the changes are divided by the largest modulus of the
     conserved quantity at the start, or by the mean square of the weights there where that is more, or of those at the
-    end if the network has one saddle (`Architecture.one_saddle`), because small gaps then decide nothing after the start.
+    end if the network has one saddle (`Architecture.one_saddle`): small gaps then decide nothing after the start.
     NaN for classification, where the weights outgrow every gap and what drifts at the end decides nothing.
     """
     return [_gap_drift(problem, end) for problem, end in zip(problems, ends, strict=True)]

@@ -69,8 +69,8 @@ class Architecture(ABC):
             by pair), and not combinations of them. The flow of such a network tells rounding from forces at every
             depth and scale. A subclass with coefficients of its own is not, unless it says so (nor does it inherit
             `coordinates`).
-        one_saddle: whether beta = 0 at every saddle, so that its flow waits nowhere but at its start, and what is conserved
-            decides no later turn.
+        one_saddle: whether beta = 0 at every saddle. Its flow then waits nowhere but at its start, and what is
+            conserved decides no later turn.
         copies: coordinates of its real orthogonal decomposition for each input, where all networks of the class have
             one: runs of different sizes may then share a program. None for other networks.
         rowwise: whether `invariants` takes layers with a leading axis, too, one state a row.

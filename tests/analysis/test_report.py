@@ -123,7 +123,9 @@ def test_a_report_says_nothing_of_the_machine_unless_asked(passed_on: Store, tmp
         assert word in full
 
 
-@pytest.mark.parametrize("name", [None, "predictions", "overview", "initialisation_scale"])
+@pytest.mark.parametrize(
+    "name", [pytest.param(None, marks=pytest.mark.slow), "predictions", "overview", "initialisation_scale"]
+)
 def test_a_label_does_not_leave_its_element(passed_on: Store, tmp_path: Path, name: str | None) -> None:
     output = tmp_path / "page.html"
     page = (save(name, passed_on, output) if name else write_report(passed_on, output)).read_text()
@@ -211,6 +213,7 @@ def test_runs_out_of_steps_are_no_evidence_but_counted(store: Store, tmp_path: P
     assert ends.equals(counts.LIMITS.read(store).filter(prediction="weighted_l1").select(ends.columns))
 
 
+@pytest.mark.slow
 def test_charts_without_data_are_left_out_with_the_reason(store: Store, tmp_path: Path) -> None:
     part = Store(tmp_path / "part.duckdb")
     part.create()

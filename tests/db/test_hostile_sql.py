@@ -14,6 +14,7 @@ from db.limits import Limits, parse_memory, parse_seconds
 from db.statements import check_condition
 from db.store import Store
 from tests.db import store_rows as rows
+from tests.marks import sampled
 
 OTHER_STATEMENTS = """
 COPY (SELECT 1) TO '{store}'
@@ -183,7 +184,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("sql", HOSTILE)
+@pytest.mark.parametrize("sql", sampled(HOSTILE, 2))
 def test_a_hostile_statement_is_refused_and_changes_nothing(
     place: Path, sql: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

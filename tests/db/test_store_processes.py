@@ -71,6 +71,7 @@ def test_many_kills_lose_nothing_and_double_nothing(store: Store) -> None:
     kill_at_random(store, trials=25)
 
 
+@pytest.mark.slow
 def test_two_writers_and_a_reader_get_through(store: Store) -> None:
     """Both write the same runs, as two sweeps that overlap do, as fast as they can."""
     writers = [committer(store.path, "w") for _ in range(2)]

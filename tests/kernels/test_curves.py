@@ -186,8 +186,9 @@ def change_of(flow: Flow, q: Any, norm: Any, data: RunData, length: float) -> np
     return np.asarray(damping.change(entry, push(damping.forces(entry, g))))
 
 
-@pytest.mark.parametrize("task", ["regression", pytest.param("classification", marks=SLOW)])
-@pytest.mark.parametrize("size", [pytest.param(0, marks=SLOW), 6])
+@SLOW
+@pytest.mark.parametrize("task", ["regression", "classification"])
+@pytest.mark.parametrize("size", [0, 6])
 def test_zeros_that_fill_up_change_nothing(task: str, size: int) -> None:
     w = starts(3)
     q, data = data_of(w, task=task)
@@ -292,6 +293,7 @@ def test_ends_do_not_depend_on_how_small_alpha_is() -> None:
         np.testing.assert_allclose(result.beta, [0, 0, 10 / 7, -10 / 49], rtol=1e-6, atol=1e-15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("x", "y", "axes", "right", "digits"),
     [
@@ -314,7 +316,8 @@ def test_a_sample_of_small_scale_is_fitted_too(
     np.testing.assert_allclose(result.beta, right, atol=digits)
 
 
-@pytest.mark.parametrize("depth", [2, pytest.param(4, marks=SLOW)])
+@SLOW
+@pytest.mark.parametrize("depth", [2, 4])
 def test_tied_coordinates_keep_their_sign(depth: int) -> None:
     """Equal layers are driven towards zero and past it; they come close, and never there."""
     dataset = Dataset("tied", np.array([[1.0, 0.3], [1.0, -0.2]]), np.array([-2.0, 1.0]))

@@ -70,6 +70,7 @@ def orbit_of(spec: RunSpec, dataset: Dataset, times: np.ndarray) -> np.ndarray:
     return np.array([coefficients(jnp.asarray(theta)) for theta in found.y.T])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("architecture", "sizes"),
     [
@@ -306,6 +307,7 @@ class AreaFlow(ClassificationFlow):
         return -z - 1.5 * jax.nn.softplus(-2 * z)
 
 
+@pytest.mark.slow
 def test_one_row_and_one_class_are_a_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A grid names it, its runs are planned, integrated, compared with theory and stored."""
     row = Loss(

@@ -84,6 +84,7 @@ def test_a_network_without_parameters_refuses_them() -> None:
         canonical({"diagonal": {"s": S}})
 
 
+@pytest.mark.slow
 def test_networks_of_one_shape_share_one_program() -> None:
     """Two given S, one of them the identity, and one drawn: one compiled loop, and each its own theorem."""
     dataset = Dataset("one", np.array([[1.0, 2.0]]), np.array([1.0]))

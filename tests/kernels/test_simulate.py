@@ -53,6 +53,7 @@ def test_one_sample_meets_its_closed_form() -> None:
     np.testing.assert_allclose(result.beta, alpha**2 * np.sinh(2 * nu * x) / 2, rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_gaussian_fully_connected_regression_approaches_the_least_norm_as_alpha_falls() -> None:
     axes = {"task": "regression", "architecture": "fully_connected", "depth": 2, "init": "gaussian", "width": 9}
     results = run(regression_data(2, 8), (1.0, 0.1, 0.01), record=False, **axes)
@@ -94,6 +95,7 @@ def test_loss_rate_reaches_its_constant_with_two_support_vectors(depth: int) -> 
     assert distances(run(dataset, (0.1,), depth=depth, **axes), "loss_rate")[0] < 1e-3
 
 
+@pytest.mark.slow
 def test_runs_of_different_shapes_go_together() -> None:
     dataset = regression_data()
     axes = {"task": "regression", "architecture": "diagonal", "record": False}

@@ -148,6 +148,7 @@ def test_layers_of_zero_leave_a_classification_at_rest() -> None:
     assert end.final[5] == 0  # the norm
 
 
+@pytest.mark.slow
 def test_inputs_of_zero_leave_it_at_rest() -> None:
     dataset = regression_data(2, 4)
     object.__setattr__(dataset, "x", np.zeros((2, 4)))

@@ -94,7 +94,7 @@ BOUNDS = {
 
 
 @pytest.mark.parametrize(("text", "words"), BOUNDS.values(), ids=list(BOUNDS))
-@pytest.mark.parametrize("command", ["plan", "predict"])
+@pytest.mark.parametrize("command", ["plan", pytest.param("predict", marks=pytest.mark.slow)])
 def test_what_would_take_hours_or_gigabytes_ends_at_once(
     command: str, text: str, words: str, write: Write, tmp_path: Path
 ) -> None:
@@ -110,6 +110,7 @@ def test_what_would_take_hours_or_gigabytes_ends_at_once(
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 20  # kB
 
 
+@pytest.mark.slow
 def test_a_list_of_many_forms_ends_before_the_memory(write: Write) -> None:
     with pytest.raises(GridError, match="more than 10,000,000 values up to here"):
         load(write(HEAD + f"grid: {{architecture: diagonal, alpha: [{', '.join([MILLION] * 100)}]}}"))
@@ -237,6 +238,7 @@ def test_plan_says_what_it_has_run(write: Write, tmp_path: Path) -> None:
     assert "planning has run" not in CliRunner().invoke(app, ["plan", str(write(SMALL)), "--no-plugins", *store]).stdout
 
 
+@pytest.mark.slow
 def test_a_module_beside_a_grid_that_names_none_is_never_imported(write: Write, tmp_path: Path) -> None:
     """pandas, say, which is looked for where it is not installed."""
     for name in ("pandas", "numba", "cupy", "sitecustomize"):

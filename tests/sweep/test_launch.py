@@ -152,6 +152,7 @@ def test_bad_input_leaves_the_store_as_it_was(launch: Launch, tmp_path: Path) ->
     assert (tmp_path / "results.duckdb").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_the_batch(launch: Launch, tmp_path: Path) -> None:
     launch(SMALL)
     whole = rows(tmp_path, "SELECT run_id, beta FROM runs ORDER BY run_id")

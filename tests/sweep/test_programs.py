@@ -67,14 +67,9 @@ def test_networks_without_curves_and_different_tolerances_do_not_share() -> None
     assert sorted(len(program.shapes) for program in found) == [1, 1, 2, 2]
 
 
-@pytest.mark.parametrize(
-    ("task", "architectures"),
-    [
-        ("regression", ["diagonal"]),
-        pytest.param("regression", ["diagonal", "signed_diagonal", "walsh"], marks=pytest.mark.slow),
-        pytest.param("classification", ["diagonal", "signed_diagonal", "walsh"], marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["regression", "classification"])
+@pytest.mark.parametrize("architectures", [["diagonal"], ["diagonal", "signed_diagonal", "walsh"]])
 def test_results_do_not_depend_on_sharing(task: str, architectures: list[str]) -> None:
     """Networks of two depths, two and three samples, through one program and through each their own."""
     x = [[1.0, 2.0, -0.5, 0.3], [0.3, -1.0, 2.0, 0.2], [0.1, 0.4, 1.0, -1.0]]

@@ -35,6 +35,7 @@ def test_ray_computes_what_this_process_computes(cluster: Any, launch: Launch, t
         assert a["beta"] == pytest.approx(b["beta"], rel=1e-12)
 
 
+@pytest.mark.slow
 def test_a_run_that_kills_its_worker_is_isolated(
     cluster: Any, launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,7 +43,8 @@ def results(seed: int) -> list[RunResult]:
         return RunResult(
             spec=canonicalise(axes, dim), dataset="points-00000000", dim=dim, samples=1, status="converged", message="",
             beta=array(dim), log_loss=number(), log_time=number(), residual=number(), min_margin=number(),
-            invariant_drift=number(), gap_drift=number(), condition=number(), steps=run, rejected=0, wall_seconds=0.5, device="cpu",
+            invariant_drift=number(), gap_drift=number(), condition=number(), steps=run, rejected=0, wall_seconds=0.5,
+            device="cpu",
             predictions=tuple(prediction(f"p{n}") for n in range(rng.integers(0, 3))), trajectory=trajectory(),
         )  # fmt: skip
 
