@@ -145,9 +145,13 @@ class ClassificationFlow(Flow):
         return jnp.exp(self.parametrisation.degree(data) * log_norm)
 
     def output_error(self, error: Theta, theta: Theta, log_norm: Scalar, data: RunData, rtol: Scalar) -> Scalar:
-        """Change of the exponents kappa q, weighted by p, against EXPONENT_TOLERANCE."""
+        """Change of the exponents kappa q about their mean, weighted by p, against EXPONENT_TOLERANCE.
+
+        An exponent that all share scales the loss: it moves the state along its orbit, and leaves p as it is.
+        """
         p = self.weights(theta, log_norm, data)
         change = self.margins(theta, data) - self.margins(theta - error, data)
+        change = change - jnp.sum(p * change) / jnp.sum(p)
         return self._kappa(log_norm, data) * jnp.sqrt(jnp.sum(p * change**2)) / self.EXPONENT_TOLERANCE
 
     def renormalise(

@@ -236,7 +236,10 @@ def in_a_larger_program(problem: Problem, slots: int = 0, samples: int = 0, size
 @pytest.mark.parametrize("room", [{"slots": 3}, {"samples": 2, "size": 3}], ids=["depth", "samples and coordinates"])
 @pytest.mark.parametrize("task", ["regression", "classification"])
 def test_a_run_ends_in_a_larger_program_where_it_does_in_its_own(task: str, room: dict[str, int]) -> None:
-    """With other slots, to rounding; with other samples, that turn otherwise and round otherwise, to the tolerance."""
+    """With other slots, to rounding; with other samples, that turn otherwise and round otherwise, to the tolerance.
+
+    A classification stops within a share of its way: what lies along the orbit is not compared.
+    """
     tolerance = 1e-8 if "slots" in room else 1e-7  # weights of ten columns amplify rounding by 1e5
     dataset = regression_data(3, 6) if task == "regression" else classification_data(3, 6)
     stop = {"residual": 1e-11} if task == "regression" else {"log_loss": -1e4}
@@ -247,7 +250,13 @@ def test_a_run_ends_in_a_larger_program_where_it_does_in_its_own(task: str, room
     end = in_a_larger_program(problem, **room)
     assert end.status == own.status == CONVERGED
     assert abs(end.steps - own.steps) <= 1
-    np.testing.assert_allclose(end.theta[: own.theta.size], own.theta, rtol=tolerance, atol=tolerance)
+    difference = end.theta[: own.theta.size] - own.theta
+    if task == "classification":
+        run = passage.start
+        (later,) = run_ensemble(passage.program, [run._replace(control=run.control._replace(log_loss=-1.01e4))])
+        along = later.theta - own.theta
+        difference -= along * (along @ difference) / (along @ along)
+    np.testing.assert_array_less(np.abs(difference), tolerance * (1 + np.abs(own.theta)))
 
 
 X, Y = [[1, 0.5, 0.7, 0], [0.5, 1, 0.1, 0.7]], [1, 0]
@@ -278,7 +287,7 @@ def bregman(result: RunResult) -> Any:
 @pytest.mark.parametrize("depth", [2, 3, 4])
 def test_small_scales_end_at_the_minimum_of_the_potential(depth: int) -> None:
     """Alone among all solutions, entry by entry: also those of 1e-22 that came back."""
-    for result in saddles(depth, [1e-4, 1e-6, 1e-8], rtol=1e-9):
+    for result in saddles(depth, [1e-4, 1e-6, 1e-8], rtol=1e-10):
         expected = bregman(result)
         assert result.status == "converged"
         assert expected.distance is not None

@@ -34,7 +34,7 @@ network here. Of several, the one that enters last may come later than any loss 
 SIZES: dict[str, Axes] = {"fully_connected": {"width": 9}, "multichannel_convolutional": {"width": 2}}
 LATE: Axes = {"alpha": 0.01, "stop": {"log_loss": -1e8}}
 """Near t = infinity."""
-EARLY: Axes = {"alpha": 1.0, "stop": {"log_loss": -1.0}}
+EARLY: Axes = {"alpha": 0.5, "stop": {"log_loss": -2.0}}
 """Far from it."""
 
 

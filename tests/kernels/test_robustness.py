@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kernels.data.kinds import Dataset
-from kernels.integrator.lane import CONVERGED
+from kernels.integrator.lane import CONVERGED, NOTHING_TO_DO
 from kernels.simulate import simulate
 from tests.kernels.conftest import classification_data, regression_data, spec_of
 from tests.kernels.test_flow import ends_of
@@ -76,8 +76,10 @@ def test_a_classification_lands_on_its_stop_in_a_few_attempts(stop: dict[str, fl
     """By false position: slowest where the smallest margin comes from below zero and must be e^-15, to 1e-4 of that."""
     datasets = [classification_data(4, 8, seed) for seed in range(8)]
     axes = {"task": "classification", "architecture": "diagonal", "depth": 1, "init": "gaussian", "record": False}
-    for end in ends_of([(spec_of(dataset, alpha=0.1, stop=stop, **axes), dataset) for dataset in datasets]):
-        assert end.status == CONVERGED
+    ends = ends_of([(spec_of(dataset, alpha=0.1, stop=stop, **axes), dataset) for dataset in datasets])
+    assert sum(end.status == CONVERGED for end in ends) > 4
+    for end in ends:
+        assert end.status == (CONVERGED if end.steps else NOTHING_TO_DO)
         assert end.rejected <= most
 
 
