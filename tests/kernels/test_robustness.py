@@ -52,7 +52,7 @@ def test_rounding_is_not_taken_for_error() -> None:
 
 @pytest.mark.slow
 def test_a_thousand_classifications_reach_1e8_in_few_steps() -> None:
-    """No run fails, none takes more than 10 times the median number of steps."""
+    """No run fails, half of them take at most a hundred steps, and none takes more than a thousand."""
     attempts = []
     for architecture, sizes in SHAPES:
         for depth in range(1, 7):
@@ -64,8 +64,8 @@ def test_a_thousand_classifications_reach_1e8_in_few_steps() -> None:
             assert {end.status for end in ends} == {CONVERGED}, (architecture, depth)
             attempts += [end.steps + end.rejected for end in ends]
     assert len(attempts) > 1000
-    assert max(attempts) <= 10 * np.median(attempts)
-    assert np.median(attempts) <= 120
+    assert max(attempts) <= 1000
+    assert np.median(attempts) <= 100
 
 
 @pytest.mark.slow
