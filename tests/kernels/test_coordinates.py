@@ -1,6 +1,7 @@
 """Coordinates in which flows are integrated, against the networks' own parameters."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -134,6 +135,25 @@ class Undecorated(Diagonal):
         return ((self.dim,),) * self.depth
 
 
+class Hidden(Diagonal):
+    """A parameter that the coefficients read from the network, not from its constants."""
+
+    defaults = MappingProxyType({"scale": 1.0})
+
+    def coefficients(self, layers: Any) -> Any:
+        return self.given.get("scale", 1.0) * super().coefficients(layers)
+
+    def decomposition(self) -> Any:
+        return None
+
+
+class Needy(Hidden):
+    """Cannot be made without its parameters."""
+
+    def check(self) -> None:
+        self.scale = self.given["scale"]
+
+
 class Biased(Diagonal):
     """Affine in every layer."""
 
@@ -206,6 +226,26 @@ def test_a_users_network_that_is_not_what_it_says_is_refused(name: str, message:
     dataset = regression_data(2, 4)
     axes: dict[str, Any] = {"task": "regression", "depth": 2, "init": "gaussian"}
     spec = spec_of(dataset, architecture=f"{__name__}:{name}", **axes)
+    with pytest.raises(InputError, match=message):
+        check_compatible(spec, dataset)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "Hidden",
+            r"Hidden computes .* with its parameters and .* with its constants alone; .* through self.constants",
+        ),
+        ("Needy", r"Needy cannot be made without its parameters \(KeyError: 'scale'\); .* through self.constants"),
+    ],
+)
+def test_a_parameter_that_is_not_in_the_constants_is_refused(name: str, message: str) -> None:
+    """It would run with its default: networks of one shape run through one program."""
+    dataset = regression_data(2, 4)
+    spec = spec_of(
+        dataset, task="regression", depth=2, init="gaussian", architecture={f"{__name__}:{name}": {"scale": 3.0}}
+    )
     with pytest.raises(InputError, match=message):
         check_compatible(spec, dataset)
 
