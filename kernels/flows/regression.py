@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from kernels.flows.base import EPSILON, Control, Flow, State
@@ -13,6 +12,8 @@ from kernels.flows.parametrisation import Forces, Layers, Push, RunData, Scalar,
 from kernels.flows.principal_samples import principal_samples
 from kernels.flows.stiffness import Axes, Inverses, Stiffness
 
+ATTAINABLE = 8.0
+"""Roundings within which a flow in doubles ends: of its outputs, or times the condition, of the solution."""
 LARGEST_GOAL = 0.1
 """A residual to stop at, at most, however little rounding allows."""
 
@@ -52,18 +53,23 @@ class RegressionFlow(Flow):
             jacobian = parametrisation.jacobian(theta, data)
             rates, axes = jnp.linalg.eigh(jacobian @ jacobian.T)
             rates, basis = jnp.maximum(rates, 0), axes.T @ jacobian
-            return Axes(rates, basis=basis, noise=self._noise(rates, basis, data), args=(log_norm, data))
+            noise = self._noise(rates, basis, self._rounding(jacobian, theta, data.y))
+            return Axes(rates, basis=basis, noise=noise, args=(log_norm, data))
         x, y, rows = principal_samples(lambda x: parametrisation.jacobian(theta, data._replace(x=x)), data.x, data.y)
         rates = jnp.sum(rows**2, axis=1)
-        return Axes(rates, noise=self._noise(rates, rows, data), args=(log_norm, data._replace(x=x, y=y)))
+        noise = self._noise(rates, rows, self._rounding(rows, theta, y))
+        return Axes(rates, noise=noise, args=(log_norm, data._replace(x=x, y=y)))
 
-    def _rounding(self, data: RunData) -> Scalar:
-        """What rounding leaves in a residual."""
-        return EPSILON * jnp.linalg.norm(data.y) / np.sqrt(data.y.size)
+    def _rounding(self, jacobian: Float[Array, "n P"], theta: Theta, y: Forces) -> Scalar:
+        """What rounding leaves in a residual: of y, and of the terms theta_k d f / d theta_k, whose sum is L f.
 
-    def _noise(self, rates: Forces, basis: Float[Array, "n P"], data: RunData) -> Callable[[Scalar, Any], Theta]:
+        Of large layers with small coefficients the terms cancel, and are what is rounded.
+        """
+        squares = jnp.sum(y**2) + jnp.sum((jacobian * theta[None, :]) ** 2)
+        return EPSILON * jnp.sqrt(squares / y.size)
+
+    def _noise(self, rates: Forces, basis: Float[Array, "n P"], rounding: Scalar) -> Callable[[Scalar, Any], Theta]:
         """Length of a substep -> what rounding of the residual leaves in each parameter."""
-        rounding = self._rounding(data)
 
         def noise(length: Scalar, _: Any) -> Theta:
             return rounding * jnp.sqrt(jnp.sum(((length / (1 + length * rates))[:, None] * basis) ** 2, axis=0))
@@ -114,8 +120,17 @@ class RegressionFlow(Flow):
     def progress(self, theta: Theta, log_norm: Scalar, data: RunData, control: Control) -> Scalar:
         """log residual / log of the residual to stop at, or of what rounding leaves if that is more."""
         beta, least = jnp.linalg.norm(self.coefficients(theta, data)), jnp.linalg.norm(times(data.whitener, data.y))
-        goal = jnp.maximum(control.residual, jnp.minimum(data.rounding * beta / least, LARGEST_GOAL))
+        rounding = jnp.maximum(data.rounding * beta, self._cancelled(theta, data)) / least
+        goal = jnp.maximum(control.residual, jnp.minimum(rounding, LARGEST_GOAL))
         return jnp.log(self.residual(theta, data)) / jnp.log(goal)
+
+    def _cancelled(self, theta: Theta, data: RunData) -> Scalar | float:
+        """Distance to the solutions that rounding of the terms of the outputs makes: on curves none cancel."""
+        if isinstance(self.parametrisation, Curves):
+            return 0.0
+        assert isinstance(self.parametrisation, Layers)
+        terms = jnp.linalg.norm(self.parametrisation.jacobian(theta, data) * theta[None, :], axis=1)
+        return ATTAINABLE * EPSILON * jnp.linalg.norm(times(data.whitener, jnp.diag(terms)))
 
     def evenly(self, control: Control) -> tuple[Scalar, Scalar]:
         """Down to a residual of 1e-10: in steps of any length, weights of the table amplify rounding to some 1e-12."""

@@ -38,8 +38,10 @@ class Stiffness(ABC):
         noise: (length of a substep, its entry of `Damping.columns`) -> what rounding of the forces leaves in each entry
             of theta; None for nothing.
         args: with which the forces of this step are evaluated.
+        cancels: whether outputs may be small sums of large terms, so that rounding outweighs what many columns gain.
     """
 
+    cancels: bool = False
     bend: Bend | None
     noise: Noise | None
     args: Any
@@ -70,6 +72,7 @@ class Axes(Stiffness):
     ):
         self.rates, self.mixing, self.basis = rates, mixing, basis
         self.bend, self.noise, self.args = bend, noise, args
+        self.cancels = basis is not None
 
     def damping(self, lengths: Lengths) -> Damping:
         return Damping(lengths, self._forces, self._change)

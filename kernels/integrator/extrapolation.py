@@ -13,6 +13,8 @@ from kernels.flows.parametrisation import Forces, Push, Vector
 from kernels.flows.stiffness import Damping, Stiffness
 from kernels.x64 import jax
 
+FEW = 4
+"""Columns of the value that is taken where rounding is all that more columns add."""
 _NOISE = 15
 """Times what one rounding of each force gives the error estimate; substeps and products add theirs. More is error."""
 
@@ -97,17 +99,17 @@ class ExtrapolatedEuler(AbstractSolver[Vector]):
             z = jnp.where((number == 1)[:, None], firsts[column], z)
             z = z + jax.vmap(move)(z, jnp.asarray(number, float), entries)
             history.append(z)
-        *others, last = (history[iteration][row] for iteration, row in schedule.ends)
-        apart = [column - last for column in (firsts[0], *others)]
-        value, error = (row[:-1] for row in _weights(self.columns))
-        y1 = y0 + (last + sum(w * column for w, column in zip(value, apart, strict=True)))
-        estimate = sum(w * column for w, column in zip(error, apart, strict=True))
-        certain = estimate
+        ends = [firsts[0], *(history[iteration][row] for iteration, row in schedule.ends)]
+        smallest = None
         if stiff.noise is not None:
             smallest = stiff.noise(lengths[-1], jax.tree.map(lambda values: values[-1], damping.columns))
-            noise = _NOISE * np.linalg.norm(_weights(self.columns)[1]) * smallest
-            certain = jnp.sign(estimate) * jnp.maximum(jnp.abs(estimate) - noise, 0)
-        return y1, certain, {"y0": y0, "y1": y1}, estimate, RESULTS.successful
+        found = _extrapolated(ends, smallest)
+        if stiff.cancels and self.columns > FEW:
+            lower = _extrapolated(ends[:FEW], smallest)
+            better = jnp.sum(lower.estimate**2) < jnp.sum(found.estimate**2)
+            found = jax.tree.map(lambda a, b: jnp.where(better, a, b), lower, found)
+        y1 = y0 + found.change
+        return y1, found.certain, {"y0": y0, "y1": y1}, found.estimate, RESULTS.successful
 
     def _bend(
         self, stiff: Stiffness, damping: Damping, push: Push, g: Forces
@@ -124,6 +126,27 @@ class ExtrapolatedEuler(AbstractSolver[Vector]):
 
     def func(self, terms: Any, t0: Any, y0: Vector, args: Any) -> Vector:
         return terms.vf(t0, y0, args)
+
+
+class _Extrapolated(NamedTuple):
+    """Change of the parameters, its error estimate, and that without what rounding must leave in it."""
+
+    change: Vector
+    estimate: Vector
+    certain: Vector
+
+
+def _extrapolated(ends: list[Vector], smallest: Vector | None) -> _Extrapolated:
+    """From the ends of columns 1, 2, ...; smallest: what one rounding of each force leaves in a substep."""
+    *others, last = ends
+    apart = [column - last for column in others]
+    value, error = (row[:-1] for row in _weights(len(ends)))
+    change = last + sum(w * column for w, column in zip(value, apart, strict=True))
+    estimate = sum((w * column for w, column in zip(error, apart, strict=True)), jnp.zeros_like(last))
+    if smallest is None:
+        return _Extrapolated(change, estimate, estimate)
+    noise = _NOISE * np.linalg.norm(_weights(len(ends))[1]) * smallest
+    return _Extrapolated(change, estimate, jnp.sign(estimate) * jnp.maximum(jnp.abs(estimate) - noise, 0))
 
 
 class _Schedule(NamedTuple):

@@ -7,13 +7,12 @@ import scipy.linalg
 from jaxtyping import Float
 
 from kernels.data.kinds import Dataset
+from kernels.flows.regression import ATTAINABLE
 from kernels.networks.keys import Key, key
 from kernels.problem import Problem
 
 RANK = 1e-13
 """Share of the largest pivot below which a combination of samples counts as dependent on others."""
-ATTAINABLE = 8.0
-"""Times the condition times one rounding: the relative distance to the solutions that a flow in doubles can reach."""
 
 
 @dataclass(frozen=True, eq=False)

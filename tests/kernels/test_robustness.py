@@ -2,12 +2,16 @@
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.integrate import solve_ivp
 
 from kernels.data.kinds import Dataset
 from kernels.integrator.lane import CONVERGED, NOTHING_TO_DO
+from kernels.problem import Problem, problem_of
 from kernels.simulate import simulate
+from kernels.x64 import jax
 from tests.kernels.conftest import classification_data, regression_data, spec_of
 from tests.kernels.test_flow import ends_of
 
@@ -94,3 +98,36 @@ def test_small_tolerances_waste_few_attempts() -> None:
     ends = ends_of(runs)
     assert {end.status for end in ends} == {CONVERGED}
     assert sum(end.rejected for end in ends) < sum(end.steps for end in ends) / 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("alpha", [0.6, 3.0, 12.0])
+def test_small_targets_of_large_layers_cost_few_steps(alpha: float) -> None:
+    """Channels cancel to a thousandth and less of what each gives; ends are those of an independent solver."""
+    rng = np.random.default_rng(4)
+    datasets = [Dataset("small", rng.standard_normal((3, 6)), 1e-3 * rng.standard_normal(3)) for _ in range(4)]
+    axes = {"task": "regression", "architecture": "multichannel_convolutional", "width": 3, "filter": 2, "depth": 3}
+    specs = [
+        spec_of(data, alpha=alpha, init="gaussian", seed=k, record=False, **axes) for k, data in enumerate(datasets)
+    ]
+    for result, spec, dataset in zip(simulate(list(zip(specs, datasets, strict=True))), specs, datasets, strict=True):
+        assert result.status == "converged"
+        assert result.steps + result.rejected < 200
+        assert result.residual < 1e-7
+        expected = by_radau(problem_of(spec, dataset))
+        np.testing.assert_allclose(result.beta, expected, atol=1e-6 * np.abs(expected).max())
+
+
+def by_radau(problem: Problem) -> np.ndarray:
+    """Coefficients at the end of the layers' own gradient flow, long after it has settled."""
+    network, dataset = problem.architecture, problem.dataset
+
+    def loss(theta: Any) -> Any:
+        return 0.5 * jnp.sum((dataset.x @ network.coefficients(network.split(theta)) - dataset.y) ** 2)
+
+    slope, curvature = jax.jit(jax.grad(loss)), jax.jit(jax.hessian(loss))
+    found = solve_ivp(
+        lambda t, theta: -np.asarray(slope(theta)), (0.0, 1e6), np.concatenate([np.ravel(v) for v in problem.layers]),
+        method="Radau", jac=lambda t, theta: -np.asarray(curvature(theta)), rtol=1e-10, atol=1e-13,
+    )  # fmt: skip
+    return np.asarray(network.coefficients(network.split(found.y[:, -1])))
