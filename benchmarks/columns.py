@@ -16,9 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import Report, best, one_core, options
+from benchmarks.common import Report, best, one_core, options, rate_at
 from benchmarks.ensembles import Ensemble, Reference, classification, regression
-from benchmarks.work_precision import rate_at
 from kernels.extrapolation import ExtrapolatedEuler
 from kernels.lane import CONVERGED
 from kernels.solvers import SOLVERS, Solver
