@@ -16,9 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import Report, best, one_core, options
+from benchmarks.common import Report, best, one_core, options, rate_at
 from benchmarks.ensembles import Ensemble, Reference, classification, regression
-from benchmarks.work_precision import rate_at
 from kernels.integrator.lane import CONVERGED
 
 Row = dict[str, Any]

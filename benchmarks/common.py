@@ -1,6 +1,7 @@
 """What every benchmark shares: one core, timing, where results go and what is written beside them."""
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -81,6 +82,21 @@ def spread(total: int, wanted: int) -> list[int]:
     if wanted >= total:
         return list(range(total))
     return [round((k + 0.5) * total / wanted - 0.5) for k in range(wanted)]
+
+
+def rate_at(rows: Iterable[Mapping[str, Any]], target: float) -> float | None:
+    """Runs per second of one method at a worst error of `target`; None if its ladder does not reach it."""
+    ladder = sorted((r for r in rows if not r.get("unfinished") and r["worst_error"] > 0), key=lambda r: -r["setting"])
+    good = [r for r in ladder if r["worst_error"] <= target]
+    if not good:
+        return None
+    rates = [r["runs_per_second"] for r in good]
+    for loose, tight in itertools.pairwise(ladder):
+        if loose["worst_error"] > target >= tight["worst_error"]:
+            x0, x1 = np.log(loose["worst_error"]), np.log(tight["worst_error"])
+            y0, y1 = np.log(loose["runs_per_second"]), np.log(tight["runs_per_second"])
+            rates.append(float(np.exp(y1 + (y0 - y1) * (np.log(target) - x1) / (x0 - x1))))
+    return max(rates)
 
 
 def versions() -> dict[str, str]:

@@ -154,12 +154,13 @@ def system(problem: Problem) -> System:
 
 @dataclass(frozen=True)
 class Ended:
-    """How one run ended: whether by its stop rule or time, at what state, after how many steps and seconds."""
+    """How one run ended: by its stop rule or time or not, at what state, after how many steps and seconds, and when."""
 
     finished: bool
     z: np.ndarray
     steps: int
     seconds: float
+    time: float
 
 
 Watch = Callable[[np.ndarray, int, float], None]
@@ -187,7 +188,8 @@ def integrate(
         done = run.done(solver.y)
         if watch is not None:
             watch(solver.y, steps, time.perf_counter() - begin)
-    return Ended(done or solver.status == "finished", solver.y.copy(), steps, time.perf_counter() - begin)
+    spent = time.perf_counter() - begin
+    return Ended(done or solver.status == "finished", solver.y.copy(), steps, spent, float(solver.t))
 
 
 def sample(

@@ -24,13 +24,12 @@ Jacobian, a single step is timed there.
 """
 
 import functools
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from benchmarks.common import Report, best, one_core, options, timed
+from benchmarks.common import Report, best, one_core, options, rate_at, timed
 from benchmarks.ensembles import Ensemble, Reference, regression_ensembles
 from benchmarks.rivals_descent import descend, sharpness
 from benchmarks.rivals_diffrax import SOLVERS, DiffraxRuns, floor
@@ -155,21 +154,6 @@ def by_descent(ensemble: Ensemble, reference: Reference, count: int, most: int) 
                 unfinished=missed, compile_seconds=compiled,
             )  # fmt: skip
         share /= 2 if rungs == 0 else 8
-
-
-def rate_at(rows: Iterable[Row], target: float) -> float | None:
-    """Runs per second of one method at a worst error of `target`; None if its ladder does not reach it."""
-    ladder = sorted((r for r in rows if not r.get("unfinished") and r["worst_error"] > 0), key=lambda r: -r["setting"])
-    good = [r for r in ladder if r["worst_error"] <= target]
-    if not good:
-        return None
-    rates = [r["runs_per_second"] for r in good]
-    for loose, tight in itertools.pairwise(ladder):
-        if loose["worst_error"] > target >= tight["worst_error"]:
-            x0, x1 = np.log(loose["worst_error"]), np.log(tight["worst_error"])
-            y0, y1 = np.log(loose["runs_per_second"]), np.log(tight["runs_per_second"])
-            rates.append(float(np.exp(y1 + (y0 - y1) * (np.log(target) - x1) / (x0 - x1))))
-    return max(rates)
 
 
 def compare(rows: list[Row]) -> Iterator[Row]:
