@@ -6,20 +6,7 @@ from typing import Any
 import polars as pl
 
 from analysis.charts.theme import arrow, number
-
-MEANINGS = {
-    "minimum_q_norm": "the interpolating solution of least Q norm",
-    "minimum_bregman": "the interpolating solution nearest to the initialisation in its Bregman divergence",
-    "minimum_l2_norm": "the interpolating solution of least l2 norm",
-    "weighted_l1": "the interpolating solution of least (weighted) l1 norm",
-    "weighted_l2": "the interpolating solution of least weighted l2 norm",
-    "max_margin_l2": "the l2 max-margin direction",
-    "max_margin_bridge": "the max-margin problem of the network's own norm",
-    "two_layer_one_sample": "the closed form of two fully connected layers and one sample",
-    "parameter_kkt": "a KKT point of the margin problem in parameters",
-    "singular_vectors": "alignment of every layer with its gradient",
-    "loss_rate": "the predicted rate of the loss",
-}
+from kernels.theory.table import PREDICTIONS
 
 
 def headlines(head: Mapping[str, Any], predictions: pl.DataFrame, limits: pl.DataFrame) -> list[str]:
@@ -64,8 +51,8 @@ def _span(head: Mapping[str, Any]) -> str:
 
 def _prediction(row: Mapping[str, Any], extremes: Mapping[str, Any] | None) -> str:
     about = f"{row['task'].capitalize()}, {row['prediction']}"
-    meaning = MEANINGS.get(row["prediction"])
-    meaning = f" ({meaning})" if meaning else ""
+    known = PREDICTIONS.get(row["prediction"])  # a store may have those of another version
+    meaning = f" ({known.meaning})" if known else ""
     holds = "exact at every α" if row["kind"] == "exact" else f"holds in the {arrow(row['kind'])}"
     return f"{about}{meaning}, {holds}: {_met(row, extremes)}."
 

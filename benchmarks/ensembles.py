@@ -10,11 +10,11 @@ import numpy as np
 
 from benchmarks.common import spread
 from kernels.data.kinds import Dataset, canonical, load
-from kernels.flows.observables import OBSERVABLES
 from kernels.integrator.ensemble import End, Program, Start, run_ensemble
 from kernels.integrator.passage import Passage, passage_of
 from kernels.integrator.systems import Systems
 from kernels.networks.base import Architecture
+from kernels.observables import OBSERVABLES
 from kernels.problem import Problem, problem_of
 from kernels.spec import RunSpec
 from kernels.theory.table import forecasts

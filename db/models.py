@@ -10,9 +10,11 @@ zone. Rows are only inserted; the one exception is a failed run, which a later r
 from datetime import datetime
 from typing import Annotated, Any
 
-from sqlalchemy import JSON, BigInteger, Boolean, DateTime, Double, Integer, String
+from sqlalchemy import JSON, BigInteger, Boolean, Column, DateTime, Double, Integer, String, Table
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import ARRAY
+
+from kernels.observables import OBSERVABLES
 
 Text = Annotated[str, mapped_column(String)]
 Json = Annotated[dict[str, Any], mapped_column(JSON)]
@@ -22,8 +24,6 @@ Flag = Annotated[bool, mapped_column(Boolean)]
 Number = Annotated[float, mapped_column(Double)]
 Moment = Annotated[datetime, mapped_column(DateTime)]
 Vector = Annotated[list[float], mapped_column(ARRAY(Double, dimensions=1))]
-Rows = Annotated[list[list[float]], mapped_column(ARRAY(Double, dimensions=2))]
-Integers = Annotated[list[int], mapped_column(ARRAY(BigInteger, dimensions=1))]
 
 
 class Base(DeclarativeBase):
@@ -141,21 +141,19 @@ class Prediction(Base):
 
 
 class Trajectory(Base):
-    """The recorded points of one run, a list a column, all of one length T."""
+    """The recorded points of one run, a list a column, all of one length T; a column for each observable."""
 
-    __tablename__ = "trajectories"
-
-    run_id: Mapped[Text]
-    step: Mapped[Integers]
-    log_time: Mapped[Vector]
-    log_loss: Mapped[Vector]
-    residual: Mapped[Vector]
-    min_margin: Mapped[Vector]
-    norm: Mapped[Vector]
-    alignment: Mapped[Vector]
-    beta: Mapped[Rows]
-
-    __mapper_args__ = {"primary_key": ["run_id"]}  # noqa: RUF012  (SQLAlchemy declares it so)
+    __table__ = Table(
+        "trajectories",
+        Base.metadata,
+        Column("run_id", String, nullable=False),
+        *(
+            Column(name, ARRAY(BigInteger if row.whole else Double, dimensions=1), nullable=row.added)
+            for name, row in OBSERVABLES.items()
+        ),
+        Column("beta", ARRAY(Double, dimensions=2), nullable=False),
+    )
+    __mapper_args__ = {"primary_key": [__table__.c.run_id]}  # noqa: RUF012  (SQLAlchemy declares it so)
 
 
 class Attempt(Base):

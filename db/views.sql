@@ -23,13 +23,10 @@ CREATE OR REPLACE VIEW orbits AS
 SELECT
     r.run_id, r.status, r.task, r.loss, r.dataset, r.architecture, r.depth, r.width, r.filter,
     r.init, r.init_detail, r.alpha, r.seed, r.dim, r.samples,
-    o.point, o.step, o.log_time, o.log_loss, o.residual, o.min_margin, o.norm, o.alignment, o.beta
+    o.* EXCLUDE (run_id)
 FROM runs r
 JOIN (
-    SELECT
-        run_id, generate_subscripts(step, 1) AS point, unnest(step) AS step, unnest(log_time) AS log_time,
-        unnest(log_loss) AS log_loss, unnest(residual) AS residual, unnest(min_margin) AS min_margin,
-        unnest(norm) AS norm, unnest(alignment) AS alignment, unnest(beta) AS beta
+    SELECT run_id, generate_subscripts(step, 1) AS point, unnest(COLUMNS(* EXCLUDE (run_id)))
     FROM trajectories
 ) o USING (run_id);
 

@@ -1,9 +1,10 @@
 """What one run leaves behind: plain records of numpy arrays, turned into rows elsewhere. Imports no JAX."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from kernels.spec import RunSpec, Status
 
@@ -39,24 +40,16 @@ class Trajectory:
     """The orbit at T recorded points (64-128 when the run took that many), evenly spread over the solver's steps.
 
     Attributes:
-        step: number of accepted steps so far.
-        log_time: log of the flow's time; -inf at t = 0.
-        log_loss: log of the loss.
-        residual: ||X beta - y|| / ||y|| (regression; NaN otherwise).
-        min_margin: min_i y_i x_i^T beta / ||Theta||^L (classification; NaN otherwise).
-        norm: ||Theta||, inf where it overflows a double.
-        alignment: max over layers of 1 - |cos(v_l, grad_{v_l} Loss)|.
+        observed: name -> one number a point, of every row of `kernels.observables.OBSERVABLES`.
         beta: linear coefficients; for classification of the normalised parameters Theta / ||Theta||.
     """
 
-    step: Int[np.ndarray, " T"]
-    log_time: Float[np.ndarray, " T"]
-    log_loss: Float[np.ndarray, " T"]
-    residual: Float[np.ndarray, " T"]
-    min_margin: Float[np.ndarray, " T"]
-    norm: Float[np.ndarray, " T"]
-    alignment: Float[np.ndarray, " T"]
+    observed: Mapping[str, np.ndarray]
     beta: Float[np.ndarray, "T d"]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """The numbers of one observable, shape (T,)."""
+        return self.observed[name]
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ import numpy as np
 
 from kernels.data.checks import condition
 from kernels.data.kinds import Dataset
-from kernels.flows.observables import OBSERVABLES
 from kernels.integrator.drift import gap_drifts, invariant_drifts
 from kernels.integrator.ensemble import End
 from kernels.integrator.lane import AT_REST, CONVERGED, NOT_FINITE, NOTHING_TO_DO, OUT_OF_STEPS, STEP_VANISHED
 from kernels.integrator.passage import integrate
 from kernels.networks.base import Architecture
+from kernels.observables import OBSERVABLES
 from kernels.problem import Problem, grouped, problems_of
 from kernels.results import PredictionRecord, RunResult, Trajectory
 from kernels.room import Room
@@ -141,6 +141,6 @@ def _condition(dataset: Dataset, architecture: Architecture) -> float:
 
 
 def _trajectory(end: End) -> Trajectory:
-    columns = {name: end.orbit[:, position] for position, name in enumerate(OBSERVABLES)}
-    columns["step"] = columns["step"].astype(np.int64)
-    return Trajectory(**columns, beta=end.orbit[:, len(OBSERVABLES) :])
+    numbers = zip(OBSERVABLES.items(), end.orbit.T[: len(OBSERVABLES)], strict=True)
+    columns = {name: column.astype(np.int64 if row.whole else float) for (name, row), column in numbers}
+    return Trajectory(columns, end.orbit[:, len(OBSERVABLES) :])

@@ -10,14 +10,11 @@ import pyarrow as pa
 
 from db.arrow import schema
 from kernels.networks.table import build
+from kernels.observables import OBSERVABLES
 from kernels.results import PredictionRecord, RunResult, Trajectory
 from kernels.spec import KERNEL_VERSION, Descriptions, RunSpec
 
 Tables = dict[str, pa.Table]
-
-POINTS = ("step", "log_time", "log_loss", "residual", "min_margin", "norm", "alignment")
-"""List columns of a trajectory that have one number a point."""
-
 
 NUMBERS = (
     "log_loss", "log_time", "residual", "min_margin", "invariant_drift", "gap_drift", "condition", "wall_seconds",
@@ -132,9 +129,8 @@ def _json(detail: Mapping[str, float]) -> str:
 
 def _orbits(orbits: Sequence[tuple[str, Trajectory]]) -> pa.Table:
     columns: dict[str, Any] = {"run_id": [run_id for run_id, _ in orbits]}
-    for name in POINTS:
-        kind = np.int64 if name == "step" else np.float64
-        columns[name] = _vectors([getattr(orbit, name) for _, orbit in orbits], kind)
+    for name, row in OBSERVABLES.items():
+        columns[name] = _vectors([orbit[name] for _, orbit in orbits], np.int64 if row.whole else np.float64)
     columns["beta"] = _matrices([orbit.beta for _, orbit in orbits])
     return table("trajectories", columns)
 

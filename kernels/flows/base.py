@@ -57,6 +57,15 @@ class Flow(ABC):
         frozen = jnp.where(data.frozen_squares > 0, data.frozen_squares * jnp.exp(-2 * log_norm), 0.0)
         return jnp.sqrt(self.parametrisation.squares(theta, data) + frozen)
 
+    def norm(self, theta: Theta, log_norm: Scalar, data: RunData) -> Scalar:
+        """||Theta||."""
+        return jnp.exp(log_norm + jnp.log(jnp.linalg.norm(self.sizes(theta, log_norm, data))))
+
+    def alignment(self, theta: Theta, log_norm: Scalar, velocity: Theta, data: RunData) -> Scalar:
+        """max over layers of 1 - |cos(v_l, grad_{v_l} Loss)|; 1 where a layer or its gradient is zero."""
+        sizes = self.sizes(theta, log_norm, data)
+        return jnp.max(1 - jnp.abs(self.parametrisation.cosines(theta, velocity, sizes, data)))
+
     def coefficients(self, theta: Theta, data: RunData) -> Float[Array, " d"]:
         """beta(theta)."""
         return self.parametrisation.coefficients(theta, data)

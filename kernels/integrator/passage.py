@@ -11,11 +11,11 @@ from jaxtyping import Float
 
 from kernels.flows.base import Control
 from kernels.flows.curves import curve_of, layers_of
-from kernels.flows.observables import OBSERVABLES
 from kernels.flows.parametrisation import RunData
 from kernels.integrator.ensemble import End, Program, Start, run_ensemble
 from kernels.integrator.systems import LinearSystem, Systems
 from kernels.networks.base import Coordinates
+from kernels.observables import OBSERVABLES
 from kernels.problem import Problem
 from kernels.room import Room, columns
 

@@ -73,9 +73,14 @@ class Prediction(ABC):
     """One statement of theory about where gradient flow ends; a subclass per statement, all in PREDICTIONS.
 
     It is made of all runs of a batch at once; of one run, it is that of a batch of one.
+
+    Class attributes:
+        name: as the store and charts have it.
+        meaning: what is predicted, in words that a report can go on from.
     """
 
     name: ClassVar[str]
+    meaning: ClassVar[str]
 
     @abstractmethod
     def kind(self, problem: Problem) -> Kind:

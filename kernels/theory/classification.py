@@ -36,6 +36,7 @@ class ParameterKKT(RunByRun):
     """
 
     name = "parameter_kkt"
+    meaning = "a KKT point of the margin problem in parameters"
 
     def kind(self, problem: Problem) -> Kind:
         return "limit t->inf"
@@ -75,6 +76,7 @@ class SingularVectors(RunByRun):
     """
 
     name = "singular_vectors"
+    meaning = "alignment of every layer with its gradient"
 
     def kind(self, problem: Problem) -> Kind:
         return "limit t->inf"
@@ -112,6 +114,7 @@ class LossRate(RunByRun):
     """
 
     name = "loss_rate"
+    meaning = "the predicted rate of the loss"
 
     def kind(self, problem: Problem) -> Kind:
         return "limit t->inf"

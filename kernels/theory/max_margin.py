@@ -32,6 +32,7 @@ class MaxMarginL2(RunByRun):
     """
 
     name = "max_margin_l2"
+    meaning = "the l2 max-margin direction"
 
     def kind(self, problem: Problem) -> Kind:
         return "limit t->inf"
@@ -85,6 +86,7 @@ class MaxMarginBridge(RunByRun):
     """
 
     name = "max_margin_bridge"
+    meaning = "the max-margin problem of the network's own norm"
 
     def kind(self, problem: Problem) -> Kind:
         return "limit t->inf"

@@ -32,6 +32,7 @@ class MinimumQNorm(Prediction):
     """
 
     name = "minimum_q_norm"
+    meaning = "the interpolating solution of least Q norm"
 
     def kind(self, problem: Problem) -> Kind:
         return "exact"
@@ -63,6 +64,7 @@ class MinimumBregman(Prediction):
     """
 
     name = "minimum_bregman"
+    meaning = "the interpolating solution nearest to the initialisation in its Bregman divergence"
 
     def kind(self, problem: Problem) -> Kind:
         return "exact"
@@ -103,6 +105,7 @@ class WeightedL1(Prediction):
     """
 
     name = "weighted_l1"
+    meaning = "the interpolating solution of least (weighted) l1 norm"
 
     def kind(self, problem: Problem) -> Kind:
         return "limit alpha->0"
@@ -131,6 +134,7 @@ class WeightedL2(Prediction):
     """
 
     name = "weighted_l2"
+    meaning = "the interpolating solution of least weighted l2 norm"
 
     def kind(self, problem: Problem) -> Kind:
         return "limit alpha->inf"
@@ -162,6 +166,7 @@ class MinimumL2Norm(Prediction):
     """
 
     name = "minimum_l2_norm"
+    meaning = "the interpolating solution of least l2 norm"
 
     def kind(self, problem: Problem) -> Kind:
         return "exact" if _zero(problem.layers[-1]) and _orthogonal(problem.layers[:-1]) else "limit alpha->0"
@@ -198,6 +203,7 @@ class TwoLayerOneSample(Prediction):
     """
 
     name = "two_layer_one_sample"
+    meaning = "the closed form of two fully connected layers and one sample"
 
     def kind(self, problem: Problem) -> Kind:
         return "exact"

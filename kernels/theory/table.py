@@ -19,17 +19,20 @@ from kernels.theory.regression import (
 )
 
 PREDICTIONS: dict[str, Prediction] = {
-    "minimum_q_norm": MinimumQNorm(),
-    "minimum_bregman": MinimumBregman(),
-    "weighted_l1": WeightedL1(),
-    "weighted_l2": WeightedL2(),
-    "minimum_l2_norm": MinimumL2Norm(),
-    "two_layer_one_sample": TwoLayerOneSample(),
-    "parameter_kkt": ParameterKKT(),
-    "singular_vectors": SingularVectors(),
-    "max_margin_l2": MaxMarginL2(),
-    "max_margin_bridge": MaxMarginBridge(),
-    "loss_rate": LossRate(),
+    made.name: made
+    for made in (
+        MinimumQNorm(),
+        MinimumBregman(),
+        WeightedL1(),
+        WeightedL2(),
+        MinimumL2Norm(),
+        TwoLayerOneSample(),
+        ParameterKKT(),
+        SingularVectors(),
+        MaxMarginL2(),
+        MaxMarginBridge(),
+        LossRate(),
+    )
 }
 
 

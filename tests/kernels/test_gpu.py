@@ -46,7 +46,7 @@ for axes in (
                 "dtype": str(result.beta.dtype),
                 "beta": result.beta.tolist(),
                 "drift": result.invariant_drift,
-                "points": len(result.trajectory.step),
+                "points": len(result.trajectory["step"]),
                 "exact": [p.distance for p in result.predictions if p.kind == "exact"],
             }
         )

@@ -8,6 +8,7 @@ import pytest
 
 from db.arrow import schema
 from db.store import Store
+from kernels.observables import OBSERVABLES
 from kernels.results import PredictionRecord, RunResult, Trajectory
 from kernels.spec import KERNEL_VERSION
 from kernels.validate import canonicalise
@@ -31,8 +32,8 @@ def results(seed: int) -> list[RunResult]:
 
     def trajectory() -> Trajectory | None:
         points = int(rng.integers(0, 4))
-        numbers = [array(points) for _ in range(6)]
-        return Trajectory(np.arange(points), *numbers, beta=array(points, dim)) if rng.random() < 0.7 else None
+        observed = {name: np.arange(points) if row.whole else array(points) for name, row in OBSERVABLES.items()}
+        return Trajectory(observed, array(points, dim)) if rng.random() < 0.7 else None
 
     def prediction(name: str) -> PredictionRecord:
         beta, distance = array(dim) if rng.random() < 0.5 else None, number() if rng.random() < 0.7 else None
@@ -74,8 +75,8 @@ def test_rows_hold_the_results(seed: int) -> None:
     orbits = [result for result in found if result.trajectory is not None]
     for result, row in zip(orbits, rows["trajectories"].to_pylist(), strict=True):
         assert result.trajectory is not None
-        np.testing.assert_array_equal(row["step"], result.trajectory.step)
-        np.testing.assert_array_equal(row["norm"], result.trajectory.norm)
+        for name in OBSERVABLES:
+            np.testing.assert_array_equal(row[name], result.trajectory[name])
         shape = result.trajectory.beta.shape
         np.testing.assert_array_equal(np.array(row["beta"], np.float64).reshape(shape), result.trajectory.beta)
 
