@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from kernels.losses import LOSSES
 from kernels.networks.table import architecture_class
-from kernels.spec import RunSpec
+from kernels.spec import AXES, RunSpec
 
 GROWTH = 1.5
 """From one size of samples or coordinates to the next: work grows by its cube at most."""
@@ -30,10 +30,9 @@ class Room:
 
 def compile_key(spec: RunSpec, dim: int, samples: int) -> tuple[str | int | bool | None, ...]:
     """Runs with equal keys go through one program: what plans know of a `kernels.integrator.ensemble.Program`."""
-    return (
-        spec.loss, spec.architecture_name, dim, spec.depth, spec.width, spec.filter, samples, spec.solver, spec.record,
-        columns(spec.loss, spec.rtol) if room_for(spec, dim, samples) else None,
-    )  # fmt: skip
+    named = {**spec.to_dict(), "architecture": spec.architecture_name}
+    order = columns(spec.loss, spec.rtol) if room_for(spec, dim, samples) else None
+    return (*(named[name] for name, axis in AXES.items() if axis.program), dim, samples, order)
 
 
 def columns(loss: str, rtol: float, curved: bool = True) -> int:

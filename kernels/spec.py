@@ -22,23 +22,49 @@ Task = Literal["regression", "classification"]
 Status = Literal["converged", "imprecise", "stopped", "diverged", "failed"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 
-AXES = (
-    "task", "loss", "data", "architecture", "depth", "width", "filter", "init", "alpha", "seed",
-    "rtol", "stop", "solver", "record",
-)  # fmt: skip
-"""Keys of a grid that become part of a run, in the order they are listed to people."""
+NO_DEFAULT = object()
 
-DEFAULTS: dict[str, Any] = {
-    "depth": 2,
-    "width": None,
-    "filter": None,
-    "init": "structured",
-    "alpha": 1.0,
-    "seed": 0,
-    "rtol": 1e-7,
-    "solver": "extrapolation",
-    "record": True,
+
+@dataclass(frozen=True)
+class Axis:
+    """One key of a grid that becomes part of a run: what is true of it wherever axes are listed.
+
+    Attributes:
+        help: what it is, for editors and error messages.
+        default: its value where a grid says nothing; NO_DEFAULT if a grid must say, or if another axis decides.
+        described: whether a value may be a name with parameters, {name: parameters}.
+        optional: whether only some architectures have it; None where they do not.
+        program: whether it decides through which compiled program a run goes.
+        inner: whether it neither does that nor decides what goes together with what: expanded innermost.
+    """
+
+    help: str
+    default: Any = NO_DEFAULT
+    described: bool = False
+    optional: bool = False
+    program: bool = False
+    inner: bool = False
+
+
+AXES: dict[str, Axis] = {
+    "task": Axis("real targets or two classes"),
+    "loss": Axis("; ".join(f"{name} ({loss.task}): {loss.formula}" for name, loss in LOSSES.items()), program=True),
+    "data": Axis("data sets; parameters that are lists or ranges mean several", described=True),
+    "architecture": Axis("the network: a name, or {name: parameters}", described=True, program=True),
+    "depth": Axis("number of weight layers, >= 1", 2, program=True),
+    "width": Axis("hidden width or channels, of networks that have one", None, optional=True, program=True),
+    "filter": Axis("length of the hidden filters, full by default", None, optional=True, program=True),
+    "init": Axis("the layers at t = 0", "structured", described=True),
+    "alpha": Axis("initialisation scale", 1.0, inner=True),
+    "seed": Axis("of every draw of architecture and initialisation", 0, inner=True),
+    "rtol": Axis("relative tolerance of the integrator", 1e-7),
+    "stop": Axis("conditions that end the flow", described=True),
+    "solver": Axis("integrator", "extrapolation", program=True),
+    "record": Axis("whether the orbit is kept", True, program=True),
 }
+"""name -> axis, in the order they are listed to people. `kernels.validate.canonicalise` says what values mean."""
+
+DEFAULTS: dict[str, Any] = {name: axis.default for name, axis in AXES.items() if axis.default is not NO_DEFAULT}
 
 
 class InputError(ValueError):

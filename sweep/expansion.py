@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from kernels.networks.table import ARCHITECTURES, architecture_class
 from kernels.room import compile_key
-from kernels.spec import DEFAULTS, InputError, RunSpec, canonical_json, fragment, run_id
+from kernels.spec import AXES, DEFAULTS, InputError, RunSpec, canonical_json, fragment, run_id
 from kernels.validate import canonicalise, check_parts, check_reach, reach_varies
 from sweep.blocks import MISSING, Block, Factor, Filter
 from sweep.catalogue import Catalogue, Entry, description_key
@@ -19,11 +19,8 @@ from sweep.mistakes import Mistakes
 from sweep.source import Place
 from sweep.values import MAPPINGS
 
-INNER = ("alpha", "seed")
-"""Axes that change neither the compiled program nor what goes together with what: expanded innermost."""
-
-OPTIONAL = ("width", "filter")
-"""Axes that only some architectures have."""
+INNER = tuple(name for name, axis in AXES.items() if axis.inner)
+OPTIONAL = tuple(name for name, axis in AXES.items() if axis.optional)
 
 CACHE = 50_000
 """Structures remembered at most."""

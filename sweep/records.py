@@ -12,7 +12,7 @@ from db.arrow import schema
 from kernels.networks.table import build
 from kernels.observables import OBSERVABLES
 from kernels.results import PredictionRecord, RunResult, Trajectory
-from kernels.spec import KERNEL_VERSION, Descriptions, RunSpec
+from kernels.spec import AXES, KERNEL_VERSION, Descriptions, RunSpec
 
 Tables = dict[str, pa.Table]
 
@@ -21,7 +21,7 @@ NUMBERS = (
 )  # fmt: skip
 """Results that are numbers; NaN where there is none."""
 
-PLAIN = ("task", "loss", "depth", "width", "filter", "alpha", "seed", "rtol", "solver", "record")
+PLAIN = tuple(name for name, axis in AXES.items() if not axis.described)
 """Axes that are columns as they are."""
 
 

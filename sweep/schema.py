@@ -53,36 +53,22 @@ SCALARS: dict[str, Json] = {
 }
 """JSON Schema of one value of each axis."""
 
-HELP = {
-    "task": "real targets or two classes",
-    "loss": "; ".join(f"{name} ({loss.task}): {loss.formula}" for name, loss in LOSSES.items()),
-    "data": "data sets; parameters that are lists or ranges mean several",
-    "architecture": "the network: a name, or {name: parameters}",
-    "depth": "number of weight layers, >= 1",
-    "width": "hidden width or channels (fully_connected, multichannel_convolutional, odeco)",
-    "filter": "length of the hidden filters (convolutional), full by default",
-    "init": "the layers at t = 0",
-    "alpha": "initialisation scale",
-    "seed": "of every draw of architecture and initialisation",
-    "rtol": "relative tolerance of the integrator",
-    "stop": "conditions that end the flow",
-    "solver": "integrator",
-    "record": "whether the orbit is kept",
-}
-
 
 def _several(axis: str) -> Json:
     """A scalar, a list, or a spaced form."""
     one = SCALARS[axis]
     numbers: Json = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 3}
     forms: list[Json] = [_only(form, numbers) for form in FORMS] if axis not in MAPPINGS else []
-    return {"description": HELP[axis], "anyOf": [one, {"type": "array", "items": {"anyOf": [one, *forms]}}, *forms]}
+    return {
+        "description": AXES[axis].help,
+        "anyOf": [one, {"type": "array", "items": {"anyOf": [one, *forms]}}, *forms],
+    }
 
 
 def _drawn(axis: str) -> Json:
     pair: Json = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
     forms = [_only(name, {"type": "array"} if name == "choice" else pair) for name in DISTRIBUTIONS]
-    return {"description": HELP[axis], "anyOf": [SCALARS[axis], *forms]}
+    return {"description": AXES[axis].help, "anyOf": [SCALARS[axis], *forms]}
 
 
 def _only(key: str, value: Json) -> Json:

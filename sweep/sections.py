@@ -52,7 +52,7 @@ class Reader:
                     )
                 declared[axis] = factor.places[0]
         plain = [factor for axis, factor in defaults.items() if axis not in declared]
-        factors = sorted([*plain, *sections], key=lambda factor: min(AXES.index(axis) for axis in factor.axes))
+        factors = sorted([*plain, *sections], key=lambda factor: min(list(AXES).index(axis) for axis in factor.axes))
         return Block(place, tuple(factors), (*shared, *self.filters(tree, place)))
 
     def _column(self, key: str, raw: Any, place: Place) -> tuple[Sequence[Any], list[Place]]:

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from kernels.spec import InputError
+from kernels.spec import AXES, InputError
 from sweep.mistakes import nearest, not_one_of
 
 FORMS = ("range", "linspace", "geomspace")
 DISTRIBUTIONS = ("uniform", "loguniform", "choice", "integers")
-MAPPINGS = ("data", "architecture", "init", "stop")
+MAPPINGS = tuple(name for name, axis in AXES.items() if axis.described)
 """Axes whose values may be mappings; a mapping is then one value."""
 
 LISTS = frozenset({"x", "y", "classes", "features"})

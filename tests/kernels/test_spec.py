@@ -36,7 +36,7 @@ def test_declarations_import_no_jax() -> None:
 
 
 def test_the_axes_are_the_fields() -> None:
-    assert tuple(canonical().to_dict()) == AXES
+    assert tuple(canonical().to_dict()) == tuple(AXES)
 
 
 @given(
