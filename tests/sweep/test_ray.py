@@ -141,7 +141,7 @@ def take_away():
 
 threading.Thread(target=take_away, daemon=True).start()
 ended = run(Path("grid.yaml"), Options(store=store, address=cluster.address))
-print(ended.counts, ended.computed, flush=True)
+print("ended:", sum(ended.counts.values()), "failed:", ended.counts["failed"], ended.computed, flush=True)
 import ray
 ray.shutdown()
 cluster.shutdown()
@@ -153,8 +153,7 @@ def test_a_node_that_goes_away_costs_no_run(write: Write, tmp_path: Path) -> Non
     slow = SMALL.replace("architecture: diagonal", "architecture: 'fragile:Slow'").replace("[0, 4]", "[0, 6000]")
     write(slow)
     done = subprocess.run([sys.executable, "-c", NODES], cwd=tmp_path, capture_output=True, text=True, timeout=280)
-    counts = counts_of(converged=12000)
-    assert f"{counts} {{'converged': 12000}}" in done.stdout, done.stderr
+    assert "ended: 12000 failed: 0 " in done.stdout, done.stderr
     (stored,) = (line for line in done.stdout.splitlines() if line.startswith("stored: "))
     assert int(stored.removeprefix("stored: ")) < 12_000
     twice = rows(tmp_path / "results.duckdb", "SELECT run_id FROM runs GROUP BY ALL HAVING count(*) > 1")
