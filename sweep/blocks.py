@@ -26,7 +26,7 @@ class Factor:
         axes: names, one a column.
         columns: values, all columns of one length.
         places: where each row was written; one place where all rows come from one form.
-        drawn: whether the rows are random draws, of which not each needs to make sense.
+        drawn: whether the rows are random draws; a draw that cannot run is dropped, and is no mistake of the grid.
     """
 
     axes: tuple[str, ...]

@@ -264,7 +264,7 @@ def _raw(factors: Sequence[Factor], rows: Sequence[int]) -> dict[str, Any]:
 
 
 def _keys(factor: Factor) -> Any:
-    """From a row to what tells its structure from another row's."""
+    """Row of a factor -> key: two rows with equal keys give the same structure (all axes but alpha and seed)."""
     columns = [column for axis, column in zip(factor.axes, factor.columns, strict=True) if axis not in INNER]
     mapped = [column for axis, column in zip(factor.axes, factor.columns, strict=True) if axis in MAPPINGS]
     if any(isinstance(value, Mapping) for column in mapped for value in column):

@@ -20,8 +20,8 @@ _QUANTILES = f"""count(*) FILTER (WHERE {_CONVERGED}) AS runs,
   max(certificate) FILTER (WHERE {_CONVERGED} AND isfinite(certificate)) AS worst_certificate"""
 
 _QUANTILE_COLUMNS: Mapping[str, str] = {
-    "runs": "converged runs that it is about: it is of the limit",
-    "left_out": "runs that it is about and that did not converge",
+    "runs": "converged runs to which the prediction applies",
+    "left_out": "runs to which it applies that did not converge",
     "without_distance": "of the converged ones, how many have no finite distance",
     "uncertified": "of these, how many for which the prediction itself could not be computed to a small certificate",
     "median": "median distance",

@@ -146,7 +146,7 @@ class Flow(ABC):
 
     @abstractmethod
     def evenly(self, control: Control) -> tuple[Scalar, Scalar]:
-        """Progress from which and up to which recorded points lie evenly."""
+        """(from, to): between these values of progress a recorded run takes steps short enough to be drawn."""
 
     @abstractmethod
     def landing(self, before: Scalar, after: Scalar, data: RunData, control: Control) -> Scalar:

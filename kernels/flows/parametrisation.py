@@ -151,7 +151,10 @@ class Layers(Parametrisation):
 
 
 def _cosine(a: Float[Array, " k"], size: Scalar, b: Float[Array, " k"]) -> Scalar:
-    """a.b / (size ||b||): `size` is the norm of a vector whose other entries are frozen, where b is zero."""
+    """a.b / (size ||b||): the cosine of two whole layers, of which a and b hold the entries that move.
+
+    `size` is the norm of the whole layer; its velocity is zero outside b.
+    """
     length = jnp.linalg.norm(b)
     return (a / jnp.where(size > 0, size, 1)) @ (b / jnp.where(length > 0, length, 1))
 

@@ -16,7 +16,7 @@ from kernels.x64 import jax
 FEW = 4
 """Columns of the value that is taken where rounding is all that more columns add."""
 _NOISE = 15
-"""Times what one rounding of each force gives the error estimate; substeps and products add theirs. More is error."""
+"""How many roundings of each force an error estimate may hold, as substeps and products add theirs. More is error."""
 
 
 class ExtrapolatedEuler(AbstractSolver[Vector]):
@@ -29,12 +29,13 @@ class ExtrapolatedEuler(AbstractSolver[Vector]):
         forces:      y + c J(y)^T (I + c D J_0 J_0^T)^{-1} (g(y) - c D (c a + t b))
         parameters:  y + c (I + c J_0^T D J_0)^{-1} J(y)^T g(y)
 
-    The first lets the stiff directions turn within the step. It may take from the forces what the outputs will do
-    while they do: half their second derivative a, and the drift b of J J^T g, both along the velocity. That counts
-    where two-layer networks classify to -log Loss = 1e6 and on (a test holds how much of the error it takes). Where
-    large forces all but cancel in J^T g, near saddles, their rounding must be damped, too: the forces do it if they are
-    those of samples turned to the axes of J_0 J_0^T and the large parameters are axes themselves, else the second, a
-    W-method, does. Either substep is a consistent one-step method, smooth in c, whatever is frozen: so the order is K.
+    The first evaluates J(y)^T anew in every substep, so that stiff directions may turn within the step. It can subtract
+    how the outputs will bend meanwhile: a is half their second derivative along the velocity, b the derivative of
+    J J^T g along it. Without a and b, two-layer classifiers past -log Loss = 1e6 need many more steps (a test says how
+    many). Near saddles large forces nearly cancel in J^T g, and their rounding would move the parameters unless it is
+    damped as well. Damped forces do that if samples are turned to the axes of J_0 J_0^T and each large parameter is an
+    axis; for other networks the second form, a W-method, does. Either substep is a consistent one-step method, smooth
+    in c, whatever is frozen: so the order is K.
     One eigendecomposition of C J_0 J_0^T C^T a step serves all substeps, and no P x P matrix is formed: K^2 / 2 times
     what one gradient costs a step by the first, O(K^2 n P) by the second. The error estimate is the difference of the
     last two entries of the extrapolation table, less what rounding must leave in it; as it was before that, it is kept

@@ -92,7 +92,7 @@ def attempt(flow: Flow, solver: Solver, columns: int, lane: Lane, data: RunData,
     whole, data = data, flow.parametrisation.in_frame(data, log_norm)
     step = take_step(flow, solver, columns, lane.point, lane.h, data)
     error, noisy = (_error(flow, lane, step, error, data, control) for error in (step.error, step.noisy))
-    # an error that rounding hides is no reason for a much longer step: half of those would be rejected
+    # an estimate that is all rounding says little of the error: after much longer steps half would be rejected
     hidden = (SAFETY / GROWTH_IN_NOISE) ** solver.order(columns)
     error = jnp.where(error <= 1, jnp.maximum(error, jnp.minimum(noisy, hidden)), error)
     progress = flow.progress(step.theta, log_norm, data, control)
@@ -107,7 +107,7 @@ def attempt(flow: Flow, solver: Solver, columns: int, lane: Lane, data: RunData,
     )
     h = lane.h * jnp.minimum(jnp.clip(growth, SMALLEST_GROWTH, LARGEST_GROWTH), landing)
 
-    # in the new frame a step as long, relative to theta, is the better guess: not one as long in the old clock
+    # the next step is as long relative to theta: the clock changes with the frame, and h is not converted to it
     new, new_norm, slope = flow.renormalise(step.theta, log_norm, step.velocity, data)
     moved = Point(new, new_norm, slope, jnp.logaddexp(log_time, step.log_elapsed), steps + 1)
     point = jax.tree.map(lambda a, b: jnp.where(accept, a, b), moved, lane.point)
@@ -124,9 +124,11 @@ def attempt(flow: Flow, solver: Solver, columns: int, lane: Lane, data: RunData,
 
 
 def take_step(flow: Flow, solver: Solver, columns: int, point: Point, h: Scalar, data: RunData) -> Step:
-    """A step of length h. Where physical time is another clock, its integral rides along as one more coordinate.
+    """Advance by a step of length h, and say how much physical time passed.
 
-    The flow's own account of it counts where it is the better one, as on long steps: time all but passes at their end.
+    Regression runs in physical time: elapsed = h. Classification runs in a clock s, so that t is integrated as one more
+    coordinate, dt/ds = exp(log_rate). On long steps that is inaccurate, because nearly all of t passes at their end;
+    `flow.log_elapsed` then finds t by quadrature in -log Loss. The one with the smaller error estimate is returned.
     """
     theta, log_norm, velocity = point[:3]
     args = (log_norm, data)
@@ -218,7 +220,7 @@ def _status(lane: Lane, control: Control, failed: Bool[Array, ""]) -> Int[Array,
 
 
 def _record(flow: Flow, lane: Lane, data: RunData, accept: Bool[Array, ""]) -> Lane:
-    """Write the point if it is due: every `stride` steps, and the last one."""
+    """Write the point every `stride` accepted steps, and at the end of the run."""
     ended, between = lane.status != RUNNING, lane.point.steps % lane.stride != 0
     due = (accept & ~between) | (ended & (accept | between))
     slot = jnp.minimum(lane.recorded, lane.orbit.shape[0] - 1)

@@ -65,10 +65,11 @@ class Architecture(ABC):
 
     Class attributes:
         uses: which of the axes width and filter it has.
-        axial: whether, at the saddles where training stops over, parameters are large or small each by itself (or pair
-            by pair), and not combinations of them. The flow of such a network tells rounding from forces at every
-            depth and scale. A subclass with coefficients of its own is not, unless it says so (nor does it inherit
-            `coordinates`).
+        axial: True if, near every saddle, each parameter (or pair of them) is itself large or tiny, as in a diagonal
+            network; False if tiny quantities are differences of large parameters, as in a rotated one. The squared
+            loss reads it to choose where stiff directions are damped: on the forces of the samples (True; accurate at
+            any depth and alpha), or on the change of the parameters (False; less accurate at small alpha). A subclass
+            with coefficients of its own is False unless it says so, and does not inherit `coordinates` either.
         one_saddle: whether beta = 0 at every saddle. Its flow then waits nowhere but at its start, and what is
             conserved decides no later turn.
         copies: coordinates of its real orthogonal decomposition for each input, where all networks of the class have

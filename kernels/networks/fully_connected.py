@@ -101,9 +101,10 @@ class Subspaces(Coordinates):
 def moving_subspaces(layers: Layers, x: Float[np.ndarray, "n d"]) -> Subspaces | None:
     """The smallest such V_l; None if they are about as wide as the network.
 
-    With orthogonal hidden layers they have n dimensions and one for w_L; with two layers as many, whatever those are. A
-    faint sample or signal counts as any other; of a product with a hidden layer, 1e-13 of its norm counts as rounding.
-    None, too, for layers of different widths.
+    With orthogonal hidden layers they have n + 1 dimensions at most: n samples and w_L. Two layers need no more from
+    any start. However small a sample or a signal is, it counts in full, because directions are normalised first. What
+    a product with a hidden layer leaves outside a subspace counts as rounding up to 1e-13 of that layer's norm. Layers
+    of different widths have no such subspaces here: None.
     """
     dim = x.shape[1]
     seen = _extended(np.zeros((dim, 0)), _normalised(x.T))

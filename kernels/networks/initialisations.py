@@ -53,7 +53,7 @@ def gaussian(architecture: Architecture, parameters: Parameters, rng: np.random.
 def orthogonal(architecture: Architecture, parameters: Parameters, rng: np.random.Generator) -> Layers:
     """W_1 W_1^T = I and W_l orthogonal for l < L, w_L = 0: fully connected, width >= dim, depth >= 2."""
     if not isinstance(architecture, FullyConnected):
-        raise InputError("init: orthogonal is of fully_connected networks; write structured or gaussian")
+        raise InputError("init: orthogonal starts only fully_connected networks; write structured or gaussian")
     if architecture.depth > 1 and architecture.shapes[0][1] < architecture.dim:
         raise InputError(
             f"init: orthogonal needs width >= dim so that W_1 W_1^T = alpha^2 I; "

@@ -87,7 +87,7 @@ def test_given_layers_are_scaled_by_alpha() -> None:
             r"structured \(the default\) needs an orthogonally decomposable network.*write gaussian or orthogonal",
         ),
         ("convolutional", {"init": "ordered", "filter": 3}, "ordered needs an orthogonally decomposable network"),
-        ("diagonal", {"init": "orthogonal"}, "orthogonal is of fully_connected networks"),
+        ("diagonal", {"init": "orthogonal"}, "orthogonal starts only fully_connected networks"),
         ("fully_connected", {"init": "orthogonal", "width": 5}, "width is 5, dim is 8"),
         ("diagonal", {"init": {"layers": [[1.0, 2.0]] * 3}}, r"layers have shapes \(\(2,\), \(2,\), \(2,\)\)"),
         ("diagonal", {"init": {"layers": [[1.0, "a"]] * 3}}, "must be a list of numeric arrays"),

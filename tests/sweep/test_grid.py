@@ -69,7 +69,7 @@ GRIDS = {
     "grid: {architecture: [diagonal, walsh], filter: 1}": "filter: not an axis of diagonal",
     "grid: {architecture: fully_connected, depth: 1, width: 3, init: gaussian}": "width: no hidden layer at depth 1",
     "grid: {architecture: convolutional, filter: [2, 9]}": "filter: 9 does not fit inputs of dimension 2",
-    "grid: {architecture: diagonal, init: orthogonal}": "init: orthogonal is of fully_connected networks",
+    "grid: {architecture: diagonal, init: orthogonal}": "init: orthogonal starts only fully_connected networks",
     "grid: {architecture: fully_connected}": "init: structured (the default) needs an orthogonally decomposable",
     "grid: {architecture: diagonal}\ngrids: 3": "grid.yaml:4: unknown key 'grids'; did you mean 'grid'?; the keys",
     "grid: {architecture: diagonal, dept: 3}": "grid.yaml:3: unknown key 'dept'; did you mean 'depth'",
@@ -197,7 +197,7 @@ def test_dropped_combinations_are_counted_by_rule() -> None:
     list(Expansion(from_source(parse(text, NETWORKS / "grid.yaml"))).candidates(audit))
     assert audit.dropped["exclude: seed == 2"] == 5
     assert audit.dropped["exclude: alpha > 5"] == 0
-    assert audit.dropped["init: orthogonal is of fully_connected networks; write structured or gaussian"] == 6
+    assert audit.dropped["init: orthogonal starts only fully_connected networks; write structured or gaussian"] == 6
     assert sum(count for rule, count in audit.dropped.items() if "width >= dim" in rule) == 3
 
 
