@@ -15,9 +15,9 @@ class Observable:
     Attributes:
         value: (flow, point, data) -> number, with `kernels.flows.base.Flow`, `kernels.flows.observables.Point` and
             `kernels.flows.parametrisation.RunData`. It is traced by JAX: array methods and operators, no branches.
-        words: what the number is.
-        whole: whether it counts something.
-        added: whether stores of before lack it; its column may then be NULL.
+        words: what the number is, for people.
+        whole: whether it is a whole number (BIGINT).
+        added: whether older stores lack it: orbits that were recorded before have NULL there.
     """
 
     value: Callable[[Any, Any, Any], Any]

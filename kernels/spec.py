@@ -34,8 +34,9 @@ class Axis:
         default: its value where a grid says nothing; NO_DEFAULT if a grid must say, or if another axis decides.
         described: whether a value may be a name with parameters, {name: parameters}.
         optional: whether only some architectures have it; None where they do not.
-        program: whether it decides through which compiled program a run goes.
-        inner: whether it neither does that nor decides what goes together with what: expanded innermost.
+        program: whether its value is part of the compile key; data and rtol enter it by sizes and columns.
+        inner: alpha and seed, which are expanded innermost, as neither decides the program or what goes together with
+            what. A third one would need `sweep/expansion.py` and `Descriptions`, too.
     """
 
     help: str
@@ -121,7 +122,7 @@ class RunSpec:
     @classmethod
     def from_dict(cls, axes: Mapping[str, Any]) -> "RunSpec":
         """Inverse of `to_dict`; of a run stored before losses were an axis, too."""
-        return cls(**{"loss": default_loss(axes["task"]), **axes})
+        return cls(**{**DEFAULTS, "loss": default_loss(axes["task"]), **axes})
 
     def identity(self) -> dict[str, Any]:
         """The axes that its id is made of: a loss that the task alone implies is left out, as before it was an axis."""
@@ -177,7 +178,7 @@ class Descriptions:
 
     def __init__(self) -> None:
         self._texts: dict[int, tuple[Any, str]] = {}
-        self._patterns: dict[Hashable, tuple[tuple[str, str], tuple[str, str]]] = {}
+        self._patterns: dict[Hashable, tuple[Pattern, Pattern]] = {}
 
     def json(self, value: Any) -> str:
         """canonical_json(value), once for an object that comes again."""
@@ -187,27 +188,39 @@ class Descriptions:
 
     def of(self, spec: RunSpec) -> tuple[str, str]:
         """(spec.run_id, canonical_json(spec.to_dict()))."""
-        mappings = (self.json(value) for value in (spec.data, spec.architecture, spec.init, spec.stop))
-        common = (
-            *mappings, spec.task, spec.loss, spec.depth, spec.width, spec.filter, spec.rtol, spec.solver, spec.record,
-        )  # fmt: skip
+        values = ((axis, getattr(spec, name)) for name, axis in AXES.items() if not axis.inner)
+        common = tuple(self.json(value) if axis.described else value for axis, value in values)
         if common not in self._patterns:
             axes, hashed = spec.to_dict(), spec.identity()
             self._patterns[common] = (
-                _around_seed({axis: canonical_json(value) for axis, value in axes.items()}),
-                _around_seed({axis: fragment(axis, value) for axis, value in hashed.items()}),
+                _open({axis: canonical_json(value) for axis, value in axes.items()}),
+                _open({axis: fragment(axis, value) for axis, value in hashed.items()}),
             )
-        (between, after), (hashed_between, hashed_after) = self._patterns[common]
-        alpha, seed = canonical_json(spec.alpha), canonical_json(spec.seed)
+        written, hashed_text = self._patterns[common]
+        seed = canonical_json(spec.seed)
         if "run_id" not in vars(spec):
-            own = fragment("alpha", spec.alpha)
-            vars(spec)["run_id"] = _digest(f'"alpha":{own},{hashed_between},"seed":{seed},{hashed_after}')
-        return spec.run_id, f'{{"alpha":{alpha},{between},"seed":{seed},{after}}}'
+            vars(spec)["run_id"] = _digest(_filled(hashed_text, fragment("alpha", spec.alpha), seed))
+        return spec.run_id, f"{{{_filled(written, canonical_json(spec.alpha), seed)}}}"
 
 
-def _around_seed(texts: Mapping[str, str]) -> tuple[str, str]:
-    """The sorted axes after alpha, which is the first: those before the seed, and those behind it."""
-    rest = sorted(texts)[1:]
-    parts = [f'"{axis}":{texts[axis]}' for axis in rest]
-    place = rest.index("seed")
-    return ",".join(parts[:place]), ",".join(parts[place + 1 :])
+Pattern = tuple[str, str, str]
+"""The text of sorted axes before the value of alpha, from there to the value of the seed, and after that."""
+
+
+def _open(texts: Mapping[str, str]) -> Pattern:
+    before, rest = _parted(sorted(texts.items()), "alpha")
+    between, after = _parted(rest, "seed")
+    opened = "".join(f'"{axis}":{text},' for axis, text in before)
+    middle = "".join(f'"{axis}":{text},' for axis, text in between)
+    return f'{opened}"alpha":', f',{middle}"seed":', "".join(f',"{axis}":{text}' for axis, text in after)
+
+
+def _parted(items: list[tuple[str, str]], axis: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """What stands before an axis, and what stands after it."""
+    place = [name for name, _ in items].index(axis)
+    return items[:place], items[place + 1 :]
+
+
+def _filled(pattern: Pattern, alpha: str, seed: str) -> str:
+    before, between, after = pattern
+    return f"{before}{alpha}{between}{seed}{after}"

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from kernels.data.kinds import Dataset
 from kernels.networks.table import build
+from kernels.observables import OBSERVABLES
 from kernels.room import Room
 from kernels.spec import RunSpec
 from sweep.catalogue import Catalogue, Entry
@@ -135,7 +136,9 @@ def _bytes(structure: Structure) -> int:
     entry = structure.entry
     parameters = build(structure.spec, entry.dim).parameters
     points = POINTS if structure.spec.record else 1
-    return 8 * (3 * parameters + entry.samples * (parameters + entry.dim) + 2 * points * (entry.dim + 8))
+    return 8 * (
+        3 * parameters + entry.samples * (parameters + entry.dim) + 2 * points * (entry.dim + len(OBSERVABLES) + 1)
+    )
 
 
 class Batcher:

@@ -41,7 +41,7 @@ def check_value(axis: str, value: Any, tasks: Sequence[str]) -> None:
 
 def _canonicalise(axis: str, value: Any, task: str, **others: Any) -> None:
     """Kernels' own check, on a network that has the axis."""
-    network = "convolutional" if axis == "filter" else "fully_connected"
+    network = next((name for name, known in ARCHITECTURES.items() if axis in known.uses), "fully_connected")
     canonicalise({"task": task, "data": {}, "architecture": network, "init": "gaussian", **others, axis: value}, dim=1)
 
 

@@ -12,7 +12,7 @@ from sweep.catalogue import Entry
 from sweep.expansion import Candidate, Expansion
 from sweep.grid import Grid
 
-AXES = ("depth", "width", "filter", "alpha", "seed")
+SHOWN = ("depth", "width", "filter", "alpha", "seed")
 TOGETHER = 4096
 """Runs whose predictions are made at once."""
 
@@ -60,7 +60,7 @@ def _row(spec: RunSpec, entry: Entry, record: PredictionRecord) -> dict[str, Any
         "dataset": entry.name,
         "architecture": spec.architecture_name,
         "init": spec.init_name,
-        **{axis: getattr(spec, axis) for axis in AXES},
+        **{axis: getattr(spec, axis) for axis in SHOWN},
         "prediction": record.prediction,
         "kind": record.kind,
         "certificate": record.certificate,

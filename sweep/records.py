@@ -84,16 +84,7 @@ def _runs(results: Sequence[RunResult], sweep_id: str) -> pa.Table:
     columns = _axes([result.spec for result in results])
     for name in ("dataset", "dim", "samples", "status", "message", "steps", "rejected", "device"):
         columns[name] = [getattr(result, name) for result in results]
-    for name in (
-        "log_loss",
-        "log_time",
-        "residual",
-        "min_margin",
-        "invariant_drift",
-        "gap_drift",
-        "condition",
-        "wall_seconds",
-    ):
+    for name in NUMBERS:
         columns[name] = np.array([getattr(result, name) for result in results], np.float64)
     sizes: dict[tuple[Any, ...], int] = {}
     columns["parameters"] = [_parameters(result, sizes) for result in results]

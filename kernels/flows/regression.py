@@ -13,7 +13,7 @@ from kernels.flows.principal_samples import principal_samples
 from kernels.flows.stiffness import Axes, Inverses, Stiffness
 
 ATTAINABLE = 8.0
-"""Roundings within which a flow in doubles ends: of its outputs, or times the condition, of the solution."""
+"""A flow in doubles ends within so many roundings: of its outputs' terms, or, times the condition, of the solution."""
 LARGEST_GOAL = 0.1
 """A residual to stop at, at most, however little rounding allows."""
 
@@ -125,7 +125,10 @@ class RegressionFlow(Flow):
         return jnp.log(self.residual(theta, data)) / jnp.log(goal)
 
     def _cancelled(self, theta: Theta, data: RunData) -> Scalar | float:
-        """Distance to the solutions that rounding of the terms of the outputs makes: on curves none cancel."""
+        """Distance to the solutions that rounding of the outputs' terms leaves.
+
+        0 on curves: there ||rho||, of data.rounding ||rho||, is the size of the terms already.
+        """
         if isinstance(self.parametrisation, Curves):
             return 0.0
         assert isinstance(self.parametrisation, Layers)

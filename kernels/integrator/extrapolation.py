@@ -14,7 +14,7 @@ from kernels.flows.stiffness import Damping, Stiffness
 from kernels.x64 import jax
 
 FEW = 4
-"""Columns of the value that is taken where rounding is all that more columns add."""
+"""Columns of a second value, which is taken where its error estimate is below that of all columns."""
 _NOISE = 15
 """How many roundings of each force an error estimate may hold, as substeps and products add theirs. More is error."""
 
@@ -35,7 +35,9 @@ class ExtrapolatedEuler(AbstractSolver[Vector]):
     many). Near saddles large forces nearly cancel in J^T g, and their rounding would move the parameters unless it is
     damped as well. Damped forces do that if samples are turned to the axes of J_0 J_0^T and each large parameter is an
     axis; for other networks the second form, a W-method, does. Either substep is a consistent one-step method, smooth
-    in c, whatever is frozen: so the order is K.
+    in c, whatever is frozen: so the order is K. Where outputs are small sums of large terms (`Stiffness.cancels`) the
+    first FEW columns are extrapolated as well, and taken where their error estimate is the smaller, because weights of
+    order e^K amplify rounding. The step size is chosen as for order K either way.
     One eigendecomposition of C J_0 J_0^T C^T a step serves all substeps, and no P x P matrix is formed: K^2 / 2 times
     what one gradient costs a step by the first, O(K^2 n P) by the second. The error estimate is the difference of the
     last two entries of the extrapolation table, less what rounding must leave in it; as it was before that, it is kept
@@ -101,12 +103,16 @@ class ExtrapolatedEuler(AbstractSolver[Vector]):
             z = z + jax.vmap(move)(z, jnp.asarray(number, float), entries)
             history.append(z)
         ends = [firsts[0], *(history[iteration][row] for iteration, row in schedule.ends)]
-        smallest = None
-        if stiff.noise is not None:
-            smallest = stiff.noise(lengths[-1], jax.tree.map(lambda values: values[-1], damping.columns))
-        found = _extrapolated(ends, smallest)
+
+        def rounding(columns: int) -> Vector | None:
+            if stiff.noise is None:
+                return None
+            entry = jax.tree.map(lambda values: values[columns - 1], damping.columns)
+            return stiff.noise(lengths[columns - 1], entry)
+
+        found = _extrapolated(ends, rounding(self.columns))
         if stiff.cancels and self.columns > FEW:
-            lower = _extrapolated(ends[:FEW], smallest)
+            lower = _extrapolated(ends[:FEW], rounding(FEW))
             better = jnp.sum(lower.estimate**2) < jnp.sum(found.estimate**2)
             found = jax.tree.map(lambda a, b: jnp.where(better, a, b), lower, found)
         y1 = y0 + found.change
@@ -137,16 +143,16 @@ class _Extrapolated(NamedTuple):
     certain: Vector
 
 
-def _extrapolated(ends: list[Vector], smallest: Vector | None) -> _Extrapolated:
-    """From the ends of columns 1, 2, ...; smallest: what one rounding of each force leaves in a substep."""
+def _extrapolated(ends: list[Vector], rounding: Vector | None) -> _Extrapolated:
+    """From the ends of columns 1, 2, ...; rounding: what one of each force leaves in a substep of the last of them."""
     *others, last = ends
     apart = [column - last for column in others]
     value, error = (row[:-1] for row in _weights(len(ends)))
     change = last + sum(w * column for w, column in zip(value, apart, strict=True))
     estimate = sum((w * column for w, column in zip(error, apart, strict=True)), jnp.zeros_like(last))
-    if smallest is None:
+    if rounding is None:
         return _Extrapolated(change, estimate, estimate)
-    noise = _NOISE * np.linalg.norm(_weights(len(ends))[1]) * smallest
+    noise = _NOISE * np.linalg.norm(_weights(len(ends))[1]) * rounding
     return _Extrapolated(change, estimate, jnp.sign(estimate) * jnp.maximum(jnp.abs(estimate) - noise, 0))
 
 

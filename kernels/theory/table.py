@@ -18,22 +18,20 @@ from kernels.theory.regression import (
     WeightedL2,
 )
 
-PREDICTIONS: dict[str, Prediction] = {
-    made.name: made
-    for made in (
-        MinimumQNorm(),
-        MinimumBregman(),
-        WeightedL1(),
-        WeightedL2(),
-        MinimumL2Norm(),
-        TwoLayerOneSample(),
-        ParameterKKT(),
-        SingularVectors(),
-        MaxMarginL2(),
-        MaxMarginBridge(),
-        LossRate(),
-    )
-}
+_ALL: tuple[Prediction, ...] = (
+    MinimumQNorm(),
+    MinimumBregman(),
+    WeightedL1(),
+    WeightedL2(),
+    MinimumL2Norm(),
+    TwoLayerOneSample(),
+    ParameterKKT(),
+    SingularVectors(),
+    MaxMarginL2(),
+    MaxMarginBridge(),
+    LossRate(),
+)
+PREDICTIONS = {made.name: made for made in _ALL}
 
 
 def applicable(problem: Problem) -> list[Prediction]:

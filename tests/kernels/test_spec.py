@@ -59,6 +59,10 @@ def test_descriptions_of_many_runs_are_those_of_each() -> None:
     data = [AXIS_VALUES["data"], *files]
     changes: list[dict[str, object]] = [{}, {"alpha": 3e-5}, {"depth": 4}, {"rtol": 1e-9}, {"record": False}]
     changes += [{"seed": 7, "init": "gaussian"}, {"architecture": {"odeco": {"s": [[1.0, 0.0], [0.0, 2.0]]}}}]
+    changes += [{"architecture": "fully_connected", "init": "gaussian", "width": width} for width in (3, 4)]
+    changes += [{"architecture": "convolutional", "filter": 1}, {"solver": "tsit5"}, {"stop": {"residual": 1e-3}}]
+    changes += [{"task": "classification"}, {"task": "classification", "loss": "logistic"}]
+    assert {axis for change in changes for axis in change} | {"data"} == set(AXES)
     specs = [canonical(data=each, **change) for each in data for change in changes]
     specs += [replace(spec, alpha=0.25, seed=3) for spec in specs]
     descriptions = Descriptions()

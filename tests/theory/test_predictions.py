@@ -74,6 +74,7 @@ def test_documented(name: str) -> None:
     for part in ("Applies:", "Kind:", "ertificate", "Reference:", "arXiv:"):
         assert part in text
     assert PREDICTIONS[name].name == name
+    assert PREDICTIONS[name].meaning
 
 
 def test_applies_to_one_task(name: str) -> None:
