@@ -15,8 +15,7 @@ def headlines(head: Mapping[str, Any], predictions: pl.DataFrame, limits: pl.Dat
     The frames are HEAD's only row, PREDICTIONS and LIMITS of analysis.frames.counts.
     """
     order = pl.col("kind").replace_strict({"exact": 0, "limit t->inf": 1}, default=2, return_dtype=pl.Int64)
-    told = pl.col("median").is_not_null() | (pl.col("runs") == 0) | (pl.col("uncertified") > 0)
-    known = predictions.filter(told).sort(order, maintain_order=True)
+    known = predictions.sort(order, maintain_order=True)
     extremes = {(row["task"], row["prediction"], row["kind"]): row for row in limits.iter_rows(named=True)}
     return [
         _finished(head),
@@ -68,6 +67,8 @@ def _met(row: Mapping[str, Any], extremes: Mapping[str, Any] | None) -> str:
         if row["runs"] == row["without_distance"]:
             return f"{unknown}{others}"
         others = f"; {unknown}{others}"
+    if row["runs"] == row["without_distance"]:
+        return f"{_plural(row['runs'], 'run')} ended before a distance from it is defined{others}"
     if extremes is not None:
         return f"{_shrinking(extremes)} ({runs}{others})"
     return f"{runs} ended within {number(row['worst'])} of it, half of them within {number(row['median'])}{others}"

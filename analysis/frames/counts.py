@@ -14,9 +14,9 @@ _QUANTILES = f"""count(*) FILTER (WHERE {_CONVERGED}) AS runs,
   count(*) FILTER (WHERE NOT {_CONVERGED}) AS left_out,
   count(*) FILTER (WHERE {_CONVERGED} AND (distance IS NULL OR NOT isfinite(distance))) AS without_distance,
   count(*) FILTER (WHERE {_CONVERGED} AND certificate IS NOT NULL AND predictions.beta IS NULL) AS uncertified,
-  greatest(median(distance) FILTER (WHERE {_MEASURED}), {FLOOR}) AS median,
-  greatest(quantile_cont(distance, 0.9) FILTER (WHERE {_MEASURED}), {FLOOR}) AS high,
-  greatest(max(distance) FILTER (WHERE {_MEASURED}), {FLOOR}) AS worst,
+  median(greatest(distance, {FLOOR})) FILTER (WHERE {_MEASURED}) AS median,
+  quantile_cont(greatest(distance, {FLOOR}), 0.9) FILTER (WHERE {_MEASURED}) AS high,
+  max(greatest(distance, {FLOOR})) FILTER (WHERE {_MEASURED}) AS worst,
   max(certificate) FILTER (WHERE {_CONVERGED} AND isfinite(certificate)) AS worst_certificate"""
 
 _QUANTILE_COLUMNS: Mapping[str, str] = {

@@ -264,6 +264,19 @@ def test_chromium_draws_every_chart_and_asks_the_network_for_nothing(report: Pat
     assert {host for host in requested if not OF_THE_BROWSER.fullmatch(host)} == set()
 
 
+def test_runs_without_a_distance_are_not_shown_as_agreement(empty: Path) -> None:
+    """As loss_rate, before a margin is: no distance is no small one."""
+    store = Store(empty)
+    predictions = rows.predictions(["a", "b"], certificate=None, beta=None, distance=None)
+    store.commit({"runs": rows.runs(["a", "b"]), "predictions": predictions})
+    (head,) = counts.HEAD.read(store).iter_rows(named=True)
+    (row,) = counts.PREDICTIONS.read(store).iter_rows(named=True)
+    assert (row["runs"], row["without_distance"]) == (2, 2)
+    assert row["median"] is row["high"] is row["worst"] is None
+    (sentence,) = headlines(head, counts.PREDICTIONS.read(store), counts.LIMITS.read(store))[2:]
+    assert "2 runs ended before a distance from it is defined" in sentence
+
+
 @pytest.mark.parametrize(("bad", "said"), [(1, "1 run ended within 0.5 of it"), (2, "")])
 def test_what_is_not_certified_is_said_and_not_measured(bad: int, said: str, empty: Path) -> None:
     store = Store(empty)

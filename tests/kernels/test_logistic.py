@@ -88,12 +88,12 @@ def test_the_orbit_is_that_of_plain_gradient_flow(architecture: str, sizes: dict
     orbit = result.trajectory
     assert orbit is not None
     depth = result.spec.depth
-    ours = orbit.beta[1:] * orbit.norm[1:, None] ** depth
-    theirs = orbit_of(result.spec, dataset, np.exp(orbit.log_time[1:]))
+    ours = orbit.beta[1:] * orbit["norm"][1:, None] ** depth
+    theirs = orbit_of(result.spec, dataset, np.exp(orbit["log_time"][1:]))
     assert len(ours) > 50
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6 * np.abs(theirs).max())
     exact = np.log(np.log1p(np.exp(-dataset.y * (theirs @ dataset.x.T))).sum(axis=1))
-    np.testing.assert_allclose(orbit.log_loss[1:], exact, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(orbit["log_loss"][1:], exact, rtol=0, atol=1e-6)
 
 
 def flow_at(flow: type[ClassificationFlow], alpha: float, curved: bool) -> tuple[ClassificationFlow, Any, Any, RunData]:
