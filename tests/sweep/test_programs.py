@@ -10,7 +10,7 @@ from kernels.room import room_for
 from kernels.simulate import simulate
 from sweep.expansion import Expansion
 from sweep.grid import from_source
-from sweep.programs import COMPILATION, Shape, programs, seconds, steps
+from sweep.programs import COMPILATION, ProgramPlan, Shape, programs, seconds, steps
 from sweep.source import Source
 
 
@@ -42,7 +42,7 @@ def test_few_runs_of_many_shapes_share_and_all_fit() -> None:
 
 
 def test_sharing_costs_less_than_it_saves() -> None:
-    def cost(found: list) -> float:  # type: ignore[type-arg]
+    def cost(found: list[ProgramPlan]) -> float:
         spent = 0.0
         for program in found:
             for shape in program.shapes:

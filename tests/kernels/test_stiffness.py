@@ -1,0 +1,120 @@
+"""What is stiff on curves: samples turned to triangular form, and inverses that keep their digits if graded."""
+
+from fractions import Fraction
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from kernels.flows.curves import turned_samples
+from kernels.flows.stiffness import Inverses, inverse_of_triangular
+from kernels.x64 import jax
+
+SLOW = pytest.mark.slow
+
+
+def graded_data(samples: int, size: int, decades: float) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng([samples, size])
+    return rng.standard_normal((samples, size)), rng.permutation(np.logspace(0, -decades, size))
+
+
+@pytest.mark.parametrize(("samples", "size"), [(1, 3), (2, 2), (3, 4), (8, 8), (8, 5), (20, 50)])
+@pytest.mark.parametrize("decades", [30, 200])
+def test_turned_samples_are_triangular(samples: int, size: int, decades: float) -> None:
+    x, rates = graded_data(samples, size, decades)
+    turned, q = map(np.asarray, jax.jit(turned_samples)(x, rates))
+    np.testing.assert_allclose(q.T @ q, np.eye(samples), atol=1e-14)
+    order = np.argsort(-rates * np.sum(x**2, axis=0))
+    np.testing.assert_array_equal(np.tril(turned[:, order], -1), 0)
+    long = np.asarray(q.T, np.longdouble) @ x
+    lengths = np.linalg.norm(x, axis=0)
+    assert (np.linalg.norm(np.asarray(turned - long, float), axis=0) <= 1e-15 * lengths).all()
+
+
+def test_samples_of_like_rates_stay_as_they_are() -> None:
+    x, rates = graded_data(4, 9, 3)
+    turned, q = turned_samples(jnp.asarray(x), jnp.asarray(rates))
+    np.testing.assert_array_equal(turned, x)
+    np.testing.assert_array_equal(q, np.eye(4))
+
+
+@pytest.mark.parametrize("n", [pytest.param(n, marks=[] if n in {1, 2, 7, 32} else SLOW) for n in range(1, 41)])
+def test_inverse_of_triangular(n: int) -> None:
+    factors = np.random.default_rng(n).standard_normal((3, n, n))
+    factors = np.tril(factors / n, -1) + np.eye(n) * np.array([0.5, 1.0, 2.0])[:, None, None]
+    found = inverse_of_triangular(jnp.asarray(factors))
+    np.testing.assert_allclose(found, np.linalg.inv(factors), rtol=1e-12, atol=1e-13)
+    np.testing.assert_array_equal(found, np.tril(found))
+
+
+def damped(stiff: Inverses, g: np.ndarray, lengths: list[float]) -> np.ndarray:
+    """Damped forces, one row a length."""
+    damping = stiff.damping(jnp.array(lengths))
+    return np.asarray(jax.vmap(lambda entry: damping.forces(entry, jnp.asarray(g)))(damping.columns))
+
+
+@pytest.mark.parametrize("n", [1, 4, 12])
+@pytest.mark.parametrize("curved", [False, True])
+def test_inverses_are_those_of_numpy(n: int, curved: bool) -> None:
+    rng = np.random.default_rng(n)
+    jacobian, half = rng.standard_normal((n, 2 * n)), rng.standard_normal((n, n))
+    g, gram = rng.standard_normal(n), jacobian @ jacobian.T
+    curvature = half.T @ half if curved else np.eye(n)
+    stiff = Inverses(jnp.asarray(gram), jnp.asarray(curvature) if curved else None)
+    lengths = [1e-3, 1.0, 1e3]
+    expected = [np.linalg.solve(np.eye(n) + c * curvature @ gram, g) for c in lengths]
+    np.testing.assert_allclose(damped(stiff, g, lengths), expected, rtol=1e-9)
+
+
+Exact = list[list[Fraction]]
+
+
+def exactly(matrix: np.ndarray) -> Exact:
+    return [[Fraction(float(entry)) for entry in row] for row in np.atleast_2d(matrix)]
+
+
+def product(a: Exact, b: Exact) -> Exact:
+    return [
+        [sum((x * y for x, y in zip(row, column, strict=True)), Fraction()) for column in zip(*b, strict=True)]
+        for row in a
+    ]
+
+
+def solved(matrix: Exact, g: np.ndarray) -> list[Fraction]:
+    """By Gauss's elimination in fractions."""
+    rows = [[*row, Fraction(float(value))] for row, value in zip(matrix, g, strict=True)]
+    n = len(rows)
+    for k in range(n):
+        pivot = max(range(k, n), key=lambda i: abs(rows[i][k]))
+        rows[k], rows[pivot] = rows[pivot], rows[k]
+        for i in range(n):
+            if i != k:
+                share = rows[i][k] / rows[k][k]
+                rows[i] = [a - share * b for a, b in zip(rows[i], rows[k], strict=True)]
+    return [rows[k][n] / rows[k][k] for k in range(n)]
+
+
+def graded(n: int, curved: bool, seed: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """(J J^T over 60 decades, as of triangular samples; a curvature; forces of order one)."""
+    rng = np.random.default_rng([n, seed])
+    x = np.triu(rng.standard_normal((n, n)), 1) + np.diag(rng.uniform(0.5, 2, n))
+    gram = (x * np.logspace(0, -60, n)) @ x.T
+    half = np.eye(n) + 0.3 * rng.standard_normal((n, n)) / np.sqrt(n)
+    return gram, half.T @ half if curved else None, rng.standard_normal(n)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("curved", [False, True])
+@pytest.mark.parametrize("n", [2, 4, 7])
+def test_graded_inverses_have_all_digits(n: int, curved: bool, seed: int) -> None:
+    """Each damped force to 1e-12 of its size, against exact arithmetic on the same doubles."""
+    gram, curvature, g = graded(n, curved, seed)
+    stiff = Inverses(jnp.asarray(gram), None if curvature is None else jnp.asarray(curvature))
+    lengths = [1e-2, 1e10, 1e35, 1e55, 1e70]
+    found = damped(stiff, g, lengths)
+    products = exactly(gram) if curvature is None else product(exactly(curvature), exactly(gram))
+    for row, length in zip(found, lengths, strict=True):
+        c = Fraction(length)
+        matrix = [[(i == j) + c * entry for j, entry in enumerate(line)] for i, line in enumerate(products)]
+        expected = np.array([float(value) for value in solved(matrix, g)])
+        np.testing.assert_allclose(row, expected, rtol=1e-12)
