@@ -10,8 +10,10 @@ import numpy as np
 
 from benchmarks.common import spread
 from kernels.data.kinds import Dataset, canonical, load
-from kernels.integrator.ensemble import End, Program, Start, run_ensemble
+from kernels.integrator.ensemble import End, run_ensemble
+from kernels.integrator.loop import Start
 from kernels.integrator.passage import Passage, passage_of
+from kernels.integrator.program import Program
 from kernels.integrator.systems import Systems
 from kernels.networks.base import Architecture
 from kernels.observables import OBSERVABLES

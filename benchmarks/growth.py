@@ -20,8 +20,9 @@ import numpy as np
 
 from benchmarks.common import Report, best, one_core, options, timed
 from benchmarks.ensembles import Ensemble, regression
-from kernels.integrator.ensemble import Program, Start
 from kernels.integrator.lane import Lane, attempt, start
+from kernels.integrator.loop import Start
+from kernels.integrator.program import Program
 from kernels.integrator.solvers import SOLVERS
 from kernels.x64 import jax
 

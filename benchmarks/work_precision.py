@@ -34,7 +34,7 @@ from benchmarks.ensembles import Ensemble, Reference, regression_ensembles
 from benchmarks.rivals_descent import descend, sharpness
 from benchmarks.rivals_diffrax import SOLVERS, DiffraxRuns, floor
 from benchmarks.rivals_scipy import sample, system
-from kernels.integrator.ensemble import Program
+from kernels.integrator.program import Program
 
 TARGETS = (2e-6, 1e-8)
 OURS = "ours"

@@ -43,11 +43,16 @@ def columns(loss: str, rtol: float, curved: bool = True) -> int:
 
 def room_for(spec: RunSpec, dim: int, samples: int) -> Room | None:
     """The smallest room in which a run fits; None where its network has a program of its own in any case."""
-    copies = architecture_class(spec.architecture_name).copies
-    if copies is None or spec.solver != "extrapolation":
+    coordinates = coordinates_of(spec, dim)
+    if coordinates is None or spec.solver != "extrapolation":
         return None
     layers = next(layers for layers in (2**power for power in itertools.count(2)) if layers >= spec.depth)
-    return Room(_size(samples), _size(copies * dim), layers)
+    return Room(_size(samples), _size(coordinates), layers)
+
+
+def coordinates_of(spec: RunSpec, dim: int) -> int | None:
+    """Of its network's real orthogonal decomposition, where every network of these sizes has one."""
+    return architecture_class(spec.architecture_name).real_coordinates(dim, spec.depth, spec.filter)
 
 
 def common(rooms: Iterable[Room]) -> Room:

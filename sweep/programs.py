@@ -9,8 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from kernels.networks.table import architecture_class
-from kernels.room import Room, columns, common, room_for
+from kernels.room import Room, columns, common, coordinates_of, room_for
 from kernels.spec import canonical_json
 from sweep.expansion import Structure
 
@@ -33,8 +32,7 @@ class Shape:
     def size(self) -> tuple[int, int]:
         """(samples, coordinates) as they are integrated, where that is in coordinates."""
         entry = self.structure.entry
-        copies = architecture_class(self.structure.spec.architecture_name).copies
-        return entry.samples, entry.dim * (copies or 1)
+        return entry.samples, coordinates_of(self.structure.spec, entry.dim) or entry.dim
 
 
 @dataclass

@@ -12,7 +12,9 @@ from jaxtyping import Float
 from kernels.flows.base import Control
 from kernels.flows.curves import curve_of, layers_of
 from kernels.flows.parametrisation import RunData
-from kernels.integrator.ensemble import End, Program, Start, run_ensemble
+from kernels.integrator.ensemble import End, run_ensemble
+from kernels.integrator.loop import Start
+from kernels.integrator.program import Program
 from kernels.integrator.systems import LinearSystem, Systems
 from kernels.networks.base import Coordinates
 from kernels.observables import OBSERVABLES

@@ -72,8 +72,6 @@ class Architecture(ABC):
             with coefficients of its own is False unless it says so, and does not inherit `coordinates` either.
         one_saddle: whether beta = 0 at every saddle. Its flow then waits nowhere but at its start, and what is
             conserved decides no later turn.
-        copies: coordinates of its real orthogonal decomposition for each input, where all networks of the class have
-            one: runs of different sizes may then share a program. None for other networks.
         rowwise: whether `invariants` takes layers with a leading axis, too, one state a row.
         random: whether the seed of the run determines the network itself.
         defaults: its parameters, given as {name: parameters}, and their defaults. What they determine must be in
@@ -83,7 +81,6 @@ class Architecture(ABC):
     uses: ClassVar[frozenset[str]] = frozenset()
     axial: ClassVar[bool] = False
     one_saddle: ClassVar[bool] = False
-    copies: ClassVar[int | None] = None
     rowwise: ClassVar[bool] = False
     random: ClassVar[bool] = False
     defaults: ClassVar[Parameters] = MappingProxyType({})
@@ -93,7 +90,7 @@ class Architecture(ABC):
             return next(place for place, owner in enumerate(cls.__mro__) if name in vars(owner))
 
         # what is said of these coefficients or invariants does not hold of others
-        coefficients = ((name, "coefficients") for name in ("axial", "one_saddle", "copies", "coordinates"))
+        coefficients = ((name, "coefficients") for name in ("axial", "one_saddle", "real_coordinates", "coordinates"))
         for name, subject in (*coefficients, ("rowwise", "invariants")):
             if place(subject) < place(name):
                 setattr(cls, name, vars(Architecture)[name])
@@ -129,6 +126,14 @@ class Architecture(ABC):
     @classmethod
     def fixed_width(cls, given: Parameters) -> int | None:
         """The width that these parameters leave, or None if they leave any."""
+        return None
+
+    @classmethod
+    def real_coordinates(cls, dim: int, depth: int, filter: int | None) -> int | None:
+        """How many coordinates the real orthogonal decomposition of every such network has; None if not all have one.
+
+        Runs of networks with one may share a program, whatever their sizes.
+        """
         return None
 
     @functools.cached_property
@@ -210,8 +215,11 @@ class Diagonal(Architecture):
     """beta = v_1 * ... * v_L, elementwise. S = I, U_l = I."""
 
     axial = True
-    copies = 1
     rowwise = True
+
+    @classmethod
+    def real_coordinates(cls, dim: int, depth: int, filter: int | None) -> int | None:
+        return dim
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:

@@ -36,6 +36,10 @@ class Convolutional(Architecture):
         real, imaginary = functools.reduce(lambda a, b: (a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]), spectra)
         return inverse_cosine @ real + inverse_sine @ imaginary
 
+    @classmethod
+    def real_coordinates(cls, dim: int, depth: int, filter: int | None) -> int | None:
+        return dim if dim <= 2 and (depth == 1 or filter in (None, dim)) else None
+
     @property
     def _full(self) -> bool:
         return self.depth == 1 or self.filter in (None, self.dim)

@@ -22,8 +22,11 @@ class SignedDiagonal(Architecture):
     """
 
     axial = True
-    copies = 2
     rowwise = True
+
+    @classmethod
+    def real_coordinates(cls, dim: int, depth: int, filter: int | None) -> int | None:
+        return 2 * dim
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -48,8 +51,11 @@ class Walsh(Architecture):
     S = d^{(L-1)/2} H and U_l = H with H the orthonormal Walsh-Hadamard matrix: a real orthogonal decomposition.
     """
 
-    copies = 1
     rowwise = True
+
+    @classmethod
+    def real_coordinates(cls, dim: int, depth: int, filter: int | None) -> int | None:
+        return dim
 
     def check(self) -> None:
         if self.dim & (self.dim - 1):

@@ -113,10 +113,19 @@ def moving_subspaces(layers: Layers, x: Float[np.ndarray, "n d"]) -> Subspaces |
         return None
     used = layers[0] @ spans[0]
     inside = np.linalg.norm(used - seen @ (seen.T @ used)) <= ROUNDING * np.linalg.norm(layers[0])
-    width = max(1, *(span.shape[1] for span in spans))
-    filled = [np.pad(span, ((0, 0), (0, width - span.shape[1]))) for span in spans]
-    sizes = (seen.shape[1] if inside else dim, *(width,) * len(spans), 1)
-    return Subspaces(sizes, (seen if inside else None, *filled, None))
+    width = _size(max(span.shape[1] for span in spans))
+    first = _filled(seen, _size(seen.shape[1])) if inside else None
+    sizes = (dim if first is None else first.shape[1], *(width,) * len(spans), 1)
+    return Subspaces(sizes, (first, *(_filled(span, width) for span in spans), None))
+
+
+def _size(wanted: int) -> int:
+    """The next even number: of a sample, w_L and the inputs' span one often lies in the others, and often not."""
+    return wanted + wanted % 2
+
+
+def _filled(span: Float[np.ndarray, "k q"], columns: int) -> Float[np.ndarray, "k p"]:
+    return np.pad(span, ((0, 0), (0, columns - span.shape[1])))
 
 
 def _closed(layers: Layers, seen: Float[np.ndarray, "d r"]) -> list[Float[np.ndarray, "_ _"]] | None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kernels.data.kinds import Dataset
-from kernels.integrator.ensemble import _advance
+from kernels.integrator.loop import compiled_loops
 from kernels.networks.decomposable import Odeco
 from kernels.networks.keys import key
 from kernels.networks.table import build
@@ -94,9 +94,9 @@ def test_networks_of_one_shape_share_one_program() -> None:
     axes: dict[str, Any] = {"task": "regression", "depth": 2, "alpha": 0.3, "record": False}
     runs = [(spec_of(dataset, architecture={"odeco": each}, **axes), dataset) for each in given]
     assert len({compile_key(spec, 2, 1) for spec, _ in runs}) == 1
-    before = _advance._cache_size()
+    before = compiled_loops()
     results = simulate(runs)
-    assert _advance._cache_size() <= before + 1
+    assert compiled_loops() <= before + 1
     assert len({result.beta.tobytes() for result in results}) == 4
     for result in results:
         exact = [record.distance for record in result.predictions if record.kind == "exact"]

@@ -1,0 +1,166 @@
+"""The compiled functions of an ensemble, at two levels: compiled quickly, and compiled well (to run quickly)."""
+
+import functools
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from kernels.flows.base import Control
+from kernels.flows.observables import observe
+from kernels.flows.parametrisation import Layers, RunData, Theta
+from kernels.integrator.lane import CAPACITY, RUNNING, Lane, attempt, start, thin
+from kernels.integrator.program import Program
+from kernels.integrator.solvers import SOLVERS
+from kernels.losses import LOSSES
+from kernels.x64 import jax
+
+STEPS_PER_CALL = 4096
+"""Steps a lane may take before the host looks at it."""
+
+QUICK_STEPS_PER_CALL = 256
+"""The same while compiled quickly: so often the host asks whether that still pays."""
+
+OPTIMISATION = 1.5
+"""Seconds that it costs more to compile a program well than quickly, on one core of today's machines."""
+
+QUICKLY: dict[str, Any] = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+"""XLA's options for a CPU: a quarter of the compiler's time, for steps that take two to three times as long."""
+
+
+class Start(NamedTuple):
+    """One waiting run: Theta(0), its data, its stop rule; numpy until it is given a lane."""
+
+    theta: Theta
+    data: RunData
+    control: Control
+
+
+class Loop:
+    """The functions of one level.
+
+    Args:
+        options: for XLA.
+        steps: a lane may take in one call of `advance`.
+    """
+
+    def __init__(self, options: dict[str, Any] | None, steps: int):
+        def compiled(function: Callable[..., Any], **more: Any) -> Any:
+            return jax.jit(function, compiler_options=options, **more)
+
+        self.steps = steps
+        self.begin = compiled(_begin, static_argnums=0)
+        self.merge = compiled(_merge)
+        self.finish = compiled(_finish, static_argnums=0)
+        self._advance = compiled(_advance, static_argnums=0, donate_argnums=1)
+
+    def advance(self, program: Program, lanes: Lane, batch: Start, refill: bool) -> Lane:
+        """Step every running lane until an eighth of the lanes have ended (all of them, if no run is waiting)."""
+        moved: Lane = self._advance(program, lanes, batch, refill, self.steps)
+        return moved
+
+    @property
+    def programs(self) -> int:
+        """How many programs it has compiled."""
+        return int(self._advance._cache_size())
+
+
+@functools.cache
+def well() -> Loop:
+    """Compiled well."""
+    return Loop(None, STEPS_PER_CALL)
+
+
+@functools.cache
+def quick() -> Loop | None:
+    """Compiled quickly; None where that is no option: on a GPU, or for a compiler without these options."""
+    if jax.default_backend() != "cpu":
+        return None
+    try:
+        jax.jit(lambda x: x, compiler_options=QUICKLY)(0.0)
+    except Exception:  # whatever class a release of XLA raises for an option that it lacks
+        return None
+    return Loop(QUICKLY, QUICK_STEPS_PER_CALL)
+
+
+def compiled_loops() -> int:
+    """How many programs this process has compiled, at either level."""
+    return sum(loop.programs for loop in (quick(), well()) if loop is not None)
+
+
+class Levels:
+    """Which level a program with so many lanes is at: quick until its steps have cost what compiling it well would.
+
+    So nobody waits for more than twice the least time, however much there is to do, and no estimate is needed.
+    """
+
+    def __init__(self) -> None:
+        self._spent: dict[tuple[Program, int], float] = {}
+
+    def of(self, size: tuple[Program, int]) -> Loop:
+        """The level that the next call is to use."""
+        first = quick()
+        return well() if first is None or self._spent.get(size, 0.0) > OPTIMISATION else first
+
+    def took(self, size: tuple[Program, int], begin: float) -> None:
+        """Steps were taken since `begin` on the clock; the first call does not count, for it compiles."""
+        known = size in self._spent
+        self._spent[size] = self._spent.get(size, 0.0) + (time.perf_counter() - begin if known else 0.0)
+
+
+def _begin(program: Program, batch: Start) -> Lane:
+    capacity = CAPACITY if program.record else 0
+    lanes = jax.vmap(lambda run: start(program.flow, run.theta, run.data, run.control, capacity))(batch)
+    # types that arrays have after a step: else the loop would be compiled for both
+    strong: Lane = jax.tree.map(lambda values: values.astype(values.dtype), lanes)
+    return strong
+
+
+def _merge(changed: Bool[Array, " B"], new: Lane, old: Lane) -> Lane:
+    """New runs in the lanes that changed."""
+    lanes: Lane = jax.tree.map(lambda a, b: _where(changed, a, b), new, old)
+    return lanes
+
+
+def _advance(program: Program, lanes: Lane, batch: Start, refill: Bool[Array, ""], most: Int[Array, ""]) -> Lane:
+    flow, solver = program.flow, SOLVERS[program.solver]
+    alive = jnp.sum(lanes.status == RUNNING)
+    enough = jnp.where(refill, alive - 1 - lanes.status.shape[0] // 8, 0)
+
+    def unfinished(state: tuple[Int[Array, ""], Lane]) -> Bool[Array, ""]:
+        count, lanes = state
+        return (jnp.sum(lanes.status == RUNNING) > jnp.maximum(enough, 0)) & (count < most)
+
+    def step(state: tuple[Int[Array, ""], Lane]) -> tuple[Int[Array, ""], Lane]:
+        count, lanes = state
+        moved = jax.vmap(lambda lane, run: attempt(flow, solver, program.columns, lane, run.data, run.control))(
+            lanes, batch
+        )
+        running = lanes.status == RUNNING
+        lanes = jax.tree.map(lambda a, b: _where(running, a, b), moved, lanes)
+        if program.record:
+            full = running & (lanes.recorded >= CAPACITY) & (lanes.status == RUNNING)
+            lanes = jax.lax.cond(jnp.any(full), lambda: jax.vmap(thin)(lanes, full), lambda: lanes)
+        return count + 1, lanes
+
+    return jax.lax.while_loop(unfinished, step, (jnp.zeros((), int), lanes))[1]
+
+
+def _finish(program: Program, lanes: Lane, batch: Start) -> tuple[Float[Array, "B n P"], Float[Array, "B o"]]:
+    """Jacobian (of layers, where limits in time are compared with it) and observables of every lane."""
+    flow = program.flow
+    layers = flow.parametrisation
+
+    def finish(lane: Lane, run: Start) -> tuple[Array, Array]:
+        jacobian = jnp.zeros((0, 0))
+        if isinstance(layers, Layers) and LOSSES[program.loss].tail is not None:
+            jacobian = layers.jacobian(lane.point.theta, run.data)
+        return jacobian, observe(flow, lane.point, run.data)
+
+    return jax.vmap(finish)(lanes, batch)
+
+
+def _where(lanes: Bool[Array, " B"], a: Array, b: Array) -> Array:
+    return jnp.where(lanes.reshape(-1, *(1,) * (a.ndim - 1)), a, b)
