@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from db.errors import NewerSchema, NoStore, NotAStore, StoreDenied, StoreError, StoreLocked
+from db.names import check_name
 from db.statements import SEALED
 
 PAUSE = 0.005
@@ -42,9 +43,12 @@ class File:
     Args:
         timeout: seconds to wait for other processes.
         memory: bytes that a reader's queries may take; they then write no temporary files. None: DuckDB's default.
+
+    Raises StoreError for a path that DuckDB would not read as this file.
     """
 
     def __init__(self, path: Path, timeout: float, memory: int | None = None):
+        check_name(path)
         self.path, self.timeout, self._memory = path, timeout, memory
         self._engines: dict[bool, Engine] = {}
 

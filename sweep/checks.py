@@ -35,6 +35,8 @@ def check_value(axis: str, value: Any, tasks: Sequence[str]) -> None:
         CHECKS[axis](value)
     elif axis == "stop":
         _stop(value, tasks)
+    elif axis == "loss":
+        _loss(value, tasks)
     else:
         _canonicalise(axis, value, tasks[0])
 
@@ -57,9 +59,10 @@ def _task(value: Any) -> None:
         raise InputError(f"task: {not_one_of(value, TASKS)}")
 
 
-def _loss(value: Any) -> None:
+def _loss(value: Any, tasks: Sequence[str]) -> None:
+    """A misspelt loss is answered with those of the block's tasks; whether a loss is of a run's task, runs show."""
     if not isinstance(value, str) or value not in LOSSES:
-        raise InputError(f"loss: {not_one_of(value, LOSSES)}")
+        raise InputError(f"loss: {not_one_of(value, [loss for task in tasks for loss in losses_of(task)])}")
 
 
 def _init(value: Any) -> None:
@@ -104,7 +107,6 @@ CHECKS: dict[str, Callable[[Any], None]] = {
     "architecture": _architecture,
     "init": _init,
     "task": _task,
-    "loss": _loss,
     "data": _data,
     "record": _record,
     "solver": _solver,

@@ -94,6 +94,8 @@ class Audit:
     dead: dict[tuple[Place, int], Dead] = field(default_factory=dict)
     owned: set[tuple[Place, str]] = field(default_factory=set)
     idle: dict[tuple[Place, str], str] = field(default_factory=dict)
+    faults: set[str] = field(default_factory=set)
+    """Why combinations cannot be judged, each a mistake noted at its own place: they speak against no other value."""
 
 
 class Expansion:
@@ -138,6 +140,7 @@ class Expansion:
             if isinstance(found, str):
                 audit.dropped[found] += size
                 reasons.append(found) if len(reasons) < 3 else None
+                kept += found in audit.faults
                 continue
             kept += 1
             rule = next((f.rule for f in cheap if not self._passes(f, found.names, audit)), None)
@@ -182,6 +185,7 @@ class Expansion:
             entry = self.catalogue.entry(axes["task"], axes["data"], description_key(axes["data"]))
         except InputError as error:
             audit.mistakes.add(self.grid.source.where(_place(block, "data", axes["data"])), str(error))
+            audit.faults.add(str(error))
             return str(error)
         try:
             spec = canonicalise({**axes, "data": entry.data, "alpha": 1.0, "seed": 1}, entry.dim)
@@ -321,10 +325,10 @@ def _place(block: Block, axis: str, value: Any) -> Place:
 
 def _mark(factors: Sequence[Factor], rows: Sequence[int], found: Structure | str, audit: Audit) -> None:
     """Note which rows take part in a run, and which optional axes a network has."""
-    good = not isinstance(found, str)
+    good, unknown = not isinstance(found, str), isinstance(found, str) and found in audit.faults
     for factor, row in zip(factors, rows, strict=True):
         key = (factor.places[0], row)
-        if good:
+        if good or unknown:
             if not factor.drawn:
                 audit.alive.add(key)
         elif not factor.drawn:

@@ -124,14 +124,13 @@ def _settle_file(parameters: dict[str, Any], task: str, base: Path) -> dict[str,
     target = parameters["target"]
     if not isinstance(target, str):
         raise InputError(f"data: file {path} needs `target`, the column to predict; it has {', '.join(known[:20])}")
-    files.check_column(path, target, known, "target")
+    files.check_columns(path, [target], known, "target")
     features = parameters["features"]
     if features is None:
-        features = [name for name in known if name != target]
+        features = files.features_of(path, known, target)
     if not (isinstance(features, list | tuple) and features and len(set(map(str, features))) == len(features)):
         raise InputError(f"data: features is {features!r}; write a list of different columns, such as [a, b]")
-    for name in features:
-        files.check_column(path, name, known, "features")
+    files.check_columns(path, [str(name) for name in features], known, "features")
     if target in features:
         raise InputError(f"data: column {target!r} is the target and a feature; leave it out of features")
     return {"path": str(path), "sha256": sha256, "target": target, "features": list(features)}

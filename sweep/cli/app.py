@@ -3,8 +3,9 @@
 import typer
 
 from sweep.cli import outputs, runs, stores
+from sweep.cli.streams import Application
 
-app = typer.Typer(
+app = Application(
     name="sweep",
     no_args_is_help=True,
     add_completion=False,

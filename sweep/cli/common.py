@@ -1,5 +1,6 @@
 """Options that several commands share, and how errors are answered."""
 
+import contextlib
 import functools
 import os
 import sys
@@ -9,6 +10,7 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
 
+from sweep.cli.streams import written
 from sweep.shown import lines_shown
 
 P = ParamSpec("P")
@@ -52,7 +54,8 @@ def answering(command: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return command(*args, **kwargs)
+            with written():
+                return command(*args, **kwargs)
         except KeyboardInterrupt:
             echo("interrupted", err=True)
             raise typer.Exit(INTERRUPTED) from None
@@ -60,9 +63,11 @@ def answering(command: Callable[P, R]) -> Callable[P, R]:
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the reader has gone; nothing is left to flush
             raise typer.Exit(SUCCESS) from None
         except Exception as error:
-            if not isinstance(error, _known()):
+            said = _message(error)
+            if said is None:
                 raise
-            echo(_message(error), err=True)
+            with contextlib.suppress(OSError):  # where stderr is full too, the exit code alone is left
+                echo(said, err=True)
             raise typer.Exit(BAD_INPUT) from None
 
     return wrapped
@@ -76,12 +81,20 @@ def _known() -> tuple[type[Exception], ...]:
         ("sweep.executors", "ExecutorError"),
         ("db.errors", "StoreError"),
         ("analysis.errors", "AnalysisError"),
+        ("sweep.cli.streams", "OutputError"),
     )
     return tuple(getattr(sys.modules[module], name) for module, name in names if module in sys.modules)
 
 
-def _message(error: Exception) -> str:
-    """One line, or one line a mistake."""
+def _message(error: Exception) -> str | None:
+    """One line, or one line a mistake; None for an error that no user can mend."""
+    if isinstance(error, OSError):
+        from sweep.environment import explained
+
+        said = explained(error)
+        return None if said is None else f"error: {said}"
+    if not isinstance(error, _known()):
+        return None
     mistakes: tuple[str, ...] = getattr(error, "mistakes", (str(error),))
     return "\n".join(f"error: {mistake}" for mistake in mistakes)
 

@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweep.cli.streams import check_encoding
 from sweep.shown import shown
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def write(table: "pa.Table", kind: Format, output: Path | None) -> None:
         raise StoreError("parquet is binary; name a file with -o")
     content = render(table, kind)
     if output is None:
+        if kind is Format.csv and isinstance(content, str):
+            check_encoding(content)
         stream = sys.stdout.buffer if isinstance(content, bytes) else sys.stdout
         stream.write(content)  # type: ignore[arg-type]
         stream.flush()

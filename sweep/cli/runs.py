@@ -56,6 +56,7 @@ def launch(
     wait: WaitOption = WAIT,
 ) -> None:
     """Run what the store does not have yet of a grid. Launching again goes on where it stopped."""
+    from sweep.environment import check_environment
     from sweep.mistakes import GridError
     from sweep.session import Options, run
 
@@ -64,6 +65,7 @@ def launch(
     if provenance and report is None:
         raise GridError(["--provenance is of a report; add --report FILE, or leave it out"])
     check_output("--report", report, store=store, grid=grid)
+    check_environment(address)
     options = Options(
         store=store,
         local=executor is Where.local,

@@ -4,6 +4,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from kernels.spec import InputError, RunSpec
 from kernels.validate import canonicalise, check_compatible
 from sweep.expansion import Audit, Expansion
 from sweep.grid import from_source
+from sweep.grid import load as load_grid
 from sweep.mistakes import GridError
 from sweep.source import Source
 
@@ -124,3 +126,45 @@ def test_every_enumeration_is_the_same(block: dict[str, Any]) -> None:
         return found
 
     assert ids() == ids()
+
+
+MIXED = """
+data: {points: {x: [[1, 2], [2, 5]], y: [1, 3]}}
+grid:
+  task: [regression, classification]
+  loss: [squared, exponential]
+  architecture: [diagonal, fully_connected]
+  width: 3
+  depth: 2
+  init: [structured, orthogonal, gaussian]
+"""
+
+
+def test_a_mistake_in_the_data_of_one_task_is_said_once_and_alone(tmp_path: Path) -> None:
+    path = tmp_path / "grid.yaml"
+    path.write_text(MIXED)
+    with pytest.raises(GridError) as caught:
+        list(Expansion(load_grid(path)).candidates())
+    assert caught.value.mistakes == (
+        f"{path}:2: data: the labels are 1, 3; classification needs -1 and +1, both of them present",
+    )
+
+
+@pytest.mark.parametrize(
+    ("task", "loss", "message"),
+    [
+        ("regression", "sqared", "'sqared' is not one of squared; did you mean 'squared'?"),
+        ("classification", "sqared", "'sqared' is not one of exponential, logistic"),
+        ("classification", "logistc", "'logistc' is not one of exponential, logistic; did you mean 'logistic'?"),
+        ("[regression, classification]", "sqared", "squared, exponential, logistic; did you mean 'squared'?"),
+    ],
+)  # fmt: skip
+def test_a_misspelt_loss_is_answered_with_those_of_its_task(task: str, loss: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "grid.yaml"
+    path.write_text(
+        f"data: {{points: {{x: [[1, 2]], y: [1]}}}}\ntask: {task}\ngrid: {{architecture: diagonal, loss: {loss}}}"
+    )
+    with pytest.raises(GridError) as caught:
+        load_grid(path)
+    assert len(caught.value.mistakes) == 1
+    assert caught.value.mistakes[0].endswith(message)

@@ -1,0 +1,91 @@
+"""What stands in one cell of a table: a number, a class, or nothing. Imports no JAX."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from kernels.spec import InputError
+
+MISSING = frozenset(("", "na", "n/a", "<na>", "nan", "null"))
+"""How programs write that a value is not there, in small letters."""
+
+DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
+INSTEAD = "write a finite number, remove the line, or leave the column out with `features`"
+
+Where = Callable[[int], str]
+"""From the index of a row to where it stands in the file: "line 7"."""
+
+
+def number(cell: Any) -> float:
+    """The number in a cell. Raises ValueError for what is none, such as what Python alone reads as one: 1_000."""
+    if isinstance(cell, str) and not is_plain(cell):
+        raise ValueError(cell)
+    return float(cell) if cell is not None else float("nan")
+
+
+def is_plain(text: str) -> bool:
+    """Whether Python reads the same numbers in a text as other programs: digits are ASCII, and none are grouped."""
+    return text.isascii() and "_" not in text
+
+
+def numbers(name: str, cells: Sequence[Any], where: Where) -> Float[np.ndarray, " n"]:
+    """A column of finite numbers. Raises InputError with line, column and value of the first cell that is none."""
+    found = np.empty(len(cells))
+    for row, cell in enumerate(cells):
+        try:
+            found[row] = number(cell)
+        except (ValueError, TypeError, OverflowError):
+            found[row] = np.nan
+    check_finite(name, found, cells, where)
+    return found
+
+
+def check_finite(name: str, found: Float[np.ndarray, " n"], cells: Sequence[Any], where: Where) -> None:
+    """Raise InputError for the first of these numbers that is not finite, with what its cell holds."""
+    wrong = np.flatnonzero(~np.isfinite(found))
+    if wrong.size:
+        row = int(wrong[0])
+        raise InputError(f"{where(row)}, column {name!r}: {described(cells[row])}; {INSTEAD}")
+
+
+def labels(name: str, cells: Sequence[Any], where: Where) -> Float[np.ndarray, " n"]:
+    """-1 and +1 for the two values of a column in sorted order: as numbers where all are numbers, else as text.
+
+    Raises InputError for a missing value, and for one value or more than two.
+    """
+    for row, cell in enumerate(cells):
+        if _is_missing(cell):
+            what = f"{described(cell)}; write one of two values or remove the line"
+            raise InputError(f"{where(row)}, column {name!r}: {what}")
+    try:
+        values: list[Any] = [number(cell) for cell in cells]
+    except ValueError:
+        values = [str(cell) for cell in cells]
+    distinct = sorted(set(values))
+    if len(distinct) != 2:
+        shown = ", ".join(repr(value) for value in distinct[:5]) + (", ..." if len(distinct) > 5 else "")
+        raise InputError(
+            f"column {name!r} holds {shown}; "
+            "classification needs two different values: keep the lines of two classes, or write task: regression"
+        )
+    return np.array([1.0 if value == distinct[1] else -1.0 for value in values])
+
+
+def described(cell: Any) -> str:
+    """What is wrong with a cell that should be a number."""
+    text = cell.strip() if isinstance(cell, str) else cell
+    if text is None or text == "":
+        return "the value is missing"
+    if isinstance(text, str) and DECIMAL_COMMA.fullmatch(text):
+        return f"{text!r} has a decimal comma, or a comma between thousands; write a point, and nothing between digits"
+    hint = ", which stands for a missing value" if _is_missing(text) and str(text).lower() != "nan" else ""
+    return f"{text!r} is not a finite number{hint}"
+
+
+def _is_missing(cell: Any) -> bool:
+    if isinstance(cell, str):
+        return cell.strip().lower() in MISSING
+    return cell is None or cell != cell
