@@ -2,7 +2,7 @@
 
 import typer
 
-from sweep.cli import outputs, runs, stores
+from sweep.cli import check, outputs, runs, stores
 
 app = typer.Typer(
     name="sweep",
@@ -21,6 +21,7 @@ app.command()(stores.query)
 app.command()(outputs.report)
 app.command()(outputs.chart)
 app.command()(stores.show)
+app.command()(check.check)
 app.command()(runs.predict)
 app.command()(outputs.schema)
 app.command()(outputs.init)
