@@ -14,6 +14,7 @@ the finished store by the functions that the commands call.
 """
 
 import argparse
+import functools
 import io
 import multiprocessing
 import resource
@@ -181,7 +182,7 @@ def launch(grid: Path, path: Path, report: bool = True) -> tuple[list[Row], Row]
     tenth = max(1, len(store.commits) // 10)
     part("sweep status", lambda: summary.status(Store(path)))
     for what, sql in READS.items():
-        part(what, lambda sql=sql: Store(path).query(sql))
+        part(what, functools.partial(Store(path).query, sql))
     part("plan again, all stored", lambda: make_plan(load(grid, ()), Store(path)))
     if report:
         part("report", lambda: _report(path))
