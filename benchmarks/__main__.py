@@ -10,6 +10,7 @@ BENCHMARKS = {
     "growth": "cost of a run as samples, dimension, width, depth, alpha, lanes and batch grow",
     "predictions": "what a light run costs besides its integration: predictions, comparison and rows",
     "orchestration": "`sweep launch` beside its kernel alone, one worker and two, and beside Ray Tune",
+    "scale": "whether driver and store keep up with a million runs, whose results are made up",
     "store": "rows a second into and out of the store",
 }
 

@@ -27,6 +27,7 @@ TEXT = {
     "status": "converged",
     "message": "",
     "task": "regression",
+    "loss": "squared",
     "data": '{"gaussian":{"samples":4,"dim":16,"sparsity":16,"noise":0.0,"seed":0}}',
     "dataset": "gaussian(dim=16,samples=4,seed=0)",
     "architecture": "diagonal",

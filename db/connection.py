@@ -21,7 +21,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from db.errors import NewerSchema, NoStore, NotAStore, StoreDenied, StoreError, StoreLocked
+from db.errors import Damaged, NewerSchema, NoStore, NotAStore, StoreDenied, StoreError, StoreLocked
 from db.names import check_name
 from db.statements import SEALED
 
@@ -33,6 +33,12 @@ SEAL = "SET disabled_filesystems = 'LocalFileSystem'; SET lock_configuration = t
 
 UNREADABLE = (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException, duckdb.PermissionException)
 """What DuckDB raises for a file of another kind; the last for one that it would open by an extension."""
+
+BROKEN = (duckdb.SerializationException, duckdb.InternalException, duckdb.FatalException)
+"""What DuckDB raises for a database of which it can make no sense."""
+
+IDENTIFIED = "v1.4.0"
+"""The least version of DuckDB that reads a new store: from it on a file and its log say that they belong together."""
 
 _in_process: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
@@ -92,7 +98,7 @@ class File:
         if write not in self._engines:
             config: dict[str, str] = dict(SEALED)
             if write:
-                config["lock_configuration"] = "true"
+                config |= {"lock_configuration": "true", "storage_compatibility_version": IDENTIFIED}
             elif self._memory is not None:
                 config |= {"memory_limit": f"{self._memory}B", "temp_directory": ""}
             self._engines[write] = create_engine(
@@ -129,8 +135,10 @@ def translate(error: Exception, path: Path) -> StoreError:
         return StoreDenied(f"{path} cannot be opened: {_first_line(said)}")
     if isinstance(cause, UNREADABLE) and _foreign(path):
         return NotAStore(f"{path} is {_foreign(path)}, not a store; name another file with --store")
-    if isinstance(cause, duckdb.SerializationException) or re.search(r"read enough bytes|orrupt|checksum", said):
-        return NotAStore(f"{path} is damaged: {_first_line(said)}; restore it from a copy, or name another file")
+    if "WAL does not match" in said or "WAL checkpoint iteration does not match" in said:
+        return Damaged(f"{path}.wal belongs to another store, or to another time of this one; move it away")
+    if isinstance(cause, BROKEN) or re.search(r"read enough bytes|orrupt|checksum", said):
+        return Damaged(f"{path} is damaged: {_first_line(said)}; restore it from a copy, or name another file")
     return StoreError(f"{path}: {_first_line(said)}")
 
 

@@ -15,6 +15,10 @@ class NotAStore(StoreError):
     """A file of another kind, a damaged one, or a database of something else."""
 
 
+class Damaged(NotAStore):
+    """A store of which something can no longer be read."""
+
+
 class StoreDenied(StoreError):
     """The operating system does not let us read or write."""
 

@@ -119,6 +119,8 @@ class Run(Base):
     """Condition number of the data as the network sees them, each sample on its own scale."""
     loss: Mapped[Text]
     """An axis."""
+    checksum: Mapped[Big | None]
+    """Over this row, its predictions and its trajectory, as `db.checksum` defines it; `sweep check` compares it."""
 
     __mapper_args__ = {"primary_key": ["run_id"]}  # noqa: RUF012  (SQLAlchemy declares it so)
 

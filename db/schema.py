@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, Boolean, Connection, DateTime, Double, Integer, String, text
 from sqlalchemy.types import ARRAY, TypeEngine
 
-from db.errors import NewerSchema, NotAStore, OlderSchema
+from db.errors import Damaged, NewerSchema, NotAStore, OlderSchema
 from db.models import Base
 from db.statements import foreign_calls
 
@@ -162,12 +162,15 @@ def _own(raw: Any, what: str, columns: str) -> list[tuple[Any, ...]]:
 
 
 def check_whole(raw: Any, path: Path) -> None:
-    """Raise NotAStore if the file ends before the last block of a table: DuckDB opens some files cut short."""
+    """Raise Damaged if the file ends before the last block of a table: DuckDB opens some files cut short."""
     size = raw.execute("SELECT max(block_size) FROM pragma_database_size()").fetchone()[0]
     for table in Base.metadata.tables:
         last = raw.execute(f"SELECT max(block_id) FROM pragma_storage_info('{table}') WHERE persistent").fetchone()[0]
         if last is not None and path.stat().st_size < HEADERS + (last + 1) * size:
-            raise NotAStore(f"{path} is damaged: rows of {table} are cut off; restore it from a copy")
+            raise Damaged(
+                f"{path} is damaged: rows of {table} are cut off; restore it from a copy, or save what is left: "
+                "sweep check --salvage NEW"
+            )
 
 
 def migrate(connection: Connection, revision: str = "head") -> None:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from db.answers import answer
 from db.arrow import TABLES
 from db.connection import File, raw
 from db.errors import (
+    Damaged,
     NewerSchema,
     NoStore,
     NotAStore,
@@ -32,6 +33,7 @@ from db.statements import one_query
 Parameters = Mapping[str, Any] | Sequence[Any]
 
 __all__ = [
+    "Damaged",
     "Limits",
     "NewerSchema",
     "NoStore",
@@ -102,7 +104,7 @@ class Store:
         A new store appears whole (made beside its place, then linked), so a kill leaves no half-made one.
         """
         if not self.path.exists():
-            self._make()
+            make(self.path)
         with self._file.open() as connection:
             schema.check(raw(connection), self.path)
             schema.check_whole(raw(connection), self.path)
@@ -114,7 +116,7 @@ class Store:
 
     def upgrade(self) -> tuple[str, str]:
         """Bring the schema up to date in one transaction; returns the revisions before and after."""
-        self._must_exist()
+        self.must_exist()
         with self._file.open() as connection:
             before = schema.version(raw(connection), self.path)
             if before not in schema.revisions()[:-1]:
@@ -183,7 +185,7 @@ class Store:
         SQL sees the store and nothing else, and changes nothing. The views are those of this version, whatever the
         store holds. Raises QueryError for wrong SQL, for what is no query, and for more than the limits allow.
         """
-        self._must_exist()
+        self.must_exist()
         with self._file.open() as connection:
             duck = raw(connection)
             schema.check(duck, self.path)
@@ -205,33 +207,38 @@ class Store:
     @contextlib.contextmanager
     def _writing(self) -> Iterator[Connection]:
         """One transaction on a store of this version."""
-        self._must_exist()
+        self.must_exist()
         with self._file.open(write=True) as connection:
             schema.check(raw(connection), self.path)
             with connection.begin():
                 yield connection
 
-    def _must_exist(self) -> None:
+    def must_exist(self) -> None:
+        """Raise NoStore if there is no file."""
         if not self.path.exists():
             raise NoStore(f"{self.path} does not exist; sweep launch makes it, --store names another")
 
-    def _make(self) -> None:
-        """Make a new store beside its place and link it there, unless another process was faster."""
-        folder, wal = self.path.parent, Path(f"{self.path}.wal")
-        if not folder.is_dir():
-            raise NoStore(f"{folder} is not a folder; make it, or name another file with --store")
-        if wal.exists():
-            raise StoreError(f"{wal} is left of a store that is gone; remove it, or bring the store back")
-        try:
-            with tempfile.TemporaryDirectory(prefix=f".{self.path.name}-", dir=folder) as place:
-                new = Path(place) / self.path.name
-                with File(new, timeout=0).open(write=True) as connection, connection.begin():
-                    schema.migrate(connection)
-                _place(new, self.path)
-        except OSError as error:
-            raise StoreDenied(
-                f"{self.path} cannot be made ({error.strerror}); name another file with --store"
-            ) from error
+
+def make(path: Path, fill: Callable[[Connection], None] | None = None) -> None:
+    """Make a new store beside its place, filled by a function in one transaction, and link it there.
+
+    A file that stands there already stays as it is. A kill or an error leaves none.
+    """
+    folder, wal = path.parent, Path(f"{path}.wal")
+    if not folder.is_dir():
+        raise NoStore(f"{folder} is not a folder; make it, or name another file with --store")
+    if wal.exists():
+        raise StoreError(f"{wal} is left of a store that is gone; remove it, or bring the store back")
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=folder) as place:
+            new = Path(place) / path.name
+            with File(new, timeout=0).open(write=True) as connection, connection.begin():
+                schema.migrate(connection)
+                if fill is not None:
+                    fill(connection)
+            _place(new, path)
+    except OSError as error:
+        raise StoreDenied(f"{path} cannot be made ({error.strerror}); name another file with --store") from error
 
 
 def _place(new: Path, path: Path) -> None:

@@ -35,6 +35,7 @@ class Ledger:
     def __init__(self, store: Store, notice: Callable[[str], None]):
         self._store, self._notice = store, notice
         self._tables: defaultdict[str, list[pa.Table]] = defaultdict(list)
+        self._bytes = 0  # of all tables: to add them up at every batch would take longer the more there are
         self._due = time.monotonic() + EVERY_SECONDS
         self._waiting = False
 
@@ -43,10 +44,11 @@ class Ledger:
         for name, rows in tables.items():
             if rows.num_rows:
                 self._tables[name].append(rows)
+                self._bytes += rows.nbytes
 
     def commit_if_due(self) -> None:
         """Commit now and then; a store that is held by others is tried again later."""
-        if sum(table.nbytes for tables in self._tables.values() for table in tables) > MAX_BYTES:
+        if self._bytes > MAX_BYTES:
             self.flush()
         elif self._tables and time.monotonic() >= self._due:
             self._try()
@@ -71,5 +73,6 @@ class Ledger:
         end = time.monotonic()
         self._due = end + min(max(EVERY_SECONDS, (end - begin) / SHARE), LONGEST_SECONDS)
         self._tables.clear()
+        self._bytes = 0
         self._waiting = False
         return True

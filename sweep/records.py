@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from db.arrow import schema
+from db.checksum import summed
 from kernels.networks.table import build
 from kernels.observables import OBSERVABLES
 from kernels.results import PredictionRecord, RunResult, Trajectory
@@ -31,18 +32,19 @@ def now() -> datetime:
 
 
 def tables(results: Sequence[RunResult], sweep_id: str) -> Tables:
-    """runs, predictions and trajectories of finished runs."""
+    """runs with their checksums, predictions and trajectories of finished runs."""
     runs = _runs(results, sweep_id)
     pairs = [(result.spec.run_id, record) for result in results for record in result.predictions]
     orbits = [(result.spec.run_id, result.trajectory) for result in results if result.trajectory is not None]
-    return {"runs": runs, "predictions": _predictions(pairs), "trajectories": _orbits(orbits)}
+    predictions, trajectories = _predictions(pairs), _orbits(orbits)
+    return {"runs": summed(runs, predictions, trajectories), "predictions": predictions, "trajectories": trajectories}
 
 
 def failed_run(spec: RunSpec, dataset: str, dim: int, samples: int, message: str, sweep_id: str) -> pa.Table:
     """The `runs` row of a run that has no result."""
     row = {**_axes([spec]), "dataset": [dataset], "dim": [dim], "samples": [samples], "message": [message],
            "status": ["failed"], "sweep_id": [sweep_id], "created_at": [now()]}  # fmt: skip
-    return table("runs", row)
+    return summed(table("runs", row), table("predictions", {"run_id": []}), table("trajectories", {"run_id": []}))
 
 
 def table(name: str, columns: Mapping[str, Any]) -> pa.Table:

@@ -2,7 +2,7 @@
 
 import typer
 
-from sweep.cli import outputs, runs, stores
+from sweep.cli import check, outputs, runs, stores
 from sweep.cli.streams import Application
 
 app = Application(
@@ -22,6 +22,7 @@ app.command()(stores.query)
 app.command()(outputs.report)
 app.command()(outputs.chart)
 app.command()(stores.show)
+app.command()(check.check)
 app.command()(runs.predict)
 app.command()(outputs.schema)
 app.command()(outputs.init)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,7 @@ def test_every_command_and_option_has_help(path: tuple[str, ...]) -> None:
 def test_the_commands_are_those_of_the_contract() -> None:
     assert {" ".join(path) for path in commands()} == {
         "launch", "plan", "status", "query", "report", "chart", "show", "predict", "schema", "init", "db", "db upgrade",
+        "check",
     }  # fmt: skip
 
 
@@ -343,3 +345,33 @@ def test_other_mistakes(filled: tuple[Path, Path], tmp_path: Path) -> None:
     refused(invoke("launch", grid, store=tmp_path / "no" / "folder.duckdb"), "folder")
     assert invoke("launch", grid, "--executor", "slurm", store=store).exit_code == 2
     assert invoke("query", "SELECT 1", "--format", "xml", store=store).exit_code == 2
+
+
+def test_what_is_saved_of_a_damaged_store_is_not_computed_again(filled: tuple[Path, Path], tmp_path: Path) -> None:
+    grid, whole = filled
+    assert "whole; read 8 runs" in invoke("check", whole).output
+    store, new = Path(shutil.copy(whole, tmp_path / "damaged.duckdb")), tmp_path / "new.duckdb"
+    lost = Store(store).query("SELECT min(run_id) AS run_id FROM predictions")["run_id"][0].as_py()
+    with duckdb.connect(str(store)) as connection:
+        connection.execute("DELETE FROM predictions WHERE run_id = ?", [lost])
+    damaged = invoke("check", store)
+    assert damaged.exit_code == 1
+    assert f"runs: 1 runs do not add up to their checksum: {lost}" in damaged.output
+    assert "--salvage NEW" in damaged.output
+    saved = invoke("check", "--salvage", new, "--json", store=store)
+    assert saved.exit_code == 1
+    answer = json.loads(saved.output)
+    assert [each["run_ids"] for each in answer["damages"]] == [[lost]]
+    assert answer["salvaged"]["rows"]["runs"] == 7
+    plan = json.loads(invoke("plan", grid, "--json", store=new).output)
+    assert (plan["cached"], plan["pending"]) == (7, 1)
+    assert invoke("check", new).exit_code == 0
+    assert invoke("check", store, "--salvage", new).exit_code == 2
+
+
+def test_a_store_that_cannot_be_opened_is_damaged(filled: tuple[Path, Path], tmp_path: Path) -> None:
+    store = tmp_path / "cut.duckdb"
+    store.write_bytes(filled[1].read_bytes()[:20_000])
+    assert invoke("check", store).exit_code == 1
+    assert json.loads(invoke("check", store, "--json").output)["whole"] is False
+    assert invoke("check", tmp_path / "none.duckdb").exit_code == 2

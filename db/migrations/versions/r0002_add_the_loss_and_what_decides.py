@@ -14,11 +14,11 @@ depends_on = None
 def upgrade() -> None:
     op.execute("ALTER TABLE runs ADD COLUMN gap_drift DOUBLE")
     op.execute("ALTER TABLE runs ADD COLUMN condition DOUBLE")
-    # DuckDB alters no table with rows that this transaction has changed, so they are changed last
-    op.execute("ALTER TABLE runs ADD COLUMN loss VARCHAR DEFAULT 'exponential'")
+    # no UPDATE: DuckDB alters no table with rows that this transaction has changed, and later revisions do
+    op.execute("ALTER TABLE runs ADD COLUMN loss VARCHAR")
+    of_task = "CASE task WHEN 'regression' THEN 'squared' ELSE 'exponential' END"
+    op.execute(f"ALTER TABLE runs ALTER COLUMN loss TYPE VARCHAR USING {of_task}")
     op.execute("ALTER TABLE runs ALTER COLUMN loss SET NOT NULL")
-    op.execute("ALTER TABLE runs ALTER COLUMN loss DROP DEFAULT")
-    op.execute("UPDATE runs SET loss = 'squared' WHERE task = 'regression'")
 
 
 def downgrade() -> None:
