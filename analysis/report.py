@@ -21,7 +21,7 @@ import polars as pl
 import vl_convert
 
 from analysis.charts import CHARTS, Chart
-from analysis.charts.theme import arrow, number
+from analysis.charts.theme import arrow, number, told_apart
 from analysis.errors import NoData
 from analysis.files import REPORT_FORMATS, ScriptEncoder, check_suffix, writing
 from analysis.frames import counts, scale
@@ -102,8 +102,8 @@ def render(store: Source, name: str, provenance: bool = False) -> str:
         title=_title(store, name),
         store=name,
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        headlines=headlines(head, every, counts.LIMITS.read(store)),
-        queries=[frame.sql for frame in (counts.HEAD, counts.PREDICTIONS, counts.LIMITS)],
+        headlines=headlines(head, counts.ENDS.read(store), every, counts.LIMITS.read(store)),
+        queries=[frame.sql for frame in (counts.HEAD, counts.ENDS, counts.PREDICTIONS, counts.LIMITS)],
         tables=[*_tables(store, every)],
         figures=[figure(key, chart, store) for key, chart in CHARTS.items()],
         sweeps=_sweeps(store, provenance),
@@ -153,29 +153,38 @@ def _title(store: Source, name: str) -> str:
 
 
 def _tables(store: Source, every: pl.DataFrame) -> list[Table]:
-    quantiles = ("runs", "left out", "not certified", "median distance", "90 % quantile", "worst", "worst certificate")
+    quantiles = (
+        "runs", "left out", "not certified", "beyond", "at α", "median distance", "90 % quantile", "worst",
+        "worst certificate",
+    )  # fmt: skip
     summary = Table(
         "Predictions",
         "Distances are ||β − β*|| / ||β*|| for regression, ||β/||β|| − β*/||β*|| || for directions, "
         "|value/predicted − 1| for scalars, and the residual itself for stationarity conditions. "
         "Only converged runs are counted, for predictions are of the limit; left out are those that did not converge. "
+        "Runs that never moved are compared with nothing, and stand in no line. Beyond are those that ended "
+        "farther from an exact prediction than 100 rtol and twice what the stop rule left of the way: they contradict "
+        "it. A limit in α is judged at the α nearest to it only. "
         "Not certified are those whose prediction could not be computed to a small certificate: they have no distance.",
         ("task", "prediction", "holds", *quantiles),
-        [(r["task"], r["prediction"], arrow(r["kind"]), *_quantiles(r)) for r in every.iter_rows(named=True)],
+        [
+            (r["about"], r["prediction"], arrow(r["kind"]), *_quantiles(r))
+            for r in told_apart(every).iter_rows(named=True)
+        ],
         counts.PREDICTIONS.sql,
     )
     tables = [summary]
     detailed = counts.PREDICTIONS_BY_NETWORK.read(store)
     if detailed.height:
         cut = "" if detailed.height <= MOST_LINES else f" The first {MOST_LINES} of {detailed.height:,} lines."
-        lines = detailed.head(MOST_LINES).iter_rows(named=True)
+        lines = told_apart(detailed).head(MOST_LINES).iter_rows(named=True)
         tables.append(
             Table(
                 "Predictions by network and depth",
                 f"The same, line by line.{cut}",
                 ("task", "prediction", "holds", "architecture", "L", *quantiles),
                 [
-                    (r["task"], r["prediction"], arrow(r["kind"]), r["architecture"], str(r["depth"]), *_quantiles(r))
+                    (r["about"], r["prediction"], arrow(r["kind"]), r["architecture"], str(r["depth"]), *_quantiles(r))
                     for r in lines
                 ],
                 counts.PREDICTIONS_BY_NETWORK.sql,
@@ -189,22 +198,31 @@ def _tables(store: Source, every: pl.DataFrame) -> list[Table]:
 
 def _quantiles(row: Mapping[str, Any]) -> tuple[str, ...]:
     counted = (f"{row[key]:,}" for key in ("runs", "left_out", "uncertified"))
-    return (*counted, *(_cell(row[key]) for key in ("median", "high", "worst", "worst_certificate")))
+    beyond = "–"
+    if row["kind"] == "exact":
+        beyond = f"{row['beyond']:,}" + (f" ({row['unjudged']:,} not judged)" if row["unjudged"] else "")
+    return (
+        *counted,
+        beyond,
+        *(_cell(row[key]) for key in ("judged_at", "median", "high", "worst", "worst_certificate")),
+    )
 
 
 def _slopes(slopes: pl.DataFrame, frame: Frame) -> Table:
-    shown = ("slope", "slope_reached", "r_squared", "alpha_from", "alpha_to")
+    shown = ("slope", "least", "largest", "alpha_from", "alpha_to")
     return Table(
         "Rates in the initialisation scale",
-        "Distance to the limit as a power of α, fitted where the median distance is between 1e-8 and 0.1: what the "
-        "exact prediction says (or the runs, where none applies), and where the runs ended.",
-        ("limit", "holds", "architecture", "L", "power of α", "power, runs", "R²", "α from", "α to", "runs"),
+        "Distance to the limit as a power of α, the slope of the view slopes: fitted for each data set, network and "
+        "start where the distance is between 0.1 and ten times the errors of rtol and stop rule. Median, least and "
+        "largest over these curves.",
+        ("limit", "holds", "architecture", "L", "curves", "power of α", "least", "largest", "α from", "α to", "runs"),
         [
             (
                 r["limit_prediction"],
                 arrow(r["limit_kind"]),
                 r["architecture"],
                 str(r["depth"]),
+                f"{r['curves']:,}",
                 *(_cell(r[key]) for key in shown),
                 f"{r['runs']:,}",
             )

@@ -5,34 +5,51 @@ from typing import Any
 
 import polars as pl
 
-from analysis.charts.theme import arrow, number
+from analysis.charts.theme import arrow, number, told_apart
 from kernels.theory.table import PREDICTIONS
 
+MOST_REASONS = 6
+VERBS = {"imprecise": "came out imprecise", "failed": "failed with an error"}
+"""What is said of a run with a status, where that is not the status itself."""
 
-def headlines(head: Mapping[str, Any], predictions: pl.DataFrame, limits: pl.DataFrame) -> list[str]:
-    """Sentences: how many runs finished, then one for every prediction, exact ones first, about converged runs.
 
-    The frames are HEAD's only row, PREDICTIONS and LIMITS of analysis.frames.counts.
+def headlines(
+    head: Mapping[str, Any], ends: pl.DataFrame, predictions: pl.DataFrame, limits: pl.DataFrame
+) -> list[str]:
+    """Sentences: how many runs finished and why others did not, then one for every prediction, exact ones first.
+
+    The frames are HEAD's only row, ENDS, PREDICTIONS and LIMITS of analysis.frames.counts.
     """
     order = pl.col("kind").replace_strict({"exact": 0, "limit t->inf": 1}, default=2, return_dtype=pl.Int64)
-    known = predictions.sort(order, maintain_order=True)
-    extremes = {(row["task"], row["prediction"], row["kind"]): row for row in limits.iter_rows(named=True)}
+    known = told_apart(predictions).sort(order, maintain_order=True)
+    key = ("task", "loss", "prediction", "kind")
+    extremes = {tuple(row[name] for name in key): row for row in limits.iter_rows(named=True)}
     return [
-        _finished(head),
+        f"{head['converged']:,} of {_plural(head['runs'], 'run')} converged.",
+        *endings(ends),
         _span(head),
-        *(
-            _prediction(row, extremes.get((row["task"], row["prediction"], row["kind"])))
-            for row in known.iter_rows(named=True)
-        ),
+        *(_prediction(row, extremes.get(tuple(row[name] for name in key))) for row in known.iter_rows(named=True)),
     ]
 
 
-def _finished(head: Mapping[str, Any]) -> str:
-    others = [(head[status], what) for status, what in (
-        ("imprecise", "not precise enough at their alpha"), ("stopped", "ran out of steps or had nothing to do"),
-        ("diverged", "diverged"), ("failed", "failed with an error"))]  # fmt: skip
-    rest = "; ".join(f"{count:,} {what}" for count, what in others if count)
-    return f"{head['converged']:,} of {_plural(head['runs'], 'run')} converged{'; ' + rest if rest else ''}."
+def endings(ends: pl.DataFrame) -> list[str]:
+    """One sentence for each reason for which runs did not converge: how many, why, and what it means for the counts."""
+    found = []
+    for row in ends.head(MOST_REASONS).iter_rows(named=True):
+        text = f"{_plural(row['runs'], 'run')} {VERBS.get(row['status'], row['status'])}"
+        text += f": {row['reason'].removesuffix('.')}" if row["reason"] else ""
+        if row["without_predictions"]:
+            text += f" ({_number_of(row)} compared with no prediction, and in none of these counts)"
+        found.append(f"{text}.")
+    rest = ends.slice(MOST_REASONS)
+    if rest.height:
+        found.append(f"{_plural(int(rest['runs'].sum()), 'run')} more for {_plural(rest.height, 'other reason')}.")
+    return found
+
+
+def _number_of(row: Mapping[str, Any]) -> str:
+    count = row["without_predictions"]
+    return ("it is" if count == 1 else "they are") if count == row["runs"] else f"{count:,} of them"
 
 
 def _span(head: Mapping[str, Any]) -> str:
@@ -49,7 +66,7 @@ def _span(head: Mapping[str, Any]) -> str:
 
 
 def _prediction(row: Mapping[str, Any], extremes: Mapping[str, Any] | None) -> str:
-    about = f"{row['task'].capitalize()}, {row['prediction']}"
+    about = f"{row['about'].capitalize()}, {row['prediction']}"
     known = PREDICTIONS.get(row["prediction"])  # a store may have those of another version
     meaning = f" ({known.meaning})" if known else ""
     holds = "exact at every α" if row["kind"] == "exact" else f"holds in the {arrow(row['kind'])}"
@@ -71,7 +88,25 @@ def _met(row: Mapping[str, Any], extremes: Mapping[str, Any] | None) -> str:
         return f"{_plural(row['runs'], 'run')} ended before a distance from it is defined{others}"
     if extremes is not None:
         return f"{_shrinking(extremes)} ({runs}{others})"
-    return f"{runs} ended within {number(row['worst'])} of it, half of them within {number(row['median'])}{others}"
+    met = f"{runs} ended within {number(row['worst'])} of it, half of them within {number(row['median'])}"
+    return f"{met}{_verdict(row)}{others}" if row["kind"] == "exact" else f"{met}{others}"
+
+
+def _verdict(row: Mapping[str, Any]) -> str:
+    """Whether the runs agree with an exact prediction, as far as rtol and stop rule resolve it."""
+    judged = row["runs"] - row["without_distance"] - row["unjudged"]
+    unjudged = (
+        f"; {row['unjudged']:,} cannot be judged (stopped at a residual above 0.01, or of an older version)"
+        if row["unjudged"]
+        else ""
+    )
+    if not judged:
+        return unjudged
+    if row["beyond"]:
+        return (
+            f"; {row['beyond']:,} ended farther from it than rtol and stop rule allow, which contradicts it{unjudged}"
+        )
+    return f", all {judged:,} judged as near as rtol and stop rule allow{unjudged}"
 
 
 def _shrinking(limit: Mapping[str, Any]) -> str:

@@ -5,6 +5,9 @@
 -- beta is where the flow ended, predicted where theory says it must (a unit direction for classification).
 -- certified is false where the prediction's own optimisation did not come to a small certificate: then there is neither
 -- predicted nor distance, and nothing is said of the run. NULL where a statement needs no certificate.
+-- tolerance is how far a run may end from an exact prediction: 100 rtol for the integrator, and twice what the stop rule
+-- left of the way ("remaining" in detail, to first order; runs of older versions lack it, and are judged where their
+-- residual is below rtol only). NULL above a residual of 0.01, where first order says little, and for limits.
 CREATE OR REPLACE VIEW convergence AS
 SELECT
     r.run_id, r.status, r.task, r.loss, r.dataset, r.architecture, r.depth, r.width, r.filter,
@@ -13,6 +16,9 @@ SELECT
     p.prediction, p.kind, p.distance, p.certificate,
     CASE WHEN p.certificate IS NOT NULL THEN p.beta IS NOT NULL END AS certified,
     p.objective, p.detail, r.beta, p.beta AS predicted,
+    CASE WHEN p.kind = 'exact' AND r.residual <= 0.01
+        THEN 100 * r.rtol + 2 * coalesce((p.detail->>'$.remaining')::DOUBLE, CASE WHEN r.residual <= r.rtol THEN r.residual END)
+    END AS tolerance,
     r.log_loss, r.log_time, r.residual, r.min_margin, r.invariant_drift, r.gap_drift, r.condition, r.steps, r.rejected, r.wall_seconds,
     r.device, r.created_at
 FROM runs r
@@ -51,15 +57,15 @@ WHERE p.beta IS NOT NULL AND len(p.beta) = len(o.beta);
 
 -- How the distance to a limit in alpha shrinks: least squares of ln(distance) on ln(alpha), one row a curve.
 -- Only converged runs, near the limit (distance up to 0.1: farther out there is no power law) but clear of the
--- integrator's error (10 rtol), and three scales or more.
+-- errors of integrator and stop rule (10 rtol and 10 residuals), and three scales or more.
 CREATE OR REPLACE VIEW slopes AS
 WITH points AS (
     SELECT *, ln(distance) AS log_distance, ln(alpha) AS log_alpha
     FROM convergence
-    WHERE status = 'converged' AND kind LIKE 'limit alpha%' AND distance > 10 * rtol AND distance <= 0.1
+    WHERE status = 'converged' AND kind LIKE 'limit alpha%' AND distance > 10 * greatest(rtol, residual) AND distance <= 0.1
 ), fits AS (
     SELECT
-        task, loss, dataset, architecture, architecture_detail, depth, width, filter, init, init_detail, rtol,
+        task, loss, dataset, dim, samples, architecture, architecture_detail, depth, width, filter, init, init_detail, rtol,
         prediction, kind,
         count(*) AS runs, count(DISTINCT alpha) AS alphas, min(alpha) AS alpha_min, max(alpha) AS alpha_max,
         regr_slope(log_distance, log_alpha) AS slope,
@@ -72,7 +78,7 @@ WITH points AS (
     HAVING count(DISTINCT alpha) >= 3
 )
 SELECT
-    task, loss, dataset, architecture, architecture_detail, depth, width, filter, init, init_detail, rtol,
+    task, loss, dataset, dim, samples, architecture, architecture_detail, depth, width, filter, init, init_detail, rtol,
     prediction, kind, runs, alphas, alpha_min, alpha_max, slope, intercept,
     sqrt(squares / (runs - 2) / sxx) AS standard_error
 FROM fits;

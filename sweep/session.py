@@ -78,6 +78,8 @@ class Ended:
     report: str | None
     drifting: int
     uncertified: int
+    found: list[str]
+    endings: list[str]
     table: pa.Table = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -87,7 +89,8 @@ class Ended:
             "statuses": self.counts, "computed_statuses": self.computed, "seconds": round(self.seconds, 2),
             "interrupted": self.interrupted, "traceback": self.traceback, "resume": self.resume,
             "report": self.report, "drifting": self.drifting,
-            "uncertified": self.uncertified, "table": self.table.to_pylist(),
+            "uncertified": self.uncertified, "found": self.found, "endings": self.endings,
+            "table": self.table.to_pylist(),
         }  # fmt: skip
 
     def lines(self) -> Iterator[str]:
@@ -96,6 +99,7 @@ class Ended:
 
         if self.table.num_rows:
             yield "\n" + text(self.table)
+        yield from (*self.found, *self.endings)
         if self.drifting:
             yield summary.drift_line(self.drifting)
         if self.uncertified:
@@ -149,6 +153,8 @@ def run(grid_path: Path, options: Options) -> Ended:
         report=report,
         drifting=summary.drifting(store, sweep_id),
         uncertified=summary.uncertified(store, sweep_id),
+        found=summary.found_lines(store, sweep_id, str(options.store)),
+        endings=summary.endings(store, sweep_id),
         table=summary.table(store, sweep_id),
     )
 

@@ -1,5 +1,6 @@
 """What people are told: a plan, the state of a store, one run, and the table at the end of a launch."""
 
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,18 +15,25 @@ from sweep.shown import shown
 ALWAYS = ("converged", "stopped", "diverged", "failed")
 """Statuses that are named even where no run has them."""
 
-TABLE = """
-    SELECT
-        c.architecture, c.depth, c.prediction, c.kind, count(*) AS runs,
-        max(c.distance) FILTER (isfinite(c.distance)) AS worst,
-        median(c.distance) FILTER (isfinite(c.distance)) AS median
-    FROM sweep_runs s
-    JOIN convergence c USING (run_id)
-    WHERE s.sweep_id = ? AND c.status = 'converged'
-    GROUP BY ALL ORDER BY ALL
-"""
 COUNTS = """
     SELECT r.status, count(*) AS runs FROM sweep_runs s JOIN runs r USING (run_id) WHERE s.sweep_id = ? GROUP BY ALL
+"""
+
+FOUND = """
+    WITH asked AS (
+        SELECT c.*, isfinite(distance) AND kind = 'exact' AS exact FROM sweep_runs s JOIN convergence c USING (run_id)
+        WHERE s.sweep_id = ? AND c.status = 'converged'
+    )
+    SELECT count(DISTINCT run_id) AS converged,
+        count(DISTINCT run_id) FILTER (exact AND distance <= tolerance) AS exact,
+        count(DISTINCT prediction) FILTER (exact AND distance <= tolerance) AS statements,
+        max(distance) FILTER (exact AND distance <= tolerance) AS worst,
+        count(DISTINCT run_id) FILTER (exact AND distance > tolerance) AS beyond,
+        max(distance) FILTER (exact AND distance > tolerance) AS farthest,
+        count(DISTINCT run_id) FILTER (exact AND tolerance IS NULL) AS unjudged,
+        count(DISTINCT prediction) FILTER (kind <> 'exact') AS limits,
+        count(*) FILTER (kind LIKE 'limit alpha%') AS in_alpha
+    FROM asked
 """
 
 DRIFT = 100
@@ -37,8 +45,65 @@ UNCERTIFIED = "status = 'converged' AND NOT certified"
 
 
 def table(store: Store, sweep_id: str) -> pa.Table:
-    """Architecture x depth x prediction: converged runs of this sweep, worst and median distance."""
-    return store.query(TABLE, [sweep_id])
+    """Architecture x depth x prediction: converged runs of this sweep, worst and median distance.
+
+    Limits in alpha are taken at the alpha nearest to them, in the column `at alpha`; the loss is a column where a task
+    has several.
+    """
+    from analysis.frames.counts import PREDICTIONS_BY_NETWORK
+
+    known = PREDICTIONS_BY_NETWORK.read(store, _of(sweep_id))
+    known = known.sort("architecture", "depth", "loss", "prediction", "kind").rename({"judged_at": "at alpha"})
+    losses = ["loss"] if (known.group_by("task").n_unique()["loss"] > 1).any() else []
+    dropped = [] if known["at alpha"].count() else ["at alpha"]
+    columns = ["architecture", "depth", *losses, "prediction", "kind", "runs", "worst", "median", "at alpha"]
+    found: pa.Table = known.select(columns).drop(dropped).to_arrow()
+    return found
+
+
+def _of(sweep_id: str) -> str:
+    """The condition on runs that a sweep asked for them."""
+    return f"run_id IN (SELECT run_id FROM sweep_runs WHERE sweep_id = '{sweep_id}')"
+
+
+def endings(store: Store, sweep_id: str) -> list[str]:
+    """Why runs of a sweep did not converge: one sentence for each reason."""
+    from analysis.frames.counts import ENDS
+    from analysis.wording import endings
+
+    return endings(ENDS.read(store, _of(sweep_id)))
+
+
+def found_lines(store: Store, sweep_id: str, path: str) -> list[str]:
+    """What a sweep found, in words, and what to do next; nothing where no run of it converged."""
+    (row,) = store.query(FOUND, [sweep_id]).to_pylist()
+    if not row["converged"]:
+        return []
+    where = f" --store {shlex.quote(path)}"
+    lines, chart = [], "predictions"
+    if row["exact"]:
+        chart = "exactness"
+        met = f"{_plural(row['exact'], 'run')} met {_plural(row['statements'], 'exact prediction')}"
+        lines.append(f"{met} within {row['worst']:.1e}, as near as rtol and stop rule allow")
+    if row["beyond"]:
+        lines.append(
+            f"{_plural(row['beyond'], 'run')} ended farther from exact predictions than rtol and stop rule allow, up "
+            f'to {row["farthest"]:.1e}; sweep query "SELECT * FROM convergence WHERE distance > tolerance"{where}'
+        )
+    if row["unjudged"]:
+        lines.append(
+            f"{_plural(row['unjudged'], 'run')} cannot be judged by exact predictions: stopped at a residual above "
+            "0.01, or of an older version; lower stop.residual"
+        )
+    if row["limits"]:
+        scales = "; of those in alpha the table has the runs at the alpha nearest to them" if row["in_alpha"] else ""
+        lines.append(f"{_plural(row['limits'], 'limit')} can only be approached{scales}")
+    lines.append(f"next: sweep report{where}, sweep chart {chart} -o {chart}.png{where}")
+    return lines
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def counts(store: Store, sweep_id: str) -> dict[str, int]:

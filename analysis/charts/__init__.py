@@ -82,8 +82,9 @@ CHARTS: dict[str, Chart] = {
         title="Between the l1 and the l2 solution: the initialisation scale",
         shows="Distance of the limit to the l1 solution (theory: to zero as α falls) and to the l2 solution (to zero "
         "as α grows). Dots are runs, rings are where the exact prediction of the same run lies: every dot must sit "
-        "in its ring, down to the integrator's tolerance. Labels give the power of α, fitted where the distance "
-        "is between 1e-8 and 0.1.",
+        "in its ring, as far as rtol and the stop rule resolve it (dotted line; below it dots and rings may differ). "
+        "Labels give the power of α of the view slopes, the median over data sets and starts, each fitted where its "
+        "distance is between 0.1 and ten times the errors.",
         frames={"points": limits.LIMIT_POINTS, "lines": limits.LIMIT_LINES, "slopes": limits.LIMIT_SLOPES},
         draw=scale.distances,
         needs="converged regression runs with a prediction in the limit of small or large alpha",
@@ -101,19 +102,21 @@ CHARTS: dict[str, Chart] = {
     ),
     "exactness": Chart(
         title="Agreement with exact predictions",
-        shows="How far runs ended from predictions that hold exactly at their α. No run may lie beyond the dashed "
-        "line, 100 times the integrator's relative tolerance.",
-        frames={"bins": counts.EXACTNESS},
+        shows="How far runs ended from predictions that hold exactly at their α, in units of what may be missing: 100 "
+        "rtol for the integrator, and twice the way that was left where the stop rule ended the run (to first order, "
+        "the residual times the condition of data and network). A run beyond the dashed line contradicts its "
+        "prediction. Runs stopped at a residual above 0.01 say nothing.",
+        frames={"bins": counts.EXACTNESS, "unjudged": counts.UNJUDGED},
         draw=summary.exactness,
-        needs="converged runs to which an exact prediction applies",
+        needs="converged runs to which an exact prediction applies, stopped at a residual of 0.01 or less",
         run="sweep launch examples/quickstart.yaml",
     ),
     "predictions": Chart(
         title="Every prediction and how far the runs ended from it",
-        shows="One line for each prediction, network and depth; converged runs only. Exact predictions must be met to "
-        "the integrator's tolerance at every α; limits only as far as α or t has gone. The certificate is a residual "
-        "of the prediction itself, which must be near rounding: it says that the optimum was found, whatever solver "
-        "found it.",
+        shows="One line for each prediction, network and depth; converged runs only. Exact predictions must be met at "
+        "every α as far as rtol and the stop rule allow (chart exactness); limits only as far as α or t has gone. The "
+        "certificate is a residual of the prediction itself, which must be near rounding: it says that the optimum was "
+        "found, whatever solver found it.",
         frames={"summary": counts.PREDICTIONS_BY_NETWORK},
         draw=summary.predictions,
         needs="converged runs with a prediction",

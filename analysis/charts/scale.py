@@ -6,6 +6,7 @@ import altair as alt
 import polars as pl
 
 from analysis.charts.theme import (
+    GUIDE,
     LogAxis,
     Panel,
     arrow,
@@ -104,7 +105,10 @@ def _panel(
     rings = alt.Chart(points.filter(pl.col("predicted").is_not_null()).select("alpha", "predicted", "depth"))
     dots = alt.Chart(points.select("alpha", "value", "depth", "run_id"))
     curves = alt.Chart(lines.select("alpha", "value", "depth", "exact"))
+    resolved = points["tolerance"].median() if "tolerance" in points.columns else None
+    known = pl.DataFrame({"value": [] if resolved is None else [resolved]}, schema={"value": pl.Float64})
     return layered(
+        alt.Chart(known).mark_rule(stroke=GUIDE, strokeDash=[1, 3]).encode(y),
         curves.mark_line(strokeWidth=1.6, clip=True).encode(x, y, colour, dash),
         rings.mark_point(size=70, strokeWidth=0.8, opacity=0.8).encode(x, exact, colour),
         dots.mark_circle(size=20, opacity=0.9).encode(x, y, colour, tooltip=shown),

@@ -19,9 +19,10 @@ from analysis.charts.theme import (
     layered,
     number,
     panels,
+    told_apart,
     total,
+    whole_ticks,
 )
-from analysis.frames.counts import TOLERANCE
 
 MOST_ROWS = 60
 WIDTH = 430
@@ -29,21 +30,24 @@ WIDTH = 430
 
 def predictions(summary: pl.DataFrame) -> alt.VConcatChart:
     """Median, 90 % quantile and worst distance of every prediction, one line a network and depth."""
-    frame = summary.filter(pl.col("median").is_not_null())
+    frame = told_apart(summary.filter(pl.col("median").is_not_null()))
     axis = LogAxis.over(frame["median"], frame["worst"])
     blocks = [
         [_intervals(here, axis, *(str(part) for part in key))]
-        for key, here in frame.partition_by("task", "kind", as_dict=True, maintain_order=True).items()
+        for key, here in frame.partition_by("about", "kind", as_dict=True, maintain_order=True).items()
     ]
-    shown = "Dot: median; bar: to the 90 % quantile; tick: worst run. Distances under 1e-16 are drawn at 1e-16."
+    shown = (
+        "Dot: median; bar: to the 90 % quantile; tick: worst run. Distances under 1e-16 are drawn at 1e-16. "
+        "Of a limit in α only the runs at the α nearest to it count."
+    )
     return panels(blocks, "Every prediction and how far the runs ended from it", shown, wrap=120)
 
 
-def _intervals(frame: pl.DataFrame, axis: LogAxis, task: str, kind: str) -> Panel:
+def _intervals(frame: pl.DataFrame, axis: LogAxis, about: str, kind: str) -> Panel:
     kept = frame.head(MOST_ROWS).select(
-        "runs", "median", "high", "worst", "worst_certificate",
+        "runs", "median", "high", "worst", "worst_certificate", "judged_at",
         row=pl.format("{} · {} · L = {}", "prediction", "architecture", "depth"),
-        label=pl.struct("runs", "worst_certificate").map_elements(_counted, return_dtype=pl.String),
+        label=pl.struct("runs", "worst_certificate", "judged_at").map_elements(_counted, return_dtype=pl.String),
     )  # fmt: skip
     left = f" (first {MOST_ROWS} of {frame.height} lines)" if frame.height > MOST_ROWS else ""
     colour = KIND_COLOURS.get(kind, INK)
@@ -64,32 +68,31 @@ def _intervals(frame: pl.DataFrame, axis: LogAxis, task: str, kind: str) -> Pane
     ).properties(
         width=WIDTH,
         height=alt.Step(17),
-        title=alt.TitleParams(f"{task}, {arrow(kind)}{left}", fontSize=12, anchor="start"),
+        title=alt.TitleParams(f"{about}, {arrow(kind)}{left}", fontSize=12, anchor="start"),
     )
 
 
 def _counted(row: dict[str, Any]) -> str:
     certificate = row["worst_certificate"]
     runs = f"{row['runs']:,} run{'s' if row['runs'] > 1 else ''}"
-    return runs if certificate is None else f"{runs}, worst certificate {number(certificate)}"
+    at = "" if row["judged_at"] is None else f", at α = {number(row['judged_at'])}"
+    return f"{runs}{at}" + ("" if certificate is None else f", worst certificate {number(certificate)}")
 
 
-def exactness(bins: pl.DataFrame) -> alt.VConcatChart:
-    """Histogram of the distances to exact predictions, with the tolerance they are held to."""
+def exactness(bins: pl.DataFrame, unjudged: pl.DataFrame) -> alt.VConcatChart:
+    """Histogram of the distances to exact predictions, in units of what rtol and stop rule allow."""
     depths = bins["depth"].unique().sort().to_list()
     edges = bins["bin"].to_list()
-    low, high = math.floor(min(edges)), math.floor(max(edges) + 0.25) + 1
+    low, high = math.floor(min(edges)), max(math.floor(max(edges) + 0.25), 0) + 1
     rows = [
-        [_histogram(here, float(rtol[0]), depths, low, max(high, _decade(float(rtol[0])) + 1))]
+        [_histogram(here, float(rtol[0]), depths, low, high)]
         for rtol, here in bins.partition_by("rtol", as_dict=True, maintain_order=True).items()
     ]
-    runs = total(bins["runs"])
+    runs, others = total(bins["runs"]), total(unjudged["runs"])
     note = f"{runs:,} converged runs to which an exact prediction applies; bins of a quarter of a decade."
+    if others:
+        note += f" {others:,} more stopped at a residual above 0.01, or come from an older version: not judged."
     return panels(rows, "Agreement with exact predictions", note, wrap=90)
-
-
-def _decade(rtol: float) -> int:
-    return round(LogAxis(0, 1).place(TOLERANCE * rtol))
 
 
 def _histogram(bins: pl.DataFrame, rtol: float, depths: list[int], low: int, high: int) -> Panel:
@@ -98,14 +101,18 @@ def _histogram(bins: pl.DataFrame, rtol: float, depths: list[int], low: int, hig
     edges = bins.with_columns(left=10.0 ** pl.col("bin"), right=10.0 ** (pl.col("bin") + 0.25))
     stacked = edges.sort("bin", "depth").with_columns(top=pl.col("runs").cum_sum().over("bin"))
     stacked = stacked.with_columns(bottom=pl.col("top") - pl.col("runs"))
-    mark = alt.Chart(pl.DataFrame({"left": [TOLERANCE * rtol], "label": [f"{TOLERANCE} rtol"]}))
-    x = axis.x("left", "relative distance to the exact prediction")
-    counts = alt.Axis(title="runs", tickMinStep=1, tickCount=5, format=",d")
-    title = f"rtol = {number(rtol)}: {total(bins['runs']):,} runs, {beyond:,} beyond the line, worst {number(worst)}"
+    mark = alt.Chart(pl.DataFrame({"left": [1.0], "label": ["tolerance"]}))
+    x = axis.x("left", "distance to the exact prediction / tolerance")
+    counts = alt.Axis(title="runs", values=whole_ticks(max(stacked["top"])), format=",d")
+    loosest = max(float(value) for value in bins["loosest"])
+    title = (
+        f"rtol = {number(rtol)}: {total(bins['runs']):,} runs, {beyond:,} beyond; worst distance {number(worst)}, "
+        f"tolerance at most {number(loosest)}"
+    )
     return layered(
         alt.Chart(stacked).mark_rect(stroke="white", strokeWidth=0.5).encode(
             x, alt.X2("right:Q"), alt.Y("bottom:Q", axis=counts), alt.Y2("top:Q"), depth_colour(depths),
-            tooltip=["depth:O", "runs:Q", "worst:Q"],
+            tooltip=["depth:O", "runs:Q", "worst:Q", "loosest:Q"],
         ),
         mark.mark_rule(stroke=INK, strokeDash=[5, 3]).encode(x),
         mark.mark_text(align="left", dx=4, y=8, color=INK, fontSize=11).encode(x, text="label:N"),
@@ -148,7 +155,7 @@ def _statuses(statuses: pl.DataFrame) -> Panel:
     )
     y = alt.Y("row:N", axis=alt.Axis(title=None, labelLimit=0))
     bars = alt.Chart(frame).mark_bar().encode(
-        alt.X("runs:Q", axis=alt.Axis(title="runs", tickMinStep=1, tickCount=8, format=",d")), y,
+        alt.X("runs:Q", axis=alt.Axis(title="runs", values=whole_ticks(max(text["end"])), format=",d")), y,
         alt.Color("status:N", scale=scale, legend=None),
         order="place:Q", tooltip=["row:N", "status:N", "runs:Q"],
     )  # fmt: skip

@@ -129,6 +129,19 @@ class LinearAxis:
         return alt.Y(f"{field}:Q", scale=scale, axis=alt.Axis(title=title, tickCount=5))
 
 
+def whole_ticks(most: int) -> list[int]:
+    """Whole numbers from 0 to at least `most`, at most six of them."""
+    size = 10 ** max(len(str(most)) - 2, 0)
+    step = next(k * size for k in (1, 2, 5, 10, 20, 50) if 5 * k * size >= most)
+    return list(range(0, most + step, step))
+
+
+def told_apart(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with a column `about`: the task, and the loss where a task has several in the frame."""
+    several = pl.col("loss").n_unique().over("task") > 1
+    return frame.with_columns(about=pl.when(several).then(pl.format("{}, {} loss", "task", "loss")).otherwise("task"))
+
+
 def architecture_colour(names: Iterable[str], legend: bool = True) -> alt.Color:
     """One fixed colour for each architecture, whatever else a chart shows."""
     present = sorted(

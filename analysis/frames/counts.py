@@ -3,27 +3,53 @@
 from collections.abc import Mapping
 
 from analysis.frames.frame import Frame
-from analysis.frames.shared import FLOOR, PREFERRED
-
-TOLERANCE = 100
-"""A run agrees with an exact prediction if the distance is below this many times the integrator's tolerance."""
+from analysis.frames.shared import FLOOR, PREFERRED, REASON
 
 _CONVERGED = "status = 'converged'"
-_MEASURED = f"{_CONVERGED} AND isfinite(distance)"
-_QUANTILES = f"""count(*) FILTER (WHERE {_CONVERGED}) AS runs,
+_MEASURED = f"{_CONVERGED} AND judged AND isfinite(distance)"
+
+
+def _stated(*by: str) -> str:
+    """A query of predictions `by` columns; a limit in alpha is judged at its own end of the scales, group by group.
+
+    Farther from its end a limit says nothing of a run, so that its distances there are no gaps.
+    """
+    group = ", ".join(by)
+    return f"""WITH stated AS (
+  SELECT c.*, CASE kind
+    WHEN 'limit alpha->0' THEN alpha <= 1.00001 * min(alpha) FILTER (WHERE {_CONVERGED}) OVER each
+    WHEN 'limit alpha->inf' THEN alpha >= max(alpha) FILTER (WHERE {_CONVERGED}) OVER each / 1.00001
+    ELSE true END AS judged
+  FROM convergence c SEMI JOIN runs USING (run_id) WINDOW each AS (PARTITION BY {group})
+)
+SELECT {group}, count(*) FILTER (WHERE {_CONVERGED}) AS runs,
   count(*) FILTER (WHERE NOT {_CONVERGED}) AS left_out,
   count(*) FILTER (WHERE {_CONVERGED} AND (distance IS NULL OR NOT isfinite(distance))) AS without_distance,
-  count(*) FILTER (WHERE {_CONVERGED} AND certificate IS NOT NULL AND predictions.beta IS NULL) AS uncertified,
+  count(*) FILTER (WHERE {_CONVERGED} AND NOT certified) AS uncertified,
+  count(*) FILTER (WHERE {_MEASURED} AND distance > tolerance) AS beyond,
+  count(*) FILTER (WHERE {_MEASURED} AND kind = 'exact' AND tolerance IS NULL) AS unjudged,
+  max(alpha) FILTER (WHERE {_CONVERGED} AND judged AND kind LIKE 'limit alpha%') AS judged_at,
   median(greatest(distance, {FLOOR})) FILTER (WHERE {_MEASURED}) AS median,
   quantile_cont(greatest(distance, {FLOOR}), 0.9) FILTER (WHERE {_MEASURED}) AS high,
   max(greatest(distance, {FLOOR})) FILTER (WHERE {_MEASURED}) AS worst,
-  max(certificate) FILTER (WHERE {_CONVERGED} AND isfinite(certificate)) AS worst_certificate"""
+  max(certificate) FILTER (WHERE {_CONVERGED} AND isfinite(certificate)) AS worst_certificate
+FROM stated GROUP BY {group}"""
 
+
+_STATEMENT: Mapping[str, str] = {
+    "task": "regression or classification",
+    "loss": "squared, exponential or logistic",
+    "prediction": "name of the prediction",
+    "kind": "exact, or the limit in which it holds",
+}
 _QUANTILE_COLUMNS: Mapping[str, str] = {
     "runs": "converged runs to which the prediction applies",
     "left_out": "runs to which it applies that did not converge",
     "without_distance": "of the converged ones, how many have no finite distance",
     "uncertified": "of these, how many for which the prediction itself could not be computed to a small certificate",
+    "beyond": "of the converged ones, how many ended farther from an exact prediction than rtol and stop rule allow",
+    "unjudged": "of the converged ones, how many cannot be judged so (residual above 0.01, or an older version)",
+    "judged_at": "of a limit in alpha: the scale at which its distances are taken, the one nearest to it; else null",
     "median": "median distance",
     "high": "90 % quantile of the distance",
     "worst": "largest distance",
@@ -31,47 +57,30 @@ _QUANTILE_COLUMNS: Mapping[str, str] = {
 }
 
 PREDICTIONS = Frame(
-    f"""SELECT task, prediction, kind, {_QUANTILES}
-FROM runs JOIN predictions USING (run_id)
-GROUP BY task, prediction, kind ORDER BY task DESC, kind, prediction""",
-    {
-        "task": "regression or classification",
-        "prediction": "name of the prediction",
-        "kind": "exact, or the limit in which it holds",
-        **_QUANTILE_COLUMNS,
-    },
+    f"{_stated(*_STATEMENT)}\nORDER BY task DESC, loss, kind, prediction", {**_STATEMENT, **_QUANTILE_COLUMNS}
 )
 
+_NETWORK: Mapping[str, str] = {**_STATEMENT, "architecture": "the network", "depth": "number of weight layers L"}
 PREDICTIONS_BY_NETWORK = Frame(
-    f"""SELECT task, prediction, kind, architecture, depth, {_QUANTILES}
-FROM runs JOIN predictions USING (run_id)
-GROUP BY task, prediction, kind, architecture, depth HAVING count(*) FILTER (WHERE {_CONVERGED}) > 0
-ORDER BY task DESC, kind, prediction, architecture, depth""",
-    {
-        "task": "regression or classification",
-        "prediction": "name of the prediction",
-        "kind": "exact, or the limit in which it holds",
-        "architecture": "the network",
-        "depth": "number of weight layers L",
-        **_QUANTILE_COLUMNS,
-    },
+    f"""{_stated(*_NETWORK)} HAVING count(*) FILTER (WHERE {_CONVERGED}) > 0
+ORDER BY task DESC, loss, kind, prediction, architecture, depth""",
+    {**_NETWORK, **_QUANTILE_COLUMNS},
 )
 
 _AT = "median(distance) FILTER (WHERE alpha <= {low} AND alpha >= {high})"
 LIMITS = Frame(
     f"""WITH limits AS (
-  SELECT task, prediction, kind, alpha, distance, min(alpha) OVER each AS smallest, max(alpha) OVER each AS largest
+  SELECT task, loss, prediction, kind, alpha, distance, min(alpha) OVER each AS smallest,
+    max(alpha) OVER each AS largest
   FROM runs JOIN predictions USING (run_id)
   WHERE {_CONVERGED} AND kind IN ('limit alpha->0', 'limit alpha->inf') AND isfinite(distance)
-  WINDOW each AS (PARTITION BY task, prediction, kind)
+  WINDOW each AS (PARTITION BY task, loss, prediction, kind)
 )
-SELECT task, prediction, kind, smallest, {_AT.format(low="smallest * 1.00001", high="smallest")} AS at_smallest,
+SELECT task, loss, prediction, kind, smallest, {_AT.format(low="smallest * 1.00001", high="smallest")} AS at_smallest,
   largest, {_AT.format(low="largest", high="largest / 1.00001")} AS at_largest
-FROM limits GROUP BY task, prediction, kind, smallest, largest ORDER BY task, kind, prediction""",
+FROM limits GROUP BY task, loss, prediction, kind, smallest, largest ORDER BY task, loss, kind, prediction""",
     {
-        "task": "regression or classification",
-        "prediction": "name of the prediction",
-        "kind": "the limit in alpha in which it holds",
+        **_STATEMENT,
         "smallest": "smallest alpha of its runs",
         "at_smallest": "median distance there",
         "largest": "largest alpha of its runs",
@@ -81,20 +90,40 @@ FROM limits GROUP BY task, prediction, kind, smallest, largest ORDER BY task, ki
 
 EXACTNESS = Frame(
     f"""WITH stated AS (
-  SELECT rtol, depth, distance FROM runs JOIN predictions USING (run_id)
+  SELECT rtol, depth, distance, tolerance FROM convergence SEMI JOIN runs USING (run_id)
   WHERE status = 'converged' AND kind = 'exact' AND isfinite(distance)
   QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY {PREFERRED}) = 1
 )
-SELECT rtol, depth, floor(log10(greatest(distance, {FLOOR})) * 4) / 4 AS bin, count(*) AS runs,
-  count(*) FILTER (WHERE distance > {TOLERANCE} * rtol) AS beyond, max(distance) AS worst
-FROM stated GROUP BY ALL ORDER BY ALL""",
+SELECT rtol, depth, floor(log10(greatest(distance / tolerance, {FLOOR})) * 4) / 4 AS bin,
+  count(*) AS runs, count(*) FILTER (WHERE distance > tolerance) AS beyond, max(distance) AS worst,
+  max(tolerance) AS loosest
+FROM stated WHERE tolerance IS NOT NULL GROUP BY ALL ORDER BY ALL""",
     {
         "rtol": "relative tolerance of the integrator",
         "depth": "number of weight layers L",
-        "bin": "lower edge of log10(distance), a quarter of a decade wide",
+        "bin": "lower edge of log10(distance / tolerance), a quarter of a decade wide",
         "runs": "converged runs to which an exact prediction applies (of several, the first counts)",
-        "beyond": f"of those, with a distance above {TOLERANCE} rtol",
+        "beyond": "of those, with a distance above their tolerance",
         "worst": "largest distance in the bin",
+        "loosest": "largest tolerance in the bin",
+    },
+)
+
+UNJUDGED = Frame(
+    """SELECT count(DISTINCT run_id) AS runs FROM convergence SEMI JOIN runs USING (run_id)
+WHERE status = 'converged' AND kind = 'exact' AND isfinite(distance) AND tolerance IS NULL""",
+    {"runs": "converged runs with an exact prediction that cannot be judged: residual above 0.01, or an older version"},
+)
+
+ENDS = Frame(
+    f"""SELECT status, {REASON} AS reason, count(*) AS runs,
+  count(*) FILTER (WHERE run_id NOT IN (SELECT run_id FROM predictions)) AS without_predictions
+FROM runs WHERE status <> 'converged' GROUP BY ALL ORDER BY status, runs DESC, reason""",
+    {
+        "status": "imprecise, stopped, diverged or failed",
+        "reason": "why, in the words of the run's message",
+        "runs": "how many",
+        "without_predictions": "of these, how many that no prediction was compared with, because they never moved",
     },
 )
 
@@ -146,7 +175,7 @@ FROM runs""",
         "runs": "runs in the store",
         "converged": "runs that met their stop rule",
         "imprecise": "runs whose conserved quantities drifted by more than the gaps that decide allow",
-        "stopped": "runs out of steps, or with nothing to do",
+        "stopped": "runs that stopped before their stop rule was met, or had it met at the start",
         "diverged": "runs that became non-finite",
         "failed": "runs that raised an error",
         "datasets": "distinct data sets",

@@ -14,11 +14,12 @@ BINS_PER_DECADE = 8
 _SERIES = "architecture, limit_prediction, shape, depth"
 _LIMITS = f"""WITH limits AS (
   SELECT run_id, architecture, {SHAPE}, depth, alpha, r.beta AS reached, l.prediction AS limit_prediction,
-    l.kind AS limit_kind, l.beta AS limit_beta, e.prediction AS exact_prediction, e.beta AS exact_beta,
+    l.kind AS limit_kind, l.beta AS limit_beta, e.tolerance, e.prediction AS exact_prediction, e.beta AS exact_beta,
     sqrt(list_inner_product(l.beta, l.beta)) AS size
   FROM runs r JOIN predictions l USING (run_id)
   LEFT JOIN (
-    SELECT run_id, prediction, beta FROM predictions WHERE kind = 'exact' AND beta IS NOT NULL
+    SELECT run_id, prediction, predicted AS beta, tolerance FROM convergence
+    WHERE kind = 'exact' AND predicted IS NOT NULL
     QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY prediction DESC) = 1
   ) e USING (run_id)
   WHERE task = 'regression' AND status = 'converged' AND l.kind IN ('limit alpha->0', 'limit alpha->inf')
@@ -40,7 +41,7 @@ _KEYS: Mapping[str, str] = {
 LIMIT_POINTS = Frame(
     f"""{_LIMITS}
 SELECT architecture, limit_prediction, limit_kind, shape, depth, alpha, greatest(reached, {FLOOR}) AS distance,
-  CASE WHEN isfinite(predicted) THEN greatest(predicted, {FLOOR}) END AS predicted, run_id,
+  CASE WHEN isfinite(predicted) THEN greatest(predicted, {FLOOR}) END AS predicted, tolerance, run_id,
   count(*) OVER (PARTITION BY {_SERIES}) AS runs_of_series
 FROM distances WHERE isfinite(reached)
 QUALIFY row_number() OVER (PARTITION BY {_SERIES} ORDER BY run_id) <= {MOST_POINTS}
@@ -50,6 +51,7 @@ ORDER BY ALL""",
         "alpha": "initialisation scale",
         "distance": "||beta - limit|| / ||limit|| where the flow ended",
         "predicted": "||exact prediction - limit|| / ||limit||, null where none applies",
+        "tolerance": "how far the run may end from its exact prediction; null where that is not known",
         "run_id": "the run",
         "runs_of_series": f"runs in the store, of which at most {MOST_POINTS} are drawn",
     },
@@ -74,28 +76,28 @@ LIMIT_LINES = Frame(
     },
 )
 
-SLOPE_RANGE = (1e-8, 0.1)
-
+_CURVE = """task, loss, dataset, dim, samples, architecture, architecture_detail, depth, width, filter, init,
+    init_detail, rtol, prediction, kind"""
 LIMIT_SLOPES = Frame(
-    f"""{_LIMITS}, lines AS (
-{_LINES}
-), asymptotic AS (
-  SELECT *, ln(distance) AS log_distance, ln(alpha) AS log_alpha FROM lines
-  WHERE distance BETWEEN {SLOPE_RANGE[0]} AND {SLOPE_RANGE[1]}
+    f"""WITH curves AS (
+  SELECT DISTINCT {_CURVE} FROM convergence SEMI JOIN runs USING (run_id) WHERE kind LIKE 'limit alpha%'
+), fitted AS (
+  SELECT {_CURVE}, slope, runs, alpha_min, alpha_max FROM slopes
 )
-SELECT architecture, limit_prediction, limit_kind, shape, depth, regr_slope(log_distance, log_alpha) AS slope,
-  regr_slope(ln(reached), log_alpha) AS slope_reached, regr_r2(log_distance, log_alpha) AS r_squared,
-  min(alpha) AS alpha_from, max(alpha) AS alpha_to, count(*) AS points, sum(runs)::BIGINT AS runs
-FROM asymptotic GROUP BY ALL HAVING count(*) >= 3 ORDER BY ALL""",
+SELECT architecture, prediction AS limit_prediction, kind AS limit_kind, {SHAPE}, depth, median(slope) AS slope,
+  min(slope) AS least, max(slope) AS largest, count(*) AS curves, min(alpha_min) AS alpha_from,
+  max(alpha_max) AS alpha_to, sum(runs)::BIGINT AS runs
+FROM fitted WHERE ROW({_CURVE}) IN (SELECT ROW({_CURVE}) FROM curves)
+GROUP BY ALL ORDER BY ALL""",
     {
         **_KEYS,
-        "slope": "of log median distance against log alpha, of the exact prediction (of the runs where none applies)",
-        "slope_reached": "the same slope of where the runs ended",
-        "r_squared": "share of the variance that the straight line explains",
+        "slope": "median over curves of the slope in the view slopes: one curve for each data set, network and start",
+        "least": "least slope of a curve",
+        "largest": "largest slope of a curve",
+        "curves": "how many curves; of each, every run in the store counts",
         "alpha_from": "smallest alpha fitted",
         "alpha_to": "largest alpha fitted",
-        "points": f"alphas with a median distance between {SLOPE_RANGE[0]:g} and {SLOPE_RANGE[1]:g}",
-        "runs": "runs behind these points",
+        "runs": "runs behind these slopes",
     },
 )
 

@@ -12,6 +12,9 @@ PREFERRED = """list_position(['exact', 'limit t->inf', 'limit alpha->0', 'limit 
     coalesce(list_position(['minimum_q_norm', 'minimum_l2_norm'], prediction), 9), prediction"""
 """Order of statements about one run: the strongest first, the paper's before others that agree with it."""
 
+REASON = """regexp_replace(split_part(message, chr(10), 1), 'drifted by \\S+ of', 'drifted by a tenth or more of')"""
+"""Why a run did not converge, in the words of its message, without the numbers of this one run."""
+
 ROUNDED = "round(alpha, (4 - floor(log10(alpha)))::INT)"
 """Alpha to five digits: grids write the same scale in several ways (0.1 and 10^-1)."""
 

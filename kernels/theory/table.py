@@ -1,6 +1,8 @@
 """Every prediction by name. A new one is a class in this folder and a line here."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from kernels.data.kinds import Dataset
 from kernels.problem import Problem, problems_of
@@ -17,6 +19,7 @@ from kernels.theory.regression import (
     WeightedL1,
     WeightedL2,
 )
+from kernels.theory.remaining import remaining
 
 _ALL: tuple[Prediction, ...] = (
     MinimumQNorm(),
@@ -63,7 +66,22 @@ def comparisons(problems: Sequence[Problem], endpoints: Sequence[Endpoint]) -> l
         some = [problems[place] for place in places]
         return prediction.compare_all(some, prediction.forecast_all(some), [endpoints[place] for place in places])
 
-    return _by_problem(problems, made)
+    return _with_remaining(problems, endpoints, _by_problem(problems, made))
+
+
+def _with_remaining(
+    problems: Sequence[Problem], endpoints: Sequence[Endpoint], found: Sequence[tuple[PredictionRecord, ...]]
+) -> list[tuple[PredictionRecord, ...]]:
+    """The records with, in the detail of exact ones, how much of the way to its limit the stop rule left."""
+    places = [place for place, records in enumerate(found) if any(each.kind == "exact" for each in records)]
+    rest = dict(zip(places, remaining([problems[k] for k in places], [endpoints[k] for k in places]), strict=True))
+    return [tuple(_telling(each, rest.get(place)) for each in records) for place, records in enumerate(found)]
+
+
+def _telling(each: PredictionRecord, rest: float | None) -> PredictionRecord:
+    if each.kind != "exact" or rest is None or not math.isfinite(rest):
+        return each
+    return replace(each, detail={**each.detail, "remaining": rest})
 
 
 def _by_problem(

@@ -273,7 +273,9 @@ def test_runs_without_a_distance_are_not_shown_as_agreement(empty: Path) -> None
     (row,) = counts.PREDICTIONS.read(store).iter_rows(named=True)
     assert (row["runs"], row["without_distance"]) == (2, 2)
     assert row["median"] is row["high"] is row["worst"] is None
-    (sentence,) = headlines(head, counts.PREDICTIONS.read(store), counts.LIMITS.read(store))[2:]
+    (sentence,) = headlines(head, counts.ENDS.read(store), counts.PREDICTIONS.read(store), counts.LIMITS.read(store))[
+        2:
+    ]
     assert "2 runs ended before a distance from it is defined" in sentence
 
 
@@ -289,6 +291,8 @@ def test_what_is_not_certified_is_said_and_not_measured(bad: int, said: str, emp
     (head,) = counts.HEAD.read(store).iter_rows(named=True)
     (row,) = counts.PREDICTIONS.read(store).iter_rows(named=True)
     assert (row["runs"], row["without_distance"], row["uncertified"]) == (2, bad, bad)
-    (sentence,) = headlines(head, counts.PREDICTIONS.read(store), counts.LIMITS.read(store))[2:]
+    (sentence,) = headlines(head, counts.ENDS.read(store), counts.PREDICTIONS.read(store), counts.LIMITS.read(store))[
+        2:
+    ]
     assert f"the prediction itself is not certified for {bad} run" in sentence
     assert said in sentence
