@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -223,7 +224,9 @@ class Store:
         if wal.exists():
             raise StoreError(f"{wal} is left of a store that is gone; remove it, or bring the store back")
         try:
-            with tempfile.TemporaryDirectory(prefix=f".{self.path.name}-", dir=folder) as place:
+            with tempfile.TemporaryDirectory(
+                prefix=f".{self.path.name}-{socket.gethostname()}-{os.getpid()}-", dir=folder
+            ) as place:
                 new = Path(place) / self.path.name
                 with File(new, timeout=0).open(write=True) as connection, connection.begin():
                     schema.migrate(connection)
