@@ -152,7 +152,7 @@ class Driver:
         try:
             with answered_by(interrupt):
                 if self.executor.restart():
-                    self.progress.say(f"Ray was started again; going on {self.executor.describe()}")
+                    self.progress.say(f"started again {self.executor.describe()}")
                     return
         except (ExecutorError, ClusterLost) as error:
             lost = ClusterLost(f"{lost}; {error}")
