@@ -21,11 +21,14 @@ from sweep.ray_tasks import Size, Tasks, check_address, first_line, join, start_
 from sweep.signals import held
 from sweep.worker import Payload
 
-START_SECONDS = (60, 180)
+START_SECONDS = (45, 120)
 """How long Ray may take to start here, at the first try and at the second."""
 
 JOIN_SECONDS = (30,)
 """How long a cluster that is there may take to answer."""
+
+GRACE_SECONDS = 15
+"""So much longer the driver waits, for Ray itself says more."""
 
 CLOSE_SECONDS = 10.0
 """How long it may take to end in order."""
@@ -136,7 +139,7 @@ class Apart:
 
     def _await(self, address: str | None, seconds: int) -> None:
         """Until the cluster answers. Raises ExecutorError."""
-        deadline = time.monotonic() + 1.5 * seconds  # Ray has limits of its own, and says more
+        deadline = time.monotonic() + seconds + GRACE_SECONDS
         where = "Ray cannot be started" if address is None else f"--address {address}"
         while time.monotonic() < deadline:
             if not self._connection.poll(PAUSE):
@@ -151,8 +154,8 @@ class Apart:
             self.size = said
             return
         raise ExecutorError(
-            f"{where}: no answer in {1.5 * seconds:.0f} s; is the machine busy?" if address is None else
-            f"{where}: something listens there but gave no answer as a Ray cluster in {1.5 * seconds:.0f} s; "
+            f"{where}: no answer in {seconds} s; is the machine busy?" if address is None else
+            f"{where}: something listens there but gave no answer as a Ray cluster in {seconds} s; "
             "check the port, and that both sides run the same Ray and Python"
         )  # fmt: skip
 
