@@ -17,7 +17,7 @@ def trials(specs: Sequence[dict[str, Any]], workers: int, reuse: bool, folder: P
     for the next trial, so that each imports JAX once.
     """
     os.environ |= {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "RAY_AIR_NEW_OUTPUT": "0"}
-    from sweep.ray_executor import start_here
+    from sweep.ray_tasks import start_here
 
     start_here(workers)
     from ray import tune

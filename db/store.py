@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -230,7 +231,9 @@ def make(path: Path, fill: Callable[[Connection], None] | None = None) -> None:
     if wal.exists():
         raise StoreError(f"{wal} is left of a store that is gone; remove it, or bring the store back")
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=folder) as place:
+        with tempfile.TemporaryDirectory(
+            prefix=f".{path.name}-{socket.gethostname()}-{os.getpid()}-", dir=folder
+        ) as place:
             new = Path(place) / path.name
             with File(new, timeout=0).open(write=True) as connection, connection.begin():
                 schema.migrate(connection)

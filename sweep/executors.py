@@ -1,7 +1,8 @@
 """Where batches run. One interface; in this process for debugging and tests, on Ray for work (sweep.ray_executor)."""
 
+import queue
+import threading
 from abc import ABC, abstractmethod
-from collections import deque
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -10,9 +11,16 @@ from sweep.batches import FIRST, Batch, Device
 from sweep.user_code import UserCode
 from sweep.worker import Finished, Payload, Raised, run_batch
 
+BATCH = "sweep-batch"
+"""Name of the threads in which batches of this process run."""
+
 
 class ExecutorError(Exception):
     """Nothing can be run there; the message says what to do."""
+
+
+class ClusterLost(Exception):  # noqa: N818 - it says what is the matter
+    """Where batches ran is gone as a whole, and no batch is to blame; the message says what was seen."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +41,10 @@ class Executor(ABC):
     Attributes:
         slots: batches that run at once.
         capacity: batches that may be submitted and unanswered at once.
-        concurrent: whether batches run while the driver does something else.
     """
 
     slots: int
     capacity: int
-    concurrent: bool
 
     @abstractmethod
     def submit(self, batch: Batch) -> None:
@@ -46,7 +52,11 @@ class Executor(ABC):
 
     @abstractmethod
     def poll(self, timeout: float) -> list[tuple[Batch, Outcome]]:
-        """Batches that ended, after waiting for one of them for at most `timeout` seconds."""
+        """Batches that ended, after waiting for one of them for at most `timeout` seconds. Raises ClusterLost."""
+
+    def restart(self) -> bool:
+        """After ClusterLost: go on with what was in flight, if that is possible."""
+        return False
 
     @property
     @abstractmethod
@@ -78,31 +88,41 @@ class Executor(ABC):
 
 
 class LocalExecutor(Executor):
-    """One batch at a time, in this process, without Ray."""
+    """One batch at a time, in this process, without Ray: in a thread, so that the driver can answer meanwhile."""
 
     slots = 1
     capacity = 1
-    concurrent = False
 
     def __init__(self, sweep_id: str, code: UserCode, first: int = FIRST):
         self.sweep_id, self.code, self._first = sweep_id, code, first
-        self._queue: deque[Batch] = deque()
+        self._running: tuple[Batch, threading.Thread] | None = None
+        self._ended: queue.SimpleQueue[tuple[Batch, Outcome]] = queue.SimpleQueue()
 
     def submit(self, batch: Batch) -> None:
-        self._queue.append(batch)
+        payload = Payload(batch.runs, self.sweep_id, self.code, room=batch.room)
+        ended = self._ended
+        thread = threading.Thread(target=lambda: ended.put((batch, run_batch(payload))), name=BATCH, daemon=True)
+        self._running = batch, thread
+        thread.start()
 
     def poll(self, timeout: float) -> list[tuple[Batch, Outcome]]:
-        if not self._queue:
+        try:
+            ended = self._ended.get(timeout=timeout)
+        except queue.Empty:
+            if self._running and not self._running[1].is_alive() and self._ended.empty():
+                batch, self._running = self._running[0], None
+                return [(batch, Lost("the batch ended its thread"))]
             return []
-        batch = self._queue.popleft()
-        return [(batch, run_batch(Payload(batch.runs, self.sweep_id, self.code, room=batch.room)))]
+        self._running = None
+        return [ended]
 
     @property
     def in_flight(self) -> int:
-        return len(self._queue)
+        return int(self._running is not None)
 
     def close(self) -> None:
-        self._queue.clear()
+        """A batch that is running goes on until the process ends; nobody waits for it."""
+        self._running, self._ended = None, queue.SimpleQueue()
 
     def first(self, device: Device) -> int:
         return self._first

@@ -6,7 +6,9 @@ What ends a batch, and what follows (every try is a row of `attempts`):
 - a Python exception: the batch is halved until the bad run stands alone; that run is stored as failed, with traceback;
 - a worker or a node that died: tried again, on budgets of their own; then halved, for a run may be what kills it;
 - out of memory: halved; a single run is tried again a few times;
-- many failed runs in a row, none between them good: the sweep stops and shows the first traceback.
+- many failed runs in a row, none between them good: the sweep stops and shows the first traceback;
+- the cluster is gone: no batch failed. One of our own is started again once; else the sweep stops and says so;
+- the store takes no rows: they are written elsewhere (`sweep.spill`) and the sweep stops.
 """
 
 import secrets
@@ -22,12 +24,12 @@ import pyarrow.compute as pc
 
 from db.store import Store
 from sweep.batches import Batch, Batcher, Sizer
-from sweep.executors import Executor, Lost
-from sweep.ledger import Ledger
+from sweep.executors import ClusterLost, Executor, ExecutorError, Lost
+from sweep.ledger import Ledger, Unstored
 from sweep.plan import Plan
 from sweep.progress import Progress
 from sweep.records import failed_run, now, table
-from sweep.signals import answered_by
+from sweep.signals import answered_by, interrupt, interrupted
 from sweep.worker import Finished, Raised
 
 WORKER_DEATHS = 3
@@ -53,19 +55,23 @@ class Outcome:
         statuses: runs computed by this launch, by status.
         interrupted: whether a signal ended it.
         traceback: the first failure's, if failures stopped it.
+        lost: what happened to the cluster, if that stopped it.
+        unstored: why the store took no more rows and where they are, if that stopped it.
     """
 
     statuses: Counter[str] = field(default_factory=Counter)
     interrupted: bool = False
     traceback: str | None = None
     first_failure: str | None = None
+    lost: str | None = None
+    unstored: str | None = None
 
 
 class Interrupt:
     """A signal asks the sweep to stop; a second one ends what is running now."""
 
     def __init__(self, notice: Callable[[str], None]):
-        self.requested, self._notice = False, notice
+        self.requested, self._notice = interrupted(), notice
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
@@ -90,7 +96,7 @@ class Driver:
         self.executor, self.sizer, self.progress = executor, sizer, progress
         self.sweep_id, self.max_failures = sweep_id, max_failures
         self.batcher = Batcher(plan.candidates(), plan.programs, sizer, plan.expansion.catalogue)
-        self.ledger = Ledger(store, progress.say)
+        self.ledger = Ledger(store, progress.say, sweep_id)
         self.outcome = Outcome()
         self.interrupt = Interrupt(progress.say)
         self._again: list[Batch] = []
@@ -100,22 +106,60 @@ class Driver:
         """Compute every pending run, or stop; everything that has arrived is stored before this returns."""
         with answered_by(self.interrupt):
             try:
-                while not self._stopped() and self._fill():
-                    for batch, outcome in self.executor.poll(POLL_SECONDS):
-                        self._take(batch, outcome)
-                    self.ledger.commit_if_due()
+                while not self._stopped() and self._step():
+                    pass
                 if self.interrupt.requested:
-                    for batch, outcome in self.executor.poll(0) if self.executor.concurrent else []:
-                        self._take(batch, outcome)
+                    self._poll(0)
             except KeyboardInterrupt:
                 self.interrupt.requested = True
+            except ClusterLost:  # while it was being stopped
+                pass
+            except Unstored as error:
+                self.outcome.unstored = str(error)
             finally:
-                self.ledger.flush()
+                self._store_rest()
         self.outcome.interrupted = self.interrupt.requested
         return self.outcome
 
+    def _step(self) -> bool:
+        """Hand out batches, take results, commit; false if nothing is left to do."""
+        try:
+            if not self._fill():
+                return False
+            self._poll(POLL_SECONDS)
+        except ClusterLost as lost:
+            self._cluster_lost(lost)
+        self.ledger.commit_if_due()
+        return True
+
+    def _poll(self, seconds: float) -> None:
+        for batch, outcome in self.executor.poll(seconds):
+            self._take(batch, outcome)
+
+    def _store_rest(self) -> None:
+        """Commit what has arrived; where that cannot be waited for it is written elsewhere."""
+        try:
+            self.ledger.flush()
+        except KeyboardInterrupt:
+            self.interrupt.requested = True
+        except Unstored as error:
+            self.outcome.unstored = self.outcome.unstored or str(error)
+
+    def _cluster_lost(self, lost: ClusterLost) -> None:
+        """Store what has arrived, then start a cluster of our own again, or stop. No batch failed."""
+        self.progress.say(f"the Ray cluster is gone: {lost}; no run counts as failed")
+        self.ledger.commit()
+        try:
+            with answered_by(interrupt):
+                if self.executor.restart():
+                    self.progress.say(f"started again {self.executor.describe()}")
+                    return
+        except (ExecutorError, ClusterLost) as error:
+            lost = ClusterLost(f"{lost}; {error}")
+        self.outcome.lost = str(lost)
+
     def _stopped(self) -> bool:
-        return self.interrupt.requested or self.outcome.traceback is not None
+        return self.interrupt.requested or self.outcome.traceback is not None or self.outcome.lost is not None
 
     def _fill(self) -> bool:
         """Submit batches while there is room; false if nothing is left to do."""

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 
 import pyarrow as pa
 
-from db.store import Store, StoreLocked
+from db.store import Store, StoreError, StoreLocked
+from sweep.spill import spill
 
 EVERY_SECONDS = 1.0
 """Between two commits, at least: how often readers have to wait a moment."""
@@ -21,7 +22,14 @@ MAX_BYTES = 512 << 20
 """Uncommitted rows that are kept while others hold the store; beyond, the driver waits."""
 
 PATIENCE_SECONDS = 600.0
-"""How long it waits before it gives up."""
+"""How long it waits before it writes them elsewhere."""
+
+AGAIN_SECONDS = 1.0
+"""Between two tries where rows could not be written anywhere."""
+
+
+class Unstored(Exception):  # noqa: N818 - it says what is the matter
+    """The store took no rows; the message says why and where they are."""
 
 
 class Ledger:
@@ -30,10 +38,11 @@ class Ledger:
     Args:
         store: opened with a short timeout, so that a reader who holds it does not stop the sweep.
         notice: told once when the store is held by others.
+        sweep_id: whose rows they are.
     """
 
-    def __init__(self, store: Store, notice: Callable[[str], None]):
-        self._store, self._notice = store, notice
+    def __init__(self, store: Store, notice: Callable[[str], None], sweep_id: str):
+        self._store, self._notice, self._sweep_id = store, notice, sweep_id
         self._tables: defaultdict[str, list[pa.Table]] = defaultdict(list)
         self._bytes = 0  # of all tables: to add them up at every batch would take longer the more there are
         self._due = time.monotonic() + EVERY_SECONDS
@@ -47,28 +56,38 @@ class Ledger:
                 self._bytes += rows.nbytes
 
     def commit_if_due(self) -> None:
-        """Commit now and then; a store that is held by others is tried again later."""
+        """Commit now and then; a store that is held by others is tried again later. Raises Unstored."""
         if self._bytes > MAX_BYTES:
             self.flush()
         elif self._tables and time.monotonic() >= self._due:
-            self._try()
+            self.commit()
 
     def flush(self) -> None:
-        """Commit all rows. Raises StoreLocked if others hold the store for longer than PATIENCE_SECONDS."""
+        """Commit all rows, or write them elsewhere: at once on an interrupt. Raises Unstored if they are elsewhere."""
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while self._tables and not self._try():
-            if time.monotonic() > deadline:
-                raise StoreLocked(f"{self._store.path} is still held by others; the last results are lost")
+        try:
+            while self._tables and not self.commit():
+                if time.monotonic() > deadline:
+                    self._spill(f"{self._store.path} is still held by others")
+                    raise Unstored(
+                        f"{self._store.path} took no rows and there was no room elsewhere: the last are lost"
+                    )
+                time.sleep(AGAIN_SECONDS)
+        except KeyboardInterrupt:
+            if self._tables:
+                self._spill("interrupted")
+            raise
 
-    def _try(self) -> bool:
+    def commit(self) -> bool:
+        """Commit all rows; false if that has to be tried again. Raises Unstored if they had to be written elsewhere."""
         begin = time.monotonic()
         try:
-            self._store.commit({name: pa.concat_tables(tables) for name, tables in self._tables.items()})
+            self._store.commit(self._rows())
         except StoreLocked as error:
-            if not self._waiting:
-                self._notice(f"{error}; results are kept and the sweep goes on")
-            self._waiting = True
-            self._due = time.monotonic() + EVERY_SECONDS
+            self._wait(f"{error}; results are kept and the sweep goes on")
+            return False
+        except (StoreError, OSError) as error:
+            self._spill(str(error))
             return False
         end = time.monotonic()
         self._due = end + min(max(EVERY_SECONDS, (end - begin) / SHARE), LONGEST_SECONDS)
@@ -76,3 +95,27 @@ class Ledger:
         self._bytes = 0
         self._waiting = False
         return True
+
+    def _rows(self) -> dict[str, pa.Table]:
+        return {name: pa.concat_tables(tables) for name, tables in self._tables.items()}
+
+    def _spill(self, why: str) -> None:
+        """Write all rows beside the store or in the temporary folder and raise Unstored; without room, wait."""
+        rows = self._rows()
+        try:
+            folder = spill(self._store.path, self._sweep_id, rows)
+        except OSError as error:
+            self._wait(f"{why}; nor is there room elsewhere ({error}): results are kept in memory; make room")
+            return
+        self._tables.clear()
+        self._bytes = 0
+        runs = rows["runs"].num_rows if "runs" in rows else 0
+        raise Unstored(
+            f"{why}; the last {runs} runs are kept in {folder}, and the next launch into this store takes them"
+        )
+
+    def _wait(self, why: str) -> None:
+        if not self._waiting:
+            self._notice(why)
+        self._waiting = True
+        self._due = time.monotonic() + AGAIN_SECONDS

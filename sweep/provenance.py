@@ -52,7 +52,8 @@ def sweep_row(sweep_id: str, grid: Grid, counts: dict[str, Any]) -> pa.Table:
 
 def command() -> str:
     """The command line, ready to be pasted into a shell."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    name = Path(sys.argv[0]).name
+    return shlex.join([*(["python", "-m", "sweep"] if name == "__main__.py" else [name]), *sys.argv[1:]])
 
 
 def grid_text(grid: Grid) -> str:

@@ -12,7 +12,8 @@ import pyarrow as pa
 from rich.console import Console
 
 from analysis.files import check_report
-from db.store import NoStore, Store, StoreDenied
+from db.store import NoStore, Store, StoreDenied, StoreError
+from kernels.spec import STATUSES
 from sweep import summary
 from sweep.batches import Sizer
 from sweep.executors import Executor, LocalExecutor
@@ -23,6 +24,7 @@ from sweep.progress import Live, Plain, Progress, duration
 from sweep.provenance import command, new_sweep_id, sweep_row
 from sweep.records import table
 from sweep.shown import lines_shown
+from sweep.spill import take_up
 from sweep.user_code import UserCode, user_code
 
 READER_SECONDS = 2.0
@@ -74,6 +76,8 @@ class Ended:
     seconds: float
     interrupted: bool
     traceback: str | None
+    lost: str | None
+    unstored: str | None
     resume: str
     report: str | None
     drifting: int
@@ -88,7 +92,7 @@ class Ended:
             "sweep_id": self.sweep_id, "store": str(self.store), **self.plan, "computed": sum(self.computed.values()),
             "statuses": self.counts, "computed_statuses": self.computed, "seconds": round(self.seconds, 2),
             "interrupted": self.interrupted, "traceback": self.traceback, "resume": self.resume,
-            "report": self.report, "drifting": self.drifting,
+            "cluster_lost": self.lost, "unstored": self.unstored, "report": self.report, "drifting": self.drifting,
             "uncertified": self.uncertified, "found": self.found, "endings": self.endings,
             "table": self.table.to_pylist(),
         }  # fmt: skip
@@ -110,7 +114,11 @@ class Ended:
             yield f"report: {self.report}"
         done = sum(self.computed.values())
         yield f"computed {done} runs in {duration(self.seconds)}; results in {self.store}"
-        if self.interrupted or self.traceback:
+        if self.lost:
+            yield f"stopped because the Ray cluster is gone: {self.lost}; all that had arrived is stored"
+        if self.unstored:
+            yield f"stopped because results could not be stored: {self.unstored}"
+        if self.interrupted or self.traceback or self.lost or self.unstored:
             yield f"to go on: {self.resume}"
         yield summary.counts_line(self.plan["total"], self.counts)
 
@@ -120,11 +128,11 @@ def run(grid_path: Path, options: Options) -> Ended:
     if options.report is not None:
         check_report(options.report)
     grid = load(grid_path, options.overrides, options.plugins)
-    store = Store(options.store, timeout=options.wait)
+    stream = sys.stderr if options.quiet else sys.stdout
+    store = _store(options, stream)
     plan = make_plan(grid, store, options.retry_failed)
     _check_writable(store)
     sweep_id = new_sweep_id()
-    stream = sys.stderr if options.quiet else sys.stdout
     sizer = Sizer(store.batch_seconds())
     counts = plan.counts(sizer)
     for line in [] if options.quiet else summary.plan_lines(counts):
@@ -136,27 +144,57 @@ def run(grid_path: Path, options: Options) -> Ended:
             sizer.slots = executor.slots
             counts = plan.counts(sizer)
             _open(store, sweep_id, plan, counts)
-            outcome = _compute(plan, options, executor, sizer, sweep_id)
+            outcome = _compute(plan, store, options, executor, sizer, sweep_id)
     else:
         _open(store, sweep_id, plan, counts)
-    report = _report(options) if plan.total > plan.pending or outcome.statuses else None
+    some = plan.total > plan.pending or outcome.statuses
+    report = _report(options) if some and not outcome.unstored else None
+    told = _summary(store, sweep_id, outcome)
     return Ended(
         sweep_id=sweep_id,
         store=options.store,
         plan=counts,
-        counts=summary.counts(store, sweep_id),
         computed=dict(outcome.statuses),
         seconds=time.monotonic() - begin,
         interrupted=outcome.interrupted,
         traceback=outcome.traceback,
+        lost=outcome.lost,
+        unstored=outcome.unstored,
         resume=command(),
         report=report,
-        drifting=summary.drifting(store, sweep_id),
-        uncertified=summary.uncertified(store, sweep_id),
-        found=summary.found_lines(store, sweep_id, str(options.store)),
-        endings=summary.endings(store, sweep_id),
-        table=summary.table(store, sweep_id),
+        **told,
     )
+
+
+def _store(options: Options, stream: Any) -> Store:
+    """The store, with the rows that an earlier launch could not commit. Raises StoreError."""
+    path = options.store
+    if path.is_symlink() and not path.exists():
+        target = Path(os.path.realpath(path))
+        print(lines_shown(f"{path} is a link to {target}, which is made"), file=stream, flush=True)
+        path = target
+    store = Store(path, timeout=options.wait)
+    if runs := take_up(store):
+        print(f"stored {runs} runs that an earlier launch had to write elsewhere", file=stream, flush=True)
+    return store
+
+
+def _summary(store: Store, sweep_id: str, outcome: Outcome) -> dict[str, Any]:
+    """What the store says of the sweep; of one that cannot be read, what is known without it."""
+    try:
+        return {
+            "counts": summary.counts(store, sweep_id),
+            "drifting": summary.drifting(store, sweep_id),
+            "uncertified": summary.uncertified(store, sweep_id),
+            "found": summary.found_lines(store, sweep_id, str(store.path)),
+            "endings": summary.endings(store, sweep_id),
+            "table": summary.table(store, sweep_id),
+        }
+    except StoreError:
+        if not outcome.unstored:
+            raise
+        counts = {name: outcome.statuses[name] for name in STATUSES}
+        return {"counts": counts, "drifting": 0, "uncertified": 0, "found": [], "endings": [], "table": pa.table({})}
 
 
 def _check_writable(store: Store) -> None:
@@ -185,8 +223,8 @@ def _open(store: Store, sweep_id: str, plan: Plan, counts: dict[str, Any]) -> No
     store.commit({"sweeps": sweep_row(sweep_id, plan.grid, counts), "sweep_runs": asked})
 
 
-def _compute(plan: Plan, options: Options, executor: Executor, sizer: Sizer, sweep_id: str) -> Outcome:
-    store = Store(options.store, timeout=READER_SECONDS)
+def _compute(plan: Plan, store: Store, options: Options, executor: Executor, sizer: Sizer, sweep_id: str) -> Outcome:
+    store = Store(store.path, timeout=READER_SECONDS)
     with _progress(plan, options) as progress:
         progress.say(f"running {plan.pending} runs {executor.describe()}")
         return Driver(plan, store, executor, sizer, progress, sweep_id, options.max_failures).run()

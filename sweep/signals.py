@@ -1,10 +1,30 @@
-"""Who answers SIGINT and SIGTERM, for a while."""
+"""Who answers SIGINT and SIGTERM: from the program's first line on an interrupt, for a while somebody else."""
 
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+_arrived: list[int] = []
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """Answer a signal by KeyboardInterrupt, and remember it: what is being imported may swallow that."""
+    _arrived.append(number)
+    raise KeyboardInterrupt
+
+
+def interrupted() -> bool:
+    """Whether `interrupt` has answered a signal."""
+    return bool(_arrived)
+
+
+def answer() -> None:
+    """Answer both signals by `interrupt` from now on; one that this process was told to ignore stays ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
 
 
 @contextmanager

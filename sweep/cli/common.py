@@ -16,7 +16,7 @@ from sweep.shown import lines_shown
 P = ParamSpec("P")
 R = TypeVar("R")
 
-SUCCESS, SOME_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+SUCCESS, SOME_FAILED, BAD_INPUT, CLUSTER_LOST, UNSTORED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 """Exit codes."""
 
 GridArgument = Annotated[Path, typer.Argument(metavar="GRID", help="Grid file (grid.yaml); `sweep init` writes one.")]

@@ -2,16 +2,18 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sweep.cli.common import (
     BAD_INPUT,
+    CLUSTER_LOST,
     INTERRUPTED,
     SOME_FAILED,
     STORE,
     SUCCESS,
+    UNSTORED,
     WAIT,
     GridArgument,
     JsonOption,
@@ -26,6 +28,9 @@ from sweep.cli.common import (
 )
 from sweep.cli.formats import Format, write
 from sweep.cli.outputs import ProvenanceOption
+
+if TYPE_CHECKING:
+    from sweep.session import Ended
 
 RetryOption = Annotated[bool, typer.Option("--retry-failed", help="Run again what failed for good.")]
 
@@ -86,8 +91,18 @@ def launch(
     else:
         for line in ended.lines():
             echo(line)
-    failed = ended.interrupted, ended.counts["failed"] > 0 or ended.traceback is not None
-    raise typer.Exit(INTERRUPTED if failed[0] else SOME_FAILED if failed[1] else SUCCESS)
+    raise typer.Exit(_code(ended))
+
+
+def _code(ended: "Ended") -> int:
+    """The exit code of a launch."""
+    if ended.unstored:
+        return UNSTORED
+    if ended.lost:
+        return CLUSTER_LOST
+    if ended.interrupted:
+        return INTERRUPTED
+    return SOME_FAILED if ended.counts["failed"] or ended.traceback else SUCCESS
 
 
 @answering

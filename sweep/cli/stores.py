@@ -79,6 +79,22 @@ def show(
 
 
 @answering
+def gc(
+    store: StoreOption = STORE,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+) -> None:
+    """Remove what killed launches left: their folders of Ray, and of a store that was being made. Keeps all results."""
+    from sweep.leftovers import left_behind, remove
+
+    for folder in (found := list(left_behind(store.absolute()))):
+        if not dry_run:
+            remove(folder)
+        echo(f"{'would remove' if dry_run else 'removed'} {folder}")
+    if not found:
+        echo("nothing is left of killed launches")
+
+
+@answering
 def upgrade(store: StoreOption = STORE, wait: WaitOption = WAIT) -> None:
     """Bring a store of an older version up to this version's schema."""
     from sweep.cli.open import opened

@@ -64,7 +64,7 @@ def launch(tmp_path: Path, write: Write) -> Launch:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Any]:
     """Ray on loopback with two CPUs, as a launch starts it; launches of this process then use it."""
-    from sweep.ray_executor import start_here
+    from sweep.ray_tasks import start_here
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"os\.fork\(\) was called", category=RuntimeWarning)

@@ -37,7 +37,7 @@ def stored(store: Path) -> int:
 
 def interrupt_when_stored(store: Path) -> None:
     """Send this process SIGINT, as Ctrl-C does, once a batch is stored."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 150
     while not (store.exists() and stored(store)) and time.monotonic() < deadline:
         time.sleep(0.05)
     os.kill(os.getpid(), signal.SIGINT)

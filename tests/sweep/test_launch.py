@@ -59,7 +59,7 @@ def test_a_run_that_raises_is_isolated_and_recorded(launch: Launch, tmp_path: Pa
     ended = launch(FRAGILE, "grid.alpha=1", "grid.seed={range: [0, 12]}", "when=seed not in [8, 9]")
     assert ended.counts == counts_of(converged=9, failed=1)
     (failed,) = rows(tmp_path, "SELECT seed, message FROM runs WHERE status = 'failed'")
-    assert failed == {"seed": 7, "message": "RuntimeError: seed 7 is broken (raised in check of fragile.py, line 19)"}
+    assert failed == {"seed": 7, "message": "RuntimeError: seed 7 is broken (raised in check of fragile.py, line 20)"}
     (attempt,) = rows(tmp_path, "SELECT * FROM attempts WHERE run_id IS NOT NULL")
     assert 'raise RuntimeError(f"seed {self.seed} is broken")' in attempt["traceback"]
     assert (attempt["retryable"], attempt["outcome"], attempt["runs"]) == (False, "failed", 1)

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from db.store import Store
-from sweep import ray_executor
+from sweep import apart
 from sweep.executors import ExecutorError
+from sweep.ray_tasks import check_address
 from tests.sweep.conftest import FRAGILE, SMALL, Launch, Write, counts_of
 
-COMMAND = [sys.executable, "-c", "from sweep.cli import app; app()"]
+COMMAND = [sys.executable, "-m", "sweep"]
 
 
 def rows(path: Path, sql: str) -> list[dict[str, Any]]:
@@ -98,7 +99,7 @@ def _sockets(pid: int) -> list[str]:
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere", "host.invalid:6379", "127.0.0.1:port"])
 def test_an_address_where_nothing_answers_is_refused(address: str) -> None:
     with pytest.raises(ExecutorError) as caught:
-        ray_executor.probe(address)
+        check_address(address)
     assert f"--address {address}: " in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -114,9 +115,9 @@ def test_an_unreachable_address_leaves_no_store(write: Write, tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_an_address_of_something_else_is_refused_in_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_executor, "JOIN_SECONDS", 5)
+    monkeypatch.setattr(apart, "JOIN_SECONDS", (5,))
     with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(ExecutorError) as caught:
-        ray_executor.probe(f"127.0.0.1:{server.getsockname()[1]}")
+        apart.Apart(f"127.0.0.1:{server.getsockname()[1]}", None)
     assert "no answer as a Ray cluster" in str(caught.value)
 
 

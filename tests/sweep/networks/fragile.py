@@ -1,6 +1,7 @@
 """Networks of a user's own: diagonal ones that break, as programs break, at chosen seeds."""
 
 import os
+import sys
 import time
 from typing import Any
 
@@ -39,3 +40,11 @@ class Untraceable(Diagonal):
 
     def decomposition(self) -> None:
         return None
+
+
+class Endless(Diagonal):
+    """Takes minutes to build, in slices, as long integrations do."""
+
+    def check(self) -> None:
+        if self.seed > 1 and "jax" in sys.modules:
+            time.sleep(60)
