@@ -8,7 +8,7 @@ from typing import Self
 
 from sweep.batches import FIRST, Batch, Device
 from sweep.user_code import UserCode
-from sweep.worker import Finished, Payload, Raised, run_batch
+from sweep.worker import Finished, Payload, Raised, Refused, run_batch
 
 
 class ExecutorError(Exception):
@@ -24,7 +24,7 @@ class Lost:
     out_of_memory: bool = False
 
 
-Outcome = Finished | Raised | Lost
+Outcome = Finished | Raised | Refused | Lost
 
 
 class Executor(ABC):

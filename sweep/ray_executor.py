@@ -15,9 +15,10 @@ from typing import Any
 
 from sweep.batches import FIRST, Batch, Device
 from sweep.executors import Executor, ExecutorError, Lost, Outcome
+from sweep.refusal import unloadable
 from sweep.signals import held
 from sweep.user_code import UserCode
-from sweep.worker import Finished, Payload, Raised, run_batch
+from sweep.worker import Finished, Payload, Raised, Refused, run_batch
 
 ALWAYS = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -107,7 +108,7 @@ class RayExecutor(Executor):
     def _outcome(self, ref: Any) -> Outcome:
         errors = self._ray.exceptions
         try:
-            answer: Finished | Raised = self._ray.get(ref)
+            answer: Finished | Raised | Refused = self._ray.get(ref)
             return answer
         except errors.OutOfMemoryError as error:
             return Lost(_first_line(error), out_of_memory=True)
@@ -116,7 +117,7 @@ class RayExecutor(Executor):
         except errors.WorkerCrashedError as error:
             return Lost(_first_line(error))
         except errors.RayTaskError as error:  # the task's body could not even be loaded
-            return Raised(_first_line(error.cause or error), str(error), "ray")
+            return unloadable(getattr(error, "ip", None) or "a worker", error)
         except errors.RayError as error:
             return Lost(f"{type(error).__name__}: {_first_line(error)}")
 
