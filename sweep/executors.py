@@ -70,6 +70,14 @@ class Executor(ABC):
     def describe(self) -> str:
         """For people: where batches run."""
 
+    def shortage(self) -> str | None:
+        """For people: what keeps the next batch from starting at once; None if nothing does."""
+        return None
+
+    def state(self) -> str | None:
+        """For people: how busy the place is, where no batch has ended for long; None where that says nothing."""
+        return None
+
     def __enter__(self) -> Self:
         return self
 

@@ -31,6 +31,7 @@ from sweep.progress import Progress
 from sweep.records import failed_run, now, table
 from sweep.refusal import OtherVersionError, refusal
 from sweep.signals import answered_by
+from sweep.waiting import Waiting
 from sweep.worker import Finished, Raised, Refused
 
 WORKER_DEATHS = 3
@@ -107,9 +108,12 @@ class Driver:
         """
         with answered_by(self.interrupt):
             try:
+                waiting = Waiting(self.executor, self.progress.say)
                 while not self._stopped() and self._fill():
-                    for batch, outcome in self.executor.poll(POLL_SECONDS):
+                    ended = self.executor.poll(POLL_SECONDS)
+                    for batch, outcome in ended:
                         self._take(batch, outcome)
+                    waiting.look(len(ended))
                     self.ledger.commit_if_due()
                 if self.interrupt.requested:
                     for batch, outcome in self.executor.poll(0) if self.executor.concurrent else []:

@@ -13,9 +13,11 @@ import sys
 import time
 from typing import Any
 
+from sweep import waiting
 from sweep.batches import FIRST, Batch, Device
 from sweep.executors import Executor, ExecutorError, Lost, Outcome
 from sweep.refusal import unloadable
+from sweep.shipping import code_environment
 from sweep.signals import held
 from sweep.user_code import UserCode
 from sweep.worker import Finished, Payload, Raised, Refused, run_batch
@@ -65,9 +67,9 @@ class RayExecutor(Executor):
 
     @property
     def device(self) -> Device:
-        """GPUs first, while any has less than one batch waiting behind the running one."""
+        """GPUs first, while any has less than one batch waiting behind the running one, and where there is no CPU."""
         busy = sum(batch.device == "gpu" for batch in self._in_flight.values())
-        return "gpu" if busy < 2 * self.gpus else "cpu"
+        return "gpu" if busy < 2 * self.gpus or self.cpus < 1 <= self.gpus else "cpu"
 
     def first(self, device: Device) -> int:
         return GPU_FIRST if device == "gpu" else self._first
@@ -104,6 +106,12 @@ class RayExecutor(Executor):
         where = "a local Ray cluster" if self.address is None else f"the Ray cluster at {self.address}"
         gpus = f" and {self.gpus} GPUs" if self.gpus else ""
         return f"on {where} with {self.cpus} CPUs{gpus}"
+
+    def shortage(self) -> str | None:
+        return None if self.address is None else waiting.shortage(self._ray)
+
+    def state(self) -> str | None:
+        return None if self.address is None else waiting.state(self._ray)
 
     def _outcome(self, ref: Any) -> Outcome:
         errors = self._ray.exceptions
@@ -175,7 +183,7 @@ def _join(address: str) -> Any:
     probe(address)
     ray = _import()
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR", runtime_env=code_environment())
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise ExecutorError(f"--address {address}: {_first_line(error)}") from error
     return ray

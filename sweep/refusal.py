@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from sweep.executors import ExecutorError, Outcome
 from sweep.provenance import command
 from sweep.versions import differences, versions
-from sweep.worker import Finished, Raised, Refused
+from sweep.worker import Finished, Raised, Refused, missing
 
 MISSING = re.compile(r"ModuleNotFoundError: No module named '([^']+)'")
 
@@ -43,7 +43,7 @@ def refusal(outcome: Outcome) -> Refused | None:
 def unloadable(host: str, error: object) -> Refused:
     """The refusal of a worker that could not load the body of a task: it lacks a package, or has other code."""
     text = str(error)
-    missing = MISSING.findall(text)
+    packages = MISSING.findall(text)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    reason = f"the Python package {missing[-1]} is missing there" if missing else f"it cannot load a batch: {lines[-1]}"
+    reason = missing(packages[-1]) if packages else f"it cannot load a batch: {lines[-1]}"
     return Refused((reason,), host)

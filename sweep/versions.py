@@ -6,6 +6,7 @@ code would be stored under the id of a run that this code defines.
 
 import functools
 import hashlib
+import importlib.util
 import sys
 from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -23,8 +24,6 @@ CODE = (
 )  # fmt: skip
 """Files whose text the digest covers. Grids, charts, driver and command line run beside the store alone."""
 
-ROOT = Path(__file__).resolve().parent.parent
-
 ABSENT = "not installed"
 
 
@@ -32,18 +31,31 @@ ABSENT = "not installed"
 def versions() -> Mapping[str, str]:
     """{what: version} of this process: `code` (digest), `python` (minor version), packages, and our release."""
     return {
-        "code": code_digest(ROOT),
+        "code": code_digest({name: folder(name) for name in ("kernels", "sweep", "db")}),
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
         **installed((*PACKAGES, OURS)),
     }
 
 
-def code_digest(root: Path) -> str:
-    """Sixteen hexadecimal digits of the CODE below a folder: names and bytes, in order of names."""
+def folder(package: str) -> Path:
+    """Where this process has a package of ours; on a worker each may lie somewhere else."""
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+    return Path(next(iter(found.submodule_search_locations)))
+
+
+def code_digest(folders: Mapping[str, Path]) -> str:
+    """Sixteen hexadecimal digits of the CODE of our packages, wherever they lie: names and bytes, in order of names."""
+    files: dict[str, Path] = {}
+    for pattern in CODE:
+        package, _, inside = pattern.partition("/")
+        root = folders[package]
+        files |= {f"{package}/{path.relative_to(root).as_posix()}": path for path in root.glob(inside)}
     digest = hashlib.sha256()
-    for path in sorted({path for pattern in CODE for path in root.glob(pattern)}):
-        name, text = path.relative_to(root).as_posix().encode(), path.read_bytes()
-        digest.update(b"%d %s %d " % (len(name), name, len(text)) + text)
+    for name, path in sorted(files.items()):
+        text = path.read_bytes()
+        digest.update(b"%d %s %d " % (len(name.encode()), name.encode(), len(text)) + text)
     return digest.hexdigest()[:16]
 
 

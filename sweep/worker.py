@@ -102,7 +102,9 @@ def run_batch(payload: Payload) -> Finished | Raised | Refused:
         prepare(payload)
         from kernels.simulate import simulate
         from sweep.records import tables
-
+    except ImportError as error:  # of a package; the user's own modules are imported later
+        return Refused((missing(error.name or str(error)),), whoami(), found)
+    try:
         _keep_imports()
         results = simulate(payload.runs, payload.room)
         rows = tables(results, payload.sweep_id)
@@ -111,6 +113,11 @@ def run_batch(payload: Payload) -> Finished | Raised | Refused:
         text = f"{type(error).__name__}: {error}{_blame(error, payload.code)}"
         memory = isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text
         return Raised(text, traceback.format_exc(), whoami(), memory, found)
+
+
+def missing(package: str) -> str:
+    """The reason of a refusal where a package is not installed."""
+    return f"the Python package {package} is missing there"
 
 
 @functools.cache
