@@ -19,6 +19,7 @@ from sweep.executors import Executor, ExecutorError, Lost, Outcome
 from sweep.refusal import unloadable
 from sweep.shipping import code_environment
 from sweep.signals import held
+from sweep.stranded import Stranded
 from sweep.user_code import UserCode
 from sweep.worker import Finished, Payload, Raised, Refused, run_batch
 
@@ -60,6 +61,7 @@ class RayExecutor(Executor):
         self._own = not _running()
         self._ray = _import() if not self._own else start_here(workers) if address is None else _join(address)
         self._in_flight: dict[Any, Batch] = {}
+        self._stranded = Stranded(self._ray)
         self._tasks = {"cpu": self._task(), "gpu": self._gpu_task()}
         self._asked = 0.0
         self._resize()
@@ -85,6 +87,8 @@ class RayExecutor(Executor):
             return []
         refs = list(self._in_flight)
         ready, _ = self._ray.wait(refs, num_returns=1, timeout=timeout)
+        if not ready and self.address is not None and self._stranded.found():
+            return self._abandon()
         if ready:
             ready, _ = self._ray.wait(refs, num_returns=len(refs), timeout=0)
         return [(self._in_flight.pop(ref), self._outcome(ref)) for ref in ready]
@@ -106,6 +110,14 @@ class RayExecutor(Executor):
         where = "a local Ray cluster" if self.address is None else f"the Ray cluster at {self.address}"
         gpus = f" and {self.gpus} GPUs" if self.gpus else ""
         return f"on {where} with {self.cpus} CPUs{gpus}"
+
+    def _abandon(self) -> list[tuple[Batch, Outcome]]:
+        """Give up what is out: nobody computes it."""
+        batches, self._in_flight = list(self._in_flight.items()), {}
+        for ref, _ in batches:
+            with contextlib.suppress(Exception):
+                self._ray.cancel(ref, force=True)
+        return [(batch, Lost("its machine is gone without a word", node=True)) for _, batch in batches]
 
     def shortage(self) -> str | None:
         return None if self.address is None else waiting.shortage(self._ray)

@@ -1,9 +1,12 @@
 """Two hosts as network namespaces with a cable between them: cut, cut for good, a host killed, a host that comes late.
 
+On one of them an autoscaler starts machines for a sweep and ends them after it (Ray's fake provider: a raylet each).
+
 The addresses exist inside the two namespaces only; nothing leads outside. Slow, and of root on Linux.
 """
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -27,6 +30,11 @@ RAY = [sys.executable, "-m", "ray.scripts.scripts", "start", "--disable-usage-st
 SWEEP = [sys.executable, "-uc", "from sweep.cli import app; app()"]
 GRID = SMALL.replace("architecture: diagonal", "architecture: 'fragile:Slow'").replace("[0, 4]", "[0, 3000]")
 RUNS = 6_000
+COMMANDS = (
+    "initialization_commands", "setup_commands", "head_setup_commands", "worker_setup_commands",
+    "head_start_ray_commands", "worker_start_ray_commands",
+)  # fmt: skip
+"""What the autoscaler reads of a cluster file, though raylets as machines need none of it."""
 
 
 def ip(*arguments: str) -> None:
@@ -70,13 +78,50 @@ class Hosts:
         self.start(self.head, *RAY, "--head", f"--num-cpus={cpus}", *own, log="head.log")
         self.until(lambda: "Ray runtime started" in self.said("head.log"), 90)
 
+    def start_autoscaler(self) -> None:
+        """A head without CPUs, on loopback, whose autoscaler starts at most two machines of one CPU."""
+        config = {
+            "cluster_name": "fake",
+            "provider": {"type": "fake_multinode", "launch_multiple": True},
+            "available_node_types": {
+                "ray.head.default": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
+                "worker": {"resources": {"CPU": 1}, "node_config": {}, "min_workers": 0, "max_workers": 2},
+            },
+            "head_node_type": "ray.head.default",
+            "max_workers": 2,
+            "idle_timeout_minutes": 0.2,
+            "upscaling_speed": 1.0,
+            "file_mounts": {},
+            "cluster_synced_files": [],
+            "auth": {},
+            **{key: [] for key in COMMANDS},
+        }
+        (self.folder / "autoscaler.json").write_text(json.dumps(config))
+        self.environment |= {
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+            "RAY_FAKE_CLUSTER": "1",
+            "RAY_OVERRIDE_NODE_ID_FOR_TESTING": "fffffffffffffffffffffffffffffffffffffffffffffffffff00000",
+            "AUTOSCALER_UPDATE_INTERVAL_S": "1",
+        }
+        own = ("--node-ip-address=127.0.0.1", f"--port={PORT}", f"--temp-dir={self.temp}", "--include-dashboard=false")
+        scaling = "--autoscaling-config=autoscaler.json"
+        self.start(self.head, *RAY, "--head", "--num-cpus=0", scaling, *own, log="head.log")
+        self.until(lambda: "Ray runtime started" in self.said("head.log"), 90)
+        del self.environment["RAY_OVERRIDE_NODE_ID_FOR_TESTING"]
+
+    def machines(self) -> int:
+        """Raylets on the head's host, but for its own."""
+        pids = subprocess.run(["ip", "netns", "pids", self.head], capture_output=True, text=True).stdout.split()
+        names = [Path(f"/proc/{pid}/comm") for pid in pids]
+        return sum(name.exists() and name.read_text().strip() == "raylet" for name in names) - 1
+
     def start_worker(self) -> None:
         own = (f"--address={HEAD}:{PORT}", f"--node-ip-address={WORKER}", "--num-cpus=1")
         self.start(self.worker, *RAY, *own, log="worker.log")
 
-    def launch(self) -> subprocess.Popen[bytes]:
+    def launch(self, address: str = HEAD) -> subprocess.Popen[bytes]:
         return self.start(
-            self.head, *SWEEP, "launch", "grid.yaml", "--address", f"{HEAD}:{PORT}", "--store", "results.duckdb",
+            self.head, *SWEEP, "launch", "grid.yaml", "--address", f"{address}:{PORT}", "--store", "results.duckdb",
             log="sweep.log",
         )  # fmt: skip
 
@@ -167,3 +212,14 @@ def test_a_host_that_comes_late_does_the_work(hosts: Hosts) -> None:
     hosts.start_worker()
     hosts.all_is_stored_once(sweep)
     assert hosts.workers() == 1
+
+
+def test_an_autoscaler_starts_machines_for_a_sweep_and_ends_them(hosts: Hosts) -> None:
+    hosts.start_autoscaler()
+    assert hosts.machines() == 0
+    sweep = hosts.launch("127.0.0.1")
+    hosts.until(lambda: hosts.machines() == 2, 90)
+    hosts.all_is_stored_once(sweep)
+    assert "waiting: the cluster has no CPUs" in hosts.said("sweep.log")
+    assert hosts.workers() == 2
+    hosts.until(lambda: hosts.machines() == 0, 90)
