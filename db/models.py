@@ -171,7 +171,7 @@ class Attempt(Base):
     """Number of the try, from 1."""
     compile_key: Mapped[Text | None]
     outcome: Mapped[Text]
-    """finished, or what ended it (failed, lost, out of memory, interrupted)."""
+    """finished, or what ended it (failed, lost, out of memory, refused, interrupted)."""
     retryable: Mapped[Flag | None]
     """Whether launching again tries the run again."""
     error: Mapped[Text | None]
@@ -181,5 +181,7 @@ class Attempt(Base):
     seconds: Mapped[Number | None]
     runs: Mapped[Big | None]
     """How many runs it carried."""
+    versions: Mapped[Json | None]
+    """{what: version} of the worker's code, Python and packages; NULL where it died before it could say."""
 
     __mapper_args__ = {"primary_key": ["attempt_id"]}  # noqa: RUF012  (SQLAlchemy declares it so)

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from sweep import leftovers
-from sweep.executors import ClusterLost, ExecutorError, Outcome
-from sweep.ray_tasks import Size, Tasks, check_address, first_line, join, start_here
+from sweep.executors import ClusterLost, ExecutorError, Outcome, Size
+from sweep.ray_tasks import Tasks, check_address, first_line, join, start_here
 from sweep.signals import held
 from sweep.worker import Payload
 

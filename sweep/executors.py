@@ -5,14 +5,23 @@ import threading
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from sweep.batches import FIRST, Batch, Device
 from sweep.user_code import UserCode
-from sweep.worker import Finished, Payload, Raised, run_batch
+from sweep.worker import Finished, Payload, Raised, Refused, run_batch
 
 BATCH = "sweep-batch"
 """Name of the threads in which batches of this process run."""
+
+
+class Size(NamedTuple):
+    """What a cluster has, and how much of it is free."""
+
+    cpus: int
+    gpus: int
+    free_cpus: int = 0
+    free_gpus: int = 0
 
 
 class ExecutorError(Exception):
@@ -32,7 +41,7 @@ class Lost:
     out_of_memory: bool = False
 
 
-Outcome = Finished | Raised | Lost
+Outcome = Finished | Raised | Refused | Lost
 
 
 class Executor(ABC):
@@ -79,6 +88,14 @@ class Executor(ABC):
     @abstractmethod
     def describe(self) -> str:
         """For people: where batches run."""
+
+    def shortage(self) -> str | None:
+        """For people: what keeps the next batch from starting at once; None if nothing does."""
+        return None
+
+    def state(self) -> str | None:
+        """For people: how busy the place is, where no batch has ended for long; None where that says nothing."""
+        return None
 
     def __enter__(self) -> Self:
         return self

@@ -9,6 +9,7 @@ What ends a batch, and what follows (every try is a row of `attempts`):
 - many failed runs in a row, none between them good: the sweep stops and shows the first traceback;
 - the cluster is gone: no batch failed. One of our own is started again once; else the sweep stops and says so;
 - the store takes no rows: they are written elsewhere (`sweep.spill`) and the sweep stops.
+- a worker of another version: the sweep stops, and no run of that batch counts as failed.
 """
 
 import secrets
@@ -23,14 +24,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from db.store import Store
+from kernels.spec import canonical_json
 from sweep.batches import Batch, Batcher, Sizer
 from sweep.executors import ClusterLost, Executor, ExecutorError, Lost
 from sweep.ledger import Ledger, Unstored
 from sweep.plan import Plan
 from sweep.progress import Progress
 from sweep.records import failed_run, now, table
+from sweep.refusal import OtherVersionError, refusal
 from sweep.signals import answered_by, interrupt, interrupted
-from sweep.worker import Finished, Raised
+from sweep.waiting import Waiting
+from sweep.worker import Finished, Raised, Refused
 
 WORKER_DEATHS = 3
 """A batch survives so many deaths of its worker."""
@@ -100,13 +104,18 @@ class Driver:
         self.outcome = Outcome()
         self.interrupt = Interrupt(progress.say)
         self._again: list[Batch] = []
+        self._refused: list[Refused] = []
         self._in_a_row = 0
 
     def run(self) -> Outcome:
-        """Compute every pending run, or stop; everything that has arrived is stored before this returns."""
+        """Compute every pending run, or stop; everything that has arrived is stored before this returns.
+
+        Raises OtherVersionError, after that, if a worker was not of this version.
+        """
         with answered_by(self.interrupt):
             try:
-                while not self._stopped() and self._step():
+                waiting = Waiting(self.executor, self.progress.say)
+                while not self._stopped() and self._step(waiting):
                     pass
                 if self.interrupt.requested:
                     self._poll(0)
@@ -118,23 +127,28 @@ class Driver:
                 self.outcome.unstored = str(error)
             finally:
                 self._store_rest()
+        if self._refused:
+            raise OtherVersionError(self._refused)
         self.outcome.interrupted = self.interrupt.requested
         return self.outcome
 
-    def _step(self) -> bool:
+    def _step(self, waiting: Waiting) -> bool:
         """Hand out batches, take results, commit; false if nothing is left to do."""
         try:
             if not self._fill():
                 return False
-            self._poll(POLL_SECONDS)
+            waiting.look(self._poll(POLL_SECONDS))
         except ClusterLost as lost:
             self._cluster_lost(lost)
         self.ledger.commit_if_due()
         return True
 
-    def _poll(self, seconds: float) -> None:
-        for batch, outcome in self.executor.poll(seconds):
+    def _poll(self, seconds: float) -> int:
+        """Take what ended; returns how many batches that were."""
+        ended = self.executor.poll(seconds)
+        for batch, outcome in ended:
             self._take(batch, outcome)
+        return len(ended)
 
     def _store_rest(self) -> None:
         """Commit what has arrived; where that cannot be waited for it is written elsewhere."""
@@ -159,7 +173,8 @@ class Driver:
         self.outcome.lost = str(lost)
 
     def _stopped(self) -> bool:
-        return self.interrupt.requested or self.outcome.traceback is not None or self.outcome.lost is not None
+        ends = (self.outcome.traceback, self.outcome.lost)
+        return self.interrupt.requested or bool(self._refused) or any(end is not None for end in ends)
 
     def _fill(self) -> bool:
         """Submit batches while there is room; false if nothing is left to do."""
@@ -171,21 +186,25 @@ class Driver:
             self.executor.submit(batch)
         return self.executor.in_flight > 0
 
-    def _take(self, batch: Batch, outcome: Finished | Raised | Lost) -> None:
-        match outcome:
-            case Finished(tables=tables, seconds=seconds, worker=worker):
-                self._finished(batch, tables, seconds, worker)
-            case Raised(out_of_memory=True) | Lost(out_of_memory=True):
-                self._out_of_memory(batch, outcome)
-            case Raised():
-                self._raised(batch, outcome)
-            case Lost(node=node):
-                self._lost(batch, outcome, node)
+    def _take(self, batch: Batch, outcome: Finished | Raised | Refused | Lost) -> None:
+        match refusal(outcome) or outcome:
+            case Refused() as refused:
+                self.ledger.add({"attempts": self._attempt(batch, "refused", refused)})
+                self._refused.append(refused)
+            case Finished() as finished:
+                self._finished(batch, finished)
+            case (Raised(out_of_memory=True) | Lost(out_of_memory=True)) as killed:
+                self._out_of_memory(batch, killed)
+            case Raised() as raised:
+                self._raised(batch, raised)
+            case Lost(node=node) as lost:
+                self._lost(batch, lost, node)
 
-    def _finished(self, batch: Batch, tables: dict[str, pa.Table], seconds: float, worker: str) -> None:
-        self.sizer.observe(batch, seconds)
+    def _finished(self, batch: Batch, outcome: Finished) -> None:
+        tables = outcome.tables
+        self.sizer.observe(batch, outcome.seconds)
         self._in_a_row = 0
-        attempt = self._attempt(batch, "finished", seconds=seconds, worker=worker)
+        attempt = self._attempt(batch, "finished", outcome)
         self.ledger.add({**tables, "attempts": attempt})
         statuses = Counter(
             {row["values"]: row["counts"] for row in pc.value_counts(tables["runs"]["status"]).to_pylist()}
@@ -250,13 +269,12 @@ class Driver:
         self,
         batch: Batch,
         what: str,
-        outcome: Raised | Lost | None = None,
-        *,
-        seconds: float | None = None,
-        worker: str | None = None,
+        outcome: Finished | Raised | Refused | Lost,
         **more: Any,
     ) -> pa.Table:
         """The `attempts` row of one try."""
+        seconds = outcome.seconds if isinstance(outcome, Finished) else None
+        found = None if isinstance(outcome, Lost) else outcome.versions
         row = {
             "attempt_id": secrets.token_hex(16),
             "sweep_id": self.sweep_id,
@@ -264,12 +282,13 @@ class Driver:
             "attempt": batch.attempt,
             "compile_key": batch.key,
             "outcome": what,
-            "error": outcome.error if outcome else None,
+            "error": None if isinstance(outcome, Finished) else outcome.error,
             "traceback": outcome.traceback if isinstance(outcome, Raised) else None,
-            "worker": outcome.worker if isinstance(outcome, Raised) else worker,
+            "worker": None if isinstance(outcome, Lost) else outcome.worker,
             "started_at": now() - timedelta(seconds=seconds or 0),
             "seconds": seconds,
             "runs": len(batch),
+            "versions": None if found is None else canonical_json(found),
             **more,
         }
         return table("attempts", {name: [value] for name, value in row.items()})

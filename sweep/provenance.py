@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,9 @@ import pyarrow as pa
 from kernels.spec import canonical_json
 from sweep.grid import Grid
 from sweep.records import now, table
+from sweep.versions import OURS, PACKAGES, installed
 
-PACKAGES = ("gradient-flow-sweep", "jax", "jaxlib", "diffrax", "numpy", "scipy", "clarabel", "ray", "duckdb", "pyarrow")
+RECORDED = (OURS, *PACKAGES, "ray", "duckdb", "pyarrow")
 """Packages that move numbers, or that carry them."""
 
 MAX_DIFF = 1 << 20
@@ -44,7 +44,7 @@ def sweep_row(sweep_id: str, grid: Grid, counts: dict[str, Any]) -> pa.Table:
         "git_diff": diff,
         "host": socket.gethostname(),
         "python": platform.python_version(),
-        "packages": canonical_json(versions()),
+        "packages": canonical_json(installed(RECORDED)),
         "counts": canonical_json(counts),
     }
     return table("sweeps", {name: [value] for name, value in row.items()})
@@ -66,17 +66,6 @@ def grid_text(grid: Grid) -> str:
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.dump(grid.source.tree, stream)
     return stream.getvalue()
-
-
-def versions() -> dict[str, str]:
-    """Installed versions of PACKAGES."""
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def git_state(folder: Path) -> tuple[str | None, bool | None, str | None]:

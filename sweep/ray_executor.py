@@ -2,10 +2,11 @@
 
 from typing import Protocol
 
+from sweep import waiting
 from sweep.apart import Apart
 from sweep.batches import FIRST, Batch, Device
-from sweep.executors import ClusterLost, Executor, Outcome
-from sweep.ray_tasks import Size, Tasks, running
+from sweep.executors import ClusterLost, Executor, Outcome, Size
+from sweep.ray_tasks import Tasks, running
 from sweep.user_code import UserCode
 from sweep.worker import Payload
 
@@ -49,9 +50,9 @@ class RayExecutor(Executor):
 
     @property
     def device(self) -> Device:
-        """GPUs first, while any has less than one batch waiting behind the running one."""
+        """GPUs first, while any has less than one batch waiting behind the running one, and where there is no CPU."""
         busy = sum(batch.device == "gpu" for batch in self._in_flight.values())
-        return "gpu" if busy < 2 * self.gpus else "cpu"
+        return "gpu" if busy < 2 * self.gpus or self.cpus < 1 <= self.gpus else "cpu"
 
     def first(self, device: Device) -> int:
         return GPU_FIRST if device == "gpu" else self._first
@@ -90,11 +91,17 @@ class RayExecutor(Executor):
         gpus = f" and {self.gpus} GPUs" if self.gpus else ""
         return f"on {where} with {self.cpus} CPUs{gpus}"
 
+    def shortage(self) -> str | None:
+        return None if self.address is None else waiting.shortage(self._link.size)
+
+    def state(self) -> str | None:
+        return None if self.address is None else waiting.state(self._link.size)
+
     def _payload(self, batch: Batch) -> Payload:
         return Payload(batch.runs, self.sweep_id, self.code, batch.device == "gpu", True, batch.room)
 
     def _resize(self) -> None:
-        self.cpus, self.gpus = self._link.size
+        self.cpus, self.gpus = self._link.size.cpus, self._link.size.gpus
         self.slots = max(1, self.cpus + self.gpus)
         self.capacity = 2 * self.slots + 2
 

@@ -10,11 +10,14 @@ import secrets
 import socket
 import sys
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
-from sweep.executors import ClusterLost, ExecutorError, Lost, Outcome
+from sweep.executors import ClusterLost, ExecutorError, Lost, Outcome, Size
+from sweep.refusal import unloadable
+from sweep.shipping import code_environment
 from sweep.signals import held
-from sweep.worker import Finished, Payload, Raised, run_batch, whoami
+from sweep.stranded import Stranded
+from sweep.worker import Finished, Payload, Raised, Refused, run_batch, whoami
 
 ALWAYS = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -40,13 +43,6 @@ HEAD_SECONDS = 45.0
 """How long a joined cluster's head may be away: with a fault tolerant one it comes back. Ray itself waits 60 s."""
 
 
-class Size(NamedTuple):
-    """What a cluster has."""
-
-    cpus: int
-    gpus: int
-
-
 class Tasks:
     """Payloads in flight, by number: tasks of one CPU each, or of one GPU."""
 
@@ -54,6 +50,7 @@ class Tasks:
         self._ray, self._own = _import(), own
         self._in_flight: dict[Any, int] = {}
         self._tasks = {False: self._task(), True: self._gpu_task()}
+        self._stranded = Stranded(self._ray)
         self._head_seen = self._looked = time.monotonic()
         self._asked = 0.0
         self.size = self._size()
@@ -70,6 +67,8 @@ class Tasks:
             return []
         refs = list(self._in_flight)
         ready, _ = self._ray.wait(refs, num_returns=1, timeout=timeout)
+        if not ready and not self._own and self._stranded.found():
+            return self._abandon()
         if ready:
             ready, _ = self._ray.wait(refs, num_returns=len(refs), timeout=0)
         ended = [(self._in_flight[ref], self._outcome(ref)) for ref in ready]
@@ -81,12 +80,21 @@ class Tasks:
 
     def close(self) -> None:
         with held():  # an interrupted shutdown leaves a process without a raylet, which Ray ends with exit code 1
-            for ref in self._in_flight:
-                with contextlib.suppress(Exception):
-                    self._ray.cancel(ref, force=True)
-            self._in_flight.clear()
+            self._cancel()
             if self._own:
                 self._ray.shutdown()
+
+    def _abandon(self) -> list[tuple[int, Outcome]]:
+        """Give up what is out: nobody computes it."""
+        numbers = list(self._in_flight.values())
+        self._cancel()
+        return [(number, Lost("its machine is gone without a word", node=True)) for number in numbers]
+
+    def _cancel(self) -> None:
+        for ref in self._in_flight:
+            with contextlib.suppress(Exception):
+                self._ray.cancel(ref, force=True)
+        self._in_flight.clear()
 
     def _check(self, at_once: bool = False) -> None:
         """Raise ClusterLost without this machine's raylet, or without the head for longer than it may be away."""
@@ -106,7 +114,7 @@ class Tasks:
     def _outcome(self, ref: Any) -> Outcome:
         errors = self._ray.exceptions
         try:
-            answer: Finished | Raised = self._ray.get(ref)
+            answer: Finished | Raised | Refused = self._ray.get(ref)
             return answer
         except errors.OutOfMemoryError as error:
             return Lost(first_line(error), out_of_memory=True)
@@ -117,14 +125,19 @@ class Tasks:
         except errors.WorkerCrashedError as error:
             return Lost(first_line(error))
         except errors.RayTaskError as error:  # the task's body could not even be loaded
-            return Raised(first_line(error.cause or error), str(error), "ray")
+            return unloadable(getattr(error, "ip", None) or "a worker", error)
         except errors.RayError as error:
             return Lost(f"{type(error).__name__}: {first_line(error)}")
 
     def _size(self) -> Size:
         self._asked = time.monotonic()
-        resources = self._ray.cluster_resources()
-        return Size(int(resources.get("CPU", 0)), int(resources.get("GPU", 0)))
+        return Size(
+            *(
+                int(resources.get(name, 0))
+                for resources in (self._ray.cluster_resources(), self._ray.available_resources())
+                for name in ("CPU", "GPU")
+            )
+        )
 
     def _task(self) -> Any:
         return self._ray.remote(num_cpus=1, max_retries=0, max_calls=0)(run_batch)
@@ -188,7 +201,7 @@ def join(address: str) -> Any:
         os.environ.setdefault(name, value)
     ray = _import()
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR", runtime_env=code_environment())
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise ExecutorError(f"--address {address}: {first_line(error)}") from error
     return ray

@@ -6,8 +6,10 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sweep.grid import Grid
+if TYPE_CHECKING:  # a worker has no use for grids, nor for the packages that read them
+    from sweep.grid import Grid
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class UserCode:
             importlib.invalidate_caches()
 
 
-def user_code(grid: Grid) -> UserCode:
+def user_code(grid: "Grid") -> UserCode:
     """What the workers of a grid need: single-file modules beside it (packages have to be installed)."""
     names = sorted({name.partition(":")[0] for name in grid.own_code})
     folder = grid.source.base

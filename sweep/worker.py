@@ -13,8 +13,8 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,6 +23,7 @@ from kernels.data.kinds import Dataset
 from kernels.room import Room
 from kernels.spec import RunSpec
 from sweep.user_code import UserCode
+from sweep.versions import differences, versions
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Payload:
         code: the user's own networks and data.
         gpu: whether the task holds a GPU.
         one_core: whether other tasks use the other cores.
+        versions: of the driver; a worker that has others refuses.
     """
 
     runs: Sequence[tuple[RunSpec, Dataset]]
@@ -44,15 +46,20 @@ class Payload:
     gpu: bool = False
     one_core: bool = False
     room: Room | None = None
+    versions: Mapping[str, str] = field(default_factory=versions)
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A batch with results: tables as `sweep.records.tables`, wall seconds, and where it ran."""
+    """A batch with results: tables as `sweep.records.tables`, wall seconds, where it ran, and what computed it.
+
+    A worker from before versions were compared answers without any.
+    """
 
     tables: dict[str, pa.Table]
     seconds: float
     worker: str
+    versions: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -63,24 +70,54 @@ class Raised:
     traceback: str
     worker: str
     out_of_memory: bool = False
+    versions: Mapping[str, str] | None = None
 
 
-def run_batch(payload: Payload) -> Finished | Raised:
+@dataclass(frozen=True)
+class Refused:
+    """A batch that a worker did not take: its code or its packages are not the driver's. No run of it has failed.
+
+    Attributes:
+        reasons: what differs, or what is missing there.
+        worker: host and process.
+        versions: found there; None where the worker could not even say.
+    """
+
+    reasons: tuple[str, ...]
+    worker: str
+    versions: Mapping[str, str] | None = None
+
+    @property
+    def error(self) -> str:
+        return "; ".join(self.reasons)
+
+
+def run_batch(payload: Payload) -> Finished | Raised | Refused:
     """Simulate a batch; exceptions come back as data, so that they look alike on every executor."""
     begin = time.perf_counter()
+    found = versions()
+    if reasons := differences(payload.versions, found):
+        return Refused(reasons, whoami(), found)
     try:
         prepare(payload)
         from kernels.simulate import simulate
         from sweep.records import tables
-
+    except ImportError as error:  # of a package; the user's own modules are imported later
+        return Refused((missing(error.name or str(error)),), whoami(), found)
+    try:
         _keep_imports()
         results = simulate(payload.runs, payload.room)
         rows = tables(results, payload.sweep_id)
-        return Finished(rows, time.perf_counter() - begin, whoami())
+        return Finished(rows, time.perf_counter() - begin, whoami(), found)
     except Exception as error:
         text = f"{type(error).__name__}: {error}{_blame(error, payload.code)}"
         memory = isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text
-        return Raised(text, traceback.format_exc(), whoami(), memory)
+        return Raised(text, traceback.format_exc(), whoami(), memory, found)
+
+
+def missing(package: str) -> str:
+    """The reason of a refusal where a package is not installed."""
+    return f"the Python package {package} is missing there"
 
 
 @functools.cache

@@ -1,13 +1,8 @@
-"""Files that ship with the project: example grids, their data, the cluster file, the starter."""
+"""Files that ship with the project: example grids, their data, the starter."""
 
-import copy
 import csv
-from pathlib import Path
 
-import jsonschema
 import numpy as np
-import pytest
-from ruamel.yaml import YAML
 from sklearn.datasets import load_iris
 
 from kernels.data.kinds import canonical, load
@@ -15,8 +10,6 @@ from sweep.cli.outputs import STARTER
 from sweep.expansion import Expansion
 from sweep.grid import load as load_grid
 from tests.sweep.conftest import EXAMPLES
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_the_data_are_those_of_their_source() -> None:
@@ -50,17 +43,3 @@ def test_the_starter_shows_every_section() -> None:
     text = STARTER.read_text()
     assert all(f"{word}:" in text for word in ("grid", "zip", "random", "exclude", "data", "stop"))
     assert len(grid.blocks) == 3
-
-
-def test_rays_own_validator_accepts_the_cluster_file() -> None:
-    from ray.autoscaler._private.util import prepare_config, validate_config
-
-    config = YAML(typ="safe").load((ROOT / "cluster.yaml").read_text())
-    prepared = prepare_config(copy.deepcopy(config))
-    validate_config(prepared)
-    head = prepared["available_node_types"][prepared["head_node_type"]]
-    assert head["resources"]["CPU"] == 0
-    broken = copy.deepcopy(config)
-    broken["available_node_types"]["head"]["bogus"] = 1
-    with pytest.raises(jsonschema.ValidationError):
-        validate_config(prepare_config(broken))

@@ -1,0 +1,225 @@
+"""Two hosts as network namespaces with a cable between them: cut, cut for good, a host killed, a host that comes late.
+
+On one of them an autoscaler starts machines for a sweep and ends them after it (Ray's fake provider: a raylet each).
+
+The addresses exist inside the two namespaces only; nothing leads outside. Slow, and of root on Linux.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from db.store import Store
+from tests.sweep.conftest import SMALL, Write
+
+pytestmark = pytest.mark.slow
+
+HEAD, WORKER, PORT = "10.231.7.1", "10.231.7.2", 6379
+RAY = [sys.executable, "-m", "ray.scripts.scripts", "start", "--disable-usage-stats", "--block"]
+SWEEP = [sys.executable, "-uc", "from sweep.cli import app; app()"]
+GRID = SMALL.replace("architecture: diagonal", "architecture: 'fragile:Slow'").replace("[0, 4]", "[0, 3000]")
+RUNS = 6_000
+COMMANDS = (
+    "initialization_commands", "setup_commands", "head_setup_commands", "worker_setup_commands",
+    "head_start_ray_commands", "worker_start_ray_commands",
+)  # fmt: skip
+"""What the autoscaler reads of a cluster file, though raylets as machines need none of it."""
+
+
+def ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True)
+
+
+class Hosts:
+    """A head and a worker host; what runs on them is started and killed here, by process id."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.head, self.worker = (f"sweep{os.getpid()}{side}" for side in "hw")
+        self.started: list[subprocess.Popen[bytes]] = []
+        self.temp = tempfile.mkdtemp(prefix="ray-hosts-", dir="/tmp")  # Ray's sockets need a short path
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
+            "RAY_AUTH_MODE": "disabled",
+            "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+        }
+
+    def wire(self) -> None:
+        for name in (self.head, self.worker):
+            ip("netns", "add", name)
+            ip("-n", name, "link", "set", "lo", "up")
+        ip("-n", self.head, "link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns", self.worker)
+        for name, address in ((self.head, HEAD), (self.worker, WORKER)):
+            ip("-n", name, "addr", "add", f"{address}/24", "dev", "cable")
+            ip("-n", name, "link", "set", "cable", "up")
+
+    def start(self, host: str, *command: str, log: str) -> subprocess.Popen[bytes]:
+        with (self.folder / log).open("wb") as out:
+            process = subprocess.Popen(
+                ["ip", "netns", "exec", host, *command], cwd=self.folder, env=self.environment,
+                stdout=out, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+        self.started.append(process)
+        return process
+
+    def start_head(self, cpus: int) -> None:
+        own = (f"--node-ip-address={HEAD}", f"--port={PORT}", f"--temp-dir={self.temp}", "--include-dashboard=false")
+        self.start(self.head, *RAY, "--head", f"--num-cpus={cpus}", *own, log="head.log")
+        self.until(lambda: "Ray runtime started" in self.said("head.log"), 90)
+
+    def start_autoscaler(self) -> None:
+        """A head without CPUs, on loopback, whose autoscaler starts at most two machines of one CPU."""
+        config = {
+            "cluster_name": "fake",
+            "provider": {"type": "fake_multinode", "launch_multiple": True},
+            "available_node_types": {
+                "ray.head.default": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
+                "worker": {"resources": {"CPU": 1}, "node_config": {}, "min_workers": 0, "max_workers": 2},
+            },
+            "head_node_type": "ray.head.default",
+            "max_workers": 2,
+            "idle_timeout_minutes": 0.2,
+            "upscaling_speed": 1.0,
+            "file_mounts": {},
+            "cluster_synced_files": [],
+            "auth": {},
+            **{key: [] for key in COMMANDS},
+        }
+        (self.folder / "autoscaler.json").write_text(json.dumps(config))
+        self.environment |= {
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+            "RAY_FAKE_CLUSTER": "1",
+            "RAY_OVERRIDE_NODE_ID_FOR_TESTING": "fffffffffffffffffffffffffffffffffffffffffffffffffff00000",
+            "AUTOSCALER_UPDATE_INTERVAL_S": "1",
+        }
+        own = ("--node-ip-address=127.0.0.1", f"--port={PORT}", f"--temp-dir={self.temp}", "--include-dashboard=false")
+        scaling = "--autoscaling-config=autoscaler.json"
+        self.start(self.head, *RAY, "--head", "--num-cpus=0", scaling, *own, log="head.log")
+        self.until(lambda: "Ray runtime started" in self.said("head.log"), 90)
+        del self.environment["RAY_OVERRIDE_NODE_ID_FOR_TESTING"]
+
+    def machines(self) -> int:
+        """Raylets on the head's host, but for its own."""
+        pids = subprocess.run(["ip", "netns", "pids", self.head], capture_output=True, text=True).stdout.split()
+        names = [Path(f"/proc/{pid}/comm") for pid in pids]
+        return sum(name.exists() and name.read_text().strip() == "raylet" for name in names) - 1
+
+    def start_worker(self) -> None:
+        own = (f"--address={HEAD}:{PORT}", f"--node-ip-address={WORKER}", "--num-cpus=1")
+        self.start(self.worker, *RAY, *own, log="worker.log")
+
+    def launch(self, address: str = HEAD) -> subprocess.Popen[bytes]:
+        return self.start(
+            self.head, *SWEEP, "launch", "grid.yaml", "--address", f"{address}:{PORT}", "--store", "results.duckdb",
+            log="sweep.log",
+        )  # fmt: skip
+
+    def cable(self, state: str) -> None:
+        ip("-n", self.worker, "link", "set", "cable", state)
+
+    def kill(self, host: str) -> None:
+        """End every process of a host, as a power cut does."""
+        found = subprocess.run(["ip", "netns", "pids", host], capture_output=True, text=True).stdout.split()
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+
+    def end(self) -> None:
+        for name in (self.head, self.worker):
+            self.kill(name)
+            subprocess.run(["ip", "netns", "del", name], capture_output=True)
+        for process in self.started:
+            process.wait()
+        shutil.rmtree(self.temp, ignore_errors=True)
+
+    def said(self, log: str) -> str:
+        return (self.folder / log).read_text(errors="replace")
+
+    def rows(self, sql: str) -> list[dict[str, Any]]:
+        path = self.folder / "results.duckdb"
+        found: list[dict[str, Any]] = Store(path).query(sql).to_pylist() if path.exists() else []
+        return found
+
+    def workers(self) -> int:
+        return sum(row["n"] for row in self.rows("SELECT count(DISTINCT worker) AS n FROM attempts"))
+
+    def until(self, holds: Callable[[], bool], seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while not holds():
+            if time.monotonic() > end:
+                texts = "\n".join(f"{log.name}: {log.read_text(errors='replace')}" for log in self.folder.glob("*.log"))
+                pytest.fail(f"not within {seconds:.0f} s\n{texts}")
+            time.sleep(0.2)
+
+    def all_is_stored_once(self, sweep: subprocess.Popen[bytes]) -> None:
+        self.until(lambda: sweep.poll() is not None, 240)
+        assert sweep.returncode == 0, self.said("sweep.log")
+        assert self.rows("SELECT count(*) AS n, count(DISTINCT run_id) AS d, mode(status) AS s FROM runs") == [
+            {"n": RUNS, "d": RUNS, "s": "converged"}
+        ]
+
+
+@pytest.fixture
+def hosts(tmp_path: Path, write: Write) -> Iterator[Hosts]:
+    write(GRID)
+    made = Hosts(tmp_path)
+    try:
+        try:
+            made.wire()
+        except (OSError, subprocess.CalledProcessError) as error:
+            pytest.skip(f"no network namespaces here: {getattr(error, 'stderr', None) or error}")
+        yield made
+    finally:
+        made.end()
+
+
+@pytest.mark.parametrize("what", ["cut for a minute", "cut for good", "killed"])
+def test_a_host_that_is_lost_costs_no_run(hosts: Hosts, what: str) -> None:
+    hosts.start_head(cpus=1)
+    hosts.start_worker()
+    hosts.until(lambda: "Ray runtime started" in hosts.said("worker.log"), 60)
+    sweep = hosts.launch()
+    hosts.until(lambda: hosts.workers() >= 2, 120)
+    if what == "killed":
+        hosts.kill(hosts.worker)
+    else:
+        hosts.cable("down")
+    if what == "cut for a minute":
+        time.sleep(60)
+        hosts.cable("up")
+    hosts.all_is_stored_once(sweep)
+    assert hosts.rows("SELECT DISTINCT outcome FROM attempts ORDER BY outcome") == [
+        {"outcome": "finished"},
+        {"outcome": "lost"},
+    ]
+
+
+def test_a_host_that_comes_late_does_the_work(hosts: Hosts) -> None:
+    hosts.start_head(cpus=0)
+    sweep = hosts.launch()
+    hosts.until(lambda: "waiting: the cluster has no CPUs" in hosts.said("sweep.log"), 90)
+    hosts.start_worker()
+    hosts.all_is_stored_once(sweep)
+    assert hosts.workers() == 1
+
+
+def test_an_autoscaler_starts_machines_for_a_sweep_and_ends_them(hosts: Hosts) -> None:
+    hosts.start_autoscaler()
+    assert hosts.machines() == 0
+    sweep = hosts.launch("127.0.0.1")
+    hosts.until(lambda: hosts.machines() == 2, 90)
+    hosts.all_is_stored_once(sweep)
+    assert "waiting: the cluster has no CPUs" in hosts.said("sweep.log")
+    assert hosts.workers() == 2
+    hosts.until(lambda: hosts.machines() == 0, 90)
