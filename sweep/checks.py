@@ -12,6 +12,9 @@ from kernels.validate import canonicalise
 from sweep.mistakes import nearest, not_one_of
 from sweep.values import is_finite
 
+LEAST_SCALE = 1e-153
+"""Of a gradient: the square of a smaller one is zero in double precision, and the flow looks as if it were at rest."""
+
 MANY = 1000
 """Up to this many values are checked one by one, of longer columns only the ends (they come from one form)."""
 
@@ -39,6 +42,13 @@ def check_value(axis: str, value: Any, tasks: Sequence[str]) -> None:
         _loss(value, tasks)
     else:
         _canonicalise(axis, value, tasks[0])
+        if axis == "alpha" and value < LEAST_SCALE:
+            raise InputError(f"alpha: {value!r} has no square in double precision; write {LEAST_SCALE:g} or more")
+
+
+def is_at_rest(task: str, depth: int, alpha: float) -> bool:
+    """Whether a gradient of the size alpha^(L-1) rounds to rest; classification integrates in a frame of its own."""
+    return task == "regression" and alpha ** (depth - 1) < LEAST_SCALE
 
 
 def _canonicalise(axis: str, value: Any, task: str, **others: Any) -> None:

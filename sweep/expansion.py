@@ -14,6 +14,7 @@ from kernels.spec import AXES, DEFAULTS, InputError, RunSpec, canonical_json, fr
 from kernels.validate import canonicalise, check_parts, check_reach, reach_varies
 from sweep.blocks import MISSING, Block, Factor, Filter
 from sweep.catalogue import Catalogue, Entry, description_key
+from sweep.checks import LEAST_SCALE, is_at_rest
 from sweep.grid import Grid
 from sweep.mistakes import Mistakes
 from sweep.source import Place
@@ -21,6 +22,8 @@ from sweep.values import MAPPINGS
 
 INNER = tuple(name for name, axis in AXES.items() if axis.inner)
 OPTIONAL = tuple(name for name, axis in AXES.items() if axis.optional)
+
+AT_REST = f"alpha: alpha^(depth - 1) is below {LEAST_SCALE:g}, which has no square in double precision; write more"
 
 CACHE = 50_000
 """Structures remembered at most."""
@@ -154,11 +157,15 @@ class Expansion:
     ) -> Iterator[Candidate]:
         """Every alpha and seed of one structure."""
         names = structure.names
+        spec = structure.spec
         for alpha, seed in _alphas_and_seeds(structure, raw, inner, audit):
+            if is_at_rest(spec.task, spec.depth, alpha):
+                audit.dropped[AT_REST] += 1
+                continue
             if not structure.drawn:
                 seed = 0
             if structure.narrow:
-                problem = self._reach(replace(structure.spec, seed=seed), structure.entry)
+                problem = self._reach(replace(spec, seed=seed), structure.entry)
                 if problem is not None:
                     audit.dropped[problem] += 1
                     continue

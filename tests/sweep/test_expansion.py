@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kernels.data.kinds import canonical, load
 from kernels.spec import InputError, RunSpec
 from kernels.validate import canonicalise, check_compatible
-from sweep.expansion import Audit, Expansion
+from sweep.expansion import AT_REST, Audit, Expansion
 from sweep.grid import from_source
 from sweep.grid import load as load_grid
 from sweep.mistakes import GridError
@@ -168,3 +168,16 @@ def test_a_misspelt_loss_is_answered_with_those_of_its_task(task: str, loss: str
         load_grid(path)
     assert len(caught.value.mistakes) == 1
     assert caught.value.mistakes[0].endswith(message)
+
+
+def test_alpha_of_which_the_gradient_has_no_square_is_refused_when_planning(tmp_path: Path) -> None:
+    path = tmp_path / "grid.yaml"
+    head = "task: regression\ndata: {points: {x: [[1, 2]], y: [1]}}\ngrid: {architecture: diagonal, init: gaussian"
+    path.write_text(f"{head}, depth: 1, alpha: [1, 1e-160]}}")
+    with pytest.raises(GridError, match=r"alpha: 1e-160 has no square in double precision; write 1e-153 or more"):
+        load_grid(path)
+    path.write_text(f"{head}, depth: [2, 3], alpha: [1e-8, 1e-100]}}")
+    audit = Audit()
+    kept = [(run.spec.depth, run.alpha) for run in Expansion(load_grid(path)).candidates(audit)]
+    assert kept == [(2, 1e-8), (2, 1e-100), (3, 1e-8)]
+    assert audit.dropped == {AT_REST: 1}
