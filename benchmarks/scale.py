@@ -1,11 +1,11 @@
 """Whether driver and store keep up with a million runs: every result is made up, so that only they are measured.
 
-    python benchmarks/scale.py [--quick] [--small]
+    python benchmarks/scale.py [--quick] [--small] [--runs N]
 
 Two launches, each in a process of its own and into a new store: 1,000,000 runs without orbits, 100,000 with orbits of
-64 points (--small: 100,000 and 10,000; --quick: 1,200 of each). Plan, driver, ledger and store are those of
-`sweep launch`; in the place of Ray stands an executor of 200 slots that answers at once, every run having taken 10 ms.
-Its rows have all columns filled: 16 coefficients, three predictions a run.
+64 points (--small: 100,000 and 10,000; --runs N: N and N / 10; --quick: 1,200 of each). Plan, driver, ledger and
+store are those of `sweep launch`; in the place of Ray stands an executor of 200 slots that answers at once, every run
+having taken 10 ms. Its rows have all columns filled: 16 coefficients, three predictions a run.
 
 Fair because: making results up, which workers would do, is timed and left out (`worker_cpu`); CPU seconds are those of
 the whole process, with DuckDB's threads, and stand beside the wall clock, for the machine may be shared. `commit_first`
@@ -235,10 +235,12 @@ def measure(runs: int, record: bool) -> tuple[list[Row], Row]:
 def main() -> None:
     def more(parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--small", action="store_true", help="100,000 and 10,000 runs")
+        parser.add_argument("--runs", type=int, default=1_000_000, help="without orbits; with orbits a tenth of them")
 
     chosen = options(__doc__, more)
     report = Report("scale", chosen.output, chosen.quick, __doc__ or "")
-    sizes = (1_200, 1_200) if chosen.quick else (100_000, 10_000) if chosen.small else (1_000_000, 100_000)
+    runs = 100_000 if chosen.small else chosen.runs
+    sizes = (1_200, 1_200) if chosen.quick else (runs, runs // 10)
     summaries = []
     for runs, record in zip(sizes, (False, True), strict=True):
         alone = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))

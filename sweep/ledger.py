@@ -18,6 +18,9 @@ LONGEST_SECONDS = 10.0
 SHARE = 0.05
 """Of the driver's time that commits should take: workers may need its core."""
 
+ENOUGH_BYTES = 128 << 20
+"""Uncommitted rows that are committed before their time: a commit takes several times their memory."""
+
 MAX_BYTES = 512 << 20
 """Uncommitted rows that are kept while others hold the store; beyond, the driver waits."""
 
@@ -56,10 +59,10 @@ class Ledger:
                 self._bytes += rows.nbytes
 
     def commit_if_due(self) -> None:
-        """Commit now and then; a store that is held by others is tried again later. Raises Unstored."""
+        """Commit now and then, and where there are many rows; a store that others hold is tried later. Raises Unstored."""
         if self._bytes > MAX_BYTES:
             self.flush()
-        elif self._tables and time.monotonic() >= self._due:
+        elif self._tables and (time.monotonic() >= self._due or (self._bytes > ENOUGH_BYTES and not self._waiting)):
             self.commit()
 
     def flush(self) -> None:
