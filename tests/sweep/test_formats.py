@@ -247,7 +247,7 @@ def test_a_function_that_heeds_no_interrupt_is_ended_with_the_process(store: Sto
 def test_a_table_wider_than_the_terminal_is_one_line_a_column() -> None:
     table = pa.table({"name": ["a", "b"], "a_long_number": [1.5, None]})
     assert fitting(table, 80) == text(table)
-    assert fitting(table, 19) == (
+    assert fitting(table, 18) == (
         "-- row 1 -------------\nname           a\na_long_number  1.5\n"
         "-- row 2 -------------\nname           b\na_long_number\n"
     )
