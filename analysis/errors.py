@@ -3,6 +3,7 @@
 # ruff: noqa: N818 - each name says what is the matter
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -33,11 +34,35 @@ class NoData(AnalysisError):
         super().__init__(f"no data for the chart {chart!r}, because the store holds no {needs}; run `{run}` first")
 
 
+class NoRun(NoData):
+    """No run of the store meets the condition."""
+
+    def __init__(self, chart: str, where: str, absent: Iterable[str]):
+        why = "".join(f"; {each}" for each in absent)
+        AnalysisError.__init__(
+            self, f"no data for the chart {chart!r}, because no run of the store meets {where!r}{why}"
+        )
+
+
+class EndedEarly(NoData):
+    """The runs ended before the chart's clock starts."""
+
+    def __init__(self, chart: str, runs: int):
+        AnalysisError.__init__(
+            self,
+            f"no data for the chart {chart!r}, which starts at -log Loss = 1: none of the {runs} classification runs "
+            "with a recorded path went far enough beyond it; lower stop.log_loss or raise stop.max_steps",
+        )
+
+
 class BadFilter(AnalysisError):
     """The condition on runs is not one that the store understands."""
 
-    def __init__(self, where: str, reason: str):
-        super().__init__(f"where: {where!r} is no condition on the columns of `runs`: {reason}")
+    def __init__(self, where: str, reason: str, columns: Iterable[str] = ()):
+        unknown = re.search(r'column "([^"]+)" not found', reason)
+        near = difflib.get_close_matches(unknown[1].lower(), list(columns), n=3, cutoff=0.5) if unknown else []
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        super().__init__(f"where: {where!r} is no condition on the columns of `runs`: {reason}{hint}")
 
 
 class CannotWrite(AnalysisError):

@@ -170,6 +170,29 @@ def _table_functions(tree: Any) -> set[str]:
     return found
 
 
+def equalities(sql: str) -> list[tuple[str, str | int]]:
+    """(column, value) wherever a column is compared with a text or a whole number by = or IN, in SELECTs."""
+    found: list[tuple[str, str | int]] = []
+    todo = [_serialise(sql)]
+    while todo:
+        node = todo.pop()
+        todo += node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+        if isinstance(node, dict) and node.get("type") == "COMPARE_EQUAL":
+            found += _compared(node["left"], [node["right"]]) + _compared(node["right"], [node["left"]])
+        elif isinstance(node, dict) and node.get("type") == "COMPARE_IN":
+            found += _compared(node["children"][0], node["children"][1:])
+    return found
+
+
+def _compared(column: Any, others: list[Any]) -> list[tuple[str, str | int]]:
+    if column.get("class") != "COLUMN_REF":
+        return []
+    values = [other["value"] for other in others if other.get("class") == "CONSTANT"]
+    kinds = {"VARCHAR": str, "INTEGER": int}
+    plain = [v["value"] for v in values if isinstance(v.get("value"), kinds.get(v["type"]["id"], ()))]
+    return [(column["column_names"][-1], value) for value in plain]
+
+
 def foreign_calls(sql: str) -> list[str]:
     """Table functions outside READERS that a text may call. A word before a parenthesis counts, wherever it stands."""
     return sorted({name.lower() for name in re.findall(r'(\w+)"?\s*\(', sql)} & _foreign())

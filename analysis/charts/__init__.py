@@ -77,6 +77,7 @@ CHARTS: dict[str, Chart] = {
         draw=curves.classification_distance,
         needs="classification runs with a recorded path and a predicted direction",
         run="sweep launch examples/figure-classification.yaml",
+        from_one=True,
     ),
     "initialisation_scale": Chart(
         title="Between the l1 and the l2 solution: the initialisation scale",
@@ -140,6 +141,7 @@ CHARTS: dict[str, Chart] = {
         draw=curves.margins,
         needs="classification runs with a recorded path",
         run="sweep launch examples/figure-classification.yaml",
+        from_one=True,
     ),
     "loss_rate": Chart(
         title="How fast the loss falls, against the predicted rate",
@@ -149,6 +151,7 @@ CHARTS: dict[str, Chart] = {
         draw=curves.loss_rate,
         needs="classification runs with a recorded path",
         run="sweep launch examples/figure-classification.yaml",
+        from_one=True,
     ),
     "plateaus": Chart(
         title="Plateaus: how long the flow takes",

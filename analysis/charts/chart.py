@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from analysis.absent import absent_values
 from analysis.charts.theme import Drawing, styled
-from analysis.errors import NoData
+from analysis.errors import AnalysisError, EndedEarly, NoData, NoRun
+from analysis.frames.counts import RECORDED, RUNS
 from analysis.frames.frame import EVERY_RUN, Frame, Source
 
 
@@ -22,6 +24,7 @@ class Chart:
         needs: what the store must hold, as in "the store holds no ...".
         run: a command that would compute it.
         main: the frames of which at least one must have rows (by default the first).
+        from_one: whether it shows recorded paths of classification from -log Loss = 1 on.
     """
 
     title: str
@@ -31,6 +34,7 @@ class Chart:
     needs: str
     run: str
     main: tuple[str, ...] = ()
+    from_one: bool = False
 
     def read(self, store: Source, where: str = EVERY_RUN) -> dict[str, pl.DataFrame]:
         """The answers to its queries, about the runs that satisfy `where`."""
@@ -45,6 +49,14 @@ class Chart:
         """The styled figure. Raises NoData, which says what to run first."""
         answers = self.read(store, where)
         if self.without_data(answers):
-            needs = self.needs if where == EVERY_RUN else f"{self.needs} where {where}"
-            raise NoData(name, needs, self.run)
+            raise self._no_data(name, store, where)
         return styled(self.draw(**answers))
+
+    def _no_data(self, name: str, store: Source, where: str) -> AnalysisError:
+        """Why there is nothing to draw: no run meets the condition, those there are ended early, or there are none."""
+        if where != EVERY_RUN and not RUNS.read(store, where).item():
+            return NoRun(name, where, absent_values(store, f"SELECT 1 FROM runs WHERE {where}"))
+        early = RECORDED.read(store, where).item() if self.from_one else 0
+        if early:
+            return EndedEarly(name, early)
+        return NoData(name, self.needs if where == EVERY_RUN else f"{self.needs} where {where}", self.run)

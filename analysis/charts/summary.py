@@ -75,7 +75,7 @@ def _intervals(frame: pl.DataFrame, axis: LogAxis, about: str, kind: str) -> Pan
 def _counted(row: dict[str, Any]) -> str:
     certificate = row["worst_certificate"]
     runs = f"{row['runs']:,} run{'s' if row['runs'] > 1 else ''}"
-    at = "" if row["judged_at"] is None else f", at α = {number(row['judged_at'])}"
+    at = "" if row["judged_at"] is None else f", shown those at α = {number(row['judged_at'])}"
     return f"{runs}{at}" + ("" if certificate is None else f", worst certificate {number(certificate)}")
 
 

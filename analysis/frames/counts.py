@@ -161,6 +161,14 @@ FROM measures WHERE isfinite(amount) AND amount > 0 GROUP BY ALL ORDER BY ALL"""
     },
 )
 
+RUNS = Frame("SELECT count(*) AS runs FROM runs", {"runs": "how many"})
+
+RECORDED = Frame(
+    """SELECT count(*) AS runs FROM runs SEMI JOIN trajectories USING (run_id)
+WHERE task = 'classification' AND status IN ('converged', 'stopped')""",
+    {"runs": "classification runs with a recorded path"},
+)
+
 HEAD = Frame(
     """SELECT count(*) AS runs, count(*) FILTER (WHERE status = 'converged') AS converged,
   count(*) FILTER (WHERE status = 'imprecise') AS imprecise,

@@ -66,4 +66,5 @@ def _answer(store: Source, sql: str, where: str) -> pa.Table:
     except QueryError as error:
         if where == EVERY_RUN or isinstance(error, TooMuch):
             raise
-        raise BadFilter(where, str(error).splitlines()[0]) from error
+        columns = store.query("SELECT * FROM runs LIMIT 0").column_names
+        raise BadFilter(where, str(error).splitlines()[0], columns) from error

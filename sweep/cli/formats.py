@@ -5,6 +5,7 @@ import io
 import json
 import math
 import re
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -45,6 +46,8 @@ def write(table: "pa.Table", kind: Format, output: Path | None) -> None:
     if kind is Format.parquet and output is None and sys.stdout.isatty():
         raise StoreError("parquet is binary; name a file with -o")
     content = render(table, kind)
+    if output is None and kind is Format.table and sys.stdout.isatty():
+        content = fitting(table, shutil.get_terminal_size().columns)
     if output is None:
         if kind is Format.csv and isinstance(content, str):
             check_encoding(content)
@@ -83,6 +86,20 @@ def text(table: "pa.Table") -> str:
     ]
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def fitting(table: "pa.Table", width: int) -> str:
+    """The table as text, or, where its lines are wider than that, one line a column under a heading for each row."""
+    lines = text(table)
+    if table.num_rows == 0 or max(map(len, lines.splitlines())) <= width:
+        return lines
+    names = [shown(name) for name in table.column_names]
+    longest = max(map(len, names))
+    records = []
+    for place, row in enumerate(_rows(table), 1):
+        records.append(f"-- row {place} {'-' * longest}")
+        records += [f"{name.ljust(longest)}  {_cell(value)}".rstrip() for name, value in zip(names, row, strict=True)]
+    return "\n".join(records) + "\n"
 
 
 def _rows(table: "pa.Table") -> Iterator[tuple[Any, ...]]:

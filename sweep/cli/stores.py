@@ -50,7 +50,14 @@ def query(
     from sweep.cli.open import opened
 
     check_output("-o", output, store=store)
-    write(opened(store, wait, max_seconds, max_memory).query(sql), format, output)
+    source = opened(store, wait, max_seconds, max_memory)
+    found = source.query(sql)
+    write(found, format, output)
+    if not found.num_rows:
+        from analysis.absent import absent_values
+
+        for each in absent_values(source, sql):
+            echo(each, err=True)
 
 
 @answering

@@ -93,7 +93,14 @@ def test_charts_say_what_they_need(empty: Path, tmp_path: Path, name: str) -> No
             BadFilter,
             "table function read_text is not of the store",
         ),
-        ("exactness", "a.svg", "alpha > 100", NoData, "holds no converged runs .* where alpha > 100"),
+        ("exactness", "a.svg", "alpha > 100", NoData, "no run of the store meets 'alpha > 100'"),
+        (
+            "margins",
+            "a.svg",
+            "task = 'regression'",
+            NoData,
+            "holds no classification runs .* where task = 'regression'",
+        ),
         ("exactness", "no/a.svg", "true", CannotWrite, "output: .*a.svg cannot be written"),
     ],
 )

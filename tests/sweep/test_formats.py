@@ -23,7 +23,7 @@ from db.errors import StoreError
 from db.store import Store
 from sweep import summary
 from sweep.cli import app
-from sweep.cli.formats import Format, render
+from sweep.cli.formats import Format, fitting, render, text
 from sweep.progress import Plain
 from sweep.shown import INVISIBLE, lines_shown, shown
 from tests.db import store_rows as rows
@@ -242,3 +242,13 @@ def test_a_function_that_heeds_no_interrupt_is_ended_with_the_process(store: Sto
     assert (done.returncode, done.stdout) == (2, "")
     assert "took longer than 0.5 s" in done.stderr
     assert done.stderr.endswith("DuckDB did not heed an interrupt\n")
+
+
+def test_a_table_wider_than_the_terminal_is_one_line_a_column() -> None:
+    table = pa.table({"name": ["a", "b"], "a_long_number": [1.5, None]})
+    assert fitting(table, 80) == text(table)
+    assert fitting(table, 18) == (
+        "-- row 1 -------------\nname           a\na_long_number  1.5\n"
+        "-- row 2 -------------\nname           b\na_long_number\n"
+    )
+    assert fitting(table.slice(0, 0), 3) == text(table.slice(0, 0))
