@@ -59,7 +59,7 @@ class Ledger:
                 self._bytes += rows.nbytes
 
     def commit_if_due(self) -> None:
-        """Commit now and then, and where there are many rows; a store that others hold is tried later. Raises Unstored."""
+        """Commit now and then, and early if rows are many; a store that others hold is tried later. Raises Unstored."""
         if self._bytes > MAX_BYTES:
             self.flush()
         elif self._tables and (time.monotonic() >= self._due or (self._bytes > ENOUGH_BYTES and not self._waiting)):

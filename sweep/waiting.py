@@ -44,7 +44,9 @@ def shortage(size: Size) -> str | None:
             "`ray start --address=HEAD:PORT` adds one)"
         )
     if size.free_cpus < 1 and size.free_gpus < 1:
-        return f"none of the cluster's {_amount(size.cpus, size.gpus)} is free; batches start when other work on it ends"
+        return (
+            f"none of the cluster's {_amount(size.cpus, size.gpus)} is free; batches start when other work on it ends"
+        )
     return None
 
 

@@ -12,7 +12,7 @@ from tests.db import store_rows as rows
 def test_many_rows_are_committed_before_their_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(tmp_path / "results.duckdb")
     store.create()
-    made = ledger.Ledger(store, print)
+    made = ledger.Ledger(store, print, "sweep")
 
     def stored() -> int:
         made.commit_if_due()
