@@ -40,6 +40,7 @@ from sweep.plan import Plan, make_plan
 from sweep.progress import Plain
 from sweep.provenance import new_sweep_id, sweep_row
 from sweep.records import table, tables
+from sweep.versions import versions
 from sweep.worker import Finished
 
 Row = dict[str, Any]
@@ -91,7 +92,12 @@ class Simulated(Executor):
         begin = time.process_time()
         answered = [self._queue.popleft() for _ in range(min(AT_ONCE, len(self._queue)))]
         outcomes: list[tuple[Batch, Outcome]] = [
-            (batch, Finished(made_up(batch, self.sweep_id), SECONDS * len(batch), f"worker {batch.number % SLOTS}"))
+            (
+                batch,
+                Finished(
+                    made_up(batch, self.sweep_id), SECONDS * len(batch), f"worker {batch.number % SLOTS}", versions()
+                ),
+            )
             for batch in answered
         ]
         self.cpu += time.process_time() - begin

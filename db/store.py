@@ -1,6 +1,7 @@
 """The store: results go in as Arrow tables, a commit at a time, and come out by SQL."""
 
 import contextlib
+import hashlib
 import os
 import socket
 import tempfile
@@ -231,9 +232,7 @@ def make(path: Path, fill: Callable[[Connection], None] | None = None) -> None:
     if wal.exists():
         raise StoreError(f"{wal} is left of a store that is gone; remove it, or bring the store back")
     try:
-        with tempfile.TemporaryDirectory(
-            prefix=f".{path.name}-{socket.gethostname()}-{os.getpid()}-", dir=folder
-        ) as place:
+        with tempfile.TemporaryDirectory(prefix=f"{making(path)}{os.getpid()}-", dir=folder) as place:
             new = Path(place) / path.name
             with File(new, timeout=0).open(write=True) as connection, connection.begin():
                 schema.migrate(connection)
@@ -242,6 +241,15 @@ def make(path: Path, fill: Callable[[Connection], None] | None = None) -> None:
             _place(new, path)
     except OSError as error:
         raise StoreDenied(f"{path} cannot be made ({error.strerror}); name another file with --store") from error
+
+
+def making(path: Path) -> str:
+    """How a folder is called in which a process of this machine makes that store; its number follows.
+
+    Digests, because names of files have at most 255 bytes, which a store's name alone may have.
+    """
+    names = (hashlib.sha256(os.fsencode(name)).hexdigest()[:12] for name in (path.name, socket.gethostname()))
+    return f".sweep-{'-'.join(names)}-"
 
 
 def _place(new: Path, path: Path) -> None:

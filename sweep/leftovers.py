@@ -11,6 +11,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from db.store import making
+
 PREFIX = "sweep-ray-"
 OWNERS = "owners.json"
 
@@ -38,7 +40,7 @@ def left_behind(store: Path) -> Iterator[Path]:
     """Folders that launches made and whose processes are dead: of Ray, and of stores that were being made."""
     for base in sorted({Path(tempfile.gettempdir()), FALLBACK}):
         yield from sorted(folder for folder in base.glob(f"{PREFIX}*") if _ours(folder) and _owners_dead(folder))
-    made = re.compile(rf"\.{re.escape(store.name)}-{re.escape(socket.gethostname())}-(\d+)-\w+")
+    made = re.compile(rf"{re.escape(making(store))}(\d+)-\w+")
     for folder in sorted(store.parent.glob(".*")):
         found = made.fullmatch(folder.name)
         if found and _ours(folder) and _started(int(found[1])) is None:

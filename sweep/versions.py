@@ -20,7 +20,7 @@ PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "diffrax", "equinox", "lineax", "
 CODE = (
     "kernels/**/*.py",  # the mathematics, all of it
     "sweep/worker.py", "sweep/records.py", "sweep/user_code.py", "sweep/versions.py",  # what a worker does with it
-    "db/arrow.py", "db/models.py",  # and the columns that carry it
+    "db/arrow.py", "db/checksum.py", "db/models.py",  # and the columns that carry it
 )  # fmt: skip
 """Files whose text the digest covers. Grids, charts, driver and command line run beside the store alone."""
 

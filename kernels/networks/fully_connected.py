@@ -39,7 +39,8 @@ class FullyConnected(Architecture):
 
     def coordinates(self, layers: Layers, x: Float[np.ndarray, "n d"]) -> Coordinates | None:
         """The hidden subspaces in which it moves."""
-        return moving_subspaces(layers, x) if self.depth > 1 else None
+        found = moving_subspaces(layers, x) if self.depth > 1 else None
+        return None if found is None else found.even()
 
     def invariants(self, layers: Layers) -> list[Any]:
         """W_l^T W_l - W_{l+1} W_{l+1}^T, shape (k, k)."""
@@ -65,6 +66,15 @@ class Subspaces(Coordinates):
 
     sizes: tuple[int, ...]
     bases: tuple[Float[np.ndarray, "_ _"] | None, ...]
+
+    def even(self) -> "Subspaces":
+        """Filled up to even sizes, so that starts whose subspaces differ by one dimension share a program."""
+        first, *hidden, last = self.bases
+        width = self.sizes[1] + self.sizes[1] % 2
+        before = self.sizes[0] if first is None else self.sizes[0] + self.sizes[0] % 2
+        filled = [basis if basis is None else _filled(basis, width) for basis in hidden]
+        start = None if first is None else _filled(first, before)
+        return Subspaces((before, *(width,) * len(hidden), 1), (start, *filled, last))
 
     @property
     def network(self) -> Architecture:
@@ -113,15 +123,9 @@ def moving_subspaces(layers: Layers, x: Float[np.ndarray, "n d"]) -> Subspaces |
         return None
     used = layers[0] @ spans[0]
     inside = np.linalg.norm(used - seen @ (seen.T @ used)) <= ROUNDING * np.linalg.norm(layers[0])
-    width = _size(max(span.shape[1] for span in spans))
-    first = _filled(seen, _size(seen.shape[1])) if inside else None
-    sizes = (dim if first is None else first.shape[1], *(width,) * len(spans), 1)
-    return Subspaces(sizes, (first, *(_filled(span, width) for span in spans), None))
-
-
-def _size(wanted: int) -> int:
-    """The next even number: of a sample, w_L and the inputs' span one often lies in the others, and often not."""
-    return wanted + wanted % 2
+    width = max(1, *(span.shape[1] for span in spans))
+    sizes = (seen.shape[1] if inside else dim, *(width,) * len(spans), 1)
+    return Subspaces(sizes, (seen if inside else None, *(_filled(span, width) for span in spans), None))
 
 
 def _filled(span: Float[np.ndarray, "k q"], columns: int) -> Float[np.ndarray, "k p"]:

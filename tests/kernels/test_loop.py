@@ -36,10 +36,9 @@ def test_both_levels_end_alike(task: str, architecture: str, monkeypatch: pytest
     ends = []
     for loop in (first, well()):
         monkeypatch.setattr(ensemble, "LEVELS", Always(loop))
-        before = loop.programs
         ends.append(ends_of(runs))
-        assert loop.programs > before
     for one, other in zip(*ends, strict=True):
+        assert one.theta.tobytes() != other.theta.tobytes()  # different code did compute them
         assert one.status == other.status
         np.testing.assert_allclose(one.theta, other.theta, rtol=1e-7, atol=1e-7 * np.abs(other.theta).max())
 

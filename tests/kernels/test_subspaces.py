@@ -27,11 +27,15 @@ def gaussian_layers(dim: int, width: int, depth: int) -> list[np.ndarray]:
 
 @pytest.mark.parametrize(("init", "depth", "hidden"), [("orthogonal", 2, 3), ("orthogonal", 4, 3), ("gaussian", 2, 4)])
 def test_as_many_dimensions_as_samples(init: str, depth: int, hidden: int) -> None:
-    """And one for w_L, unless it starts at zero. Orthogonal: beta stays in the span of the inputs, too."""
+    """And one for w_L, unless it starts at zero. Orthogonal: beta stays in the span of the inputs, too. Made even."""
     dataset = regression_data(3, 7)
     spec = spec_of(dataset, task="regression", architecture="fully_connected", depth=depth, width=40, init=init, seed=2)
     passage = passage_of(problem_of(spec, dataset))
-    assert (passage.program.dim, passage.program.width) == (3 if init == "orthogonal" else 7, hidden)
+    assert (passage.program.dim, passage.program.width) == (4 if init == "orthogonal" else 7, 4)
+    problem = problem_of(spec, dataset)
+    found = moving_subspaces(problem.layers, dataset.x)
+    assert found is not None
+    assert found.sizes[:2] == (3 if init == "orthogonal" else 7, hidden)
 
 
 def test_deep_gaussian_networks_move_everywhere() -> None:

@@ -1,5 +1,7 @@
 """Grids as files, launches in this process, one Ray cluster for the whole session."""
 
+import os
+import secrets
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
@@ -59,6 +61,11 @@ def launch(tmp_path: Path, write: Write) -> Launch:
         return run(write(text), Options(overrides=overrides, **chosen))
 
     return start
+
+
+# Ray reads it at its first import, and some tests import it for its checks of cluster files only
+os.environ.setdefault("RAY_AUTH_MODE", "token")
+os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from db.store import NoStore, Store, StoreError
+from db.store import NoStore, Store, StoreError, making
 from sweep.ledger import Ledger, Unstored
 from sweep.leftovers import PREFIX, left_behind, note_owners
 from sweep.spill import spill, take_up
@@ -75,8 +74,8 @@ def test_only_what_dead_processes_left_is_found(tmp_path: Path, monkeypatch: pyt
     note_owners(mine, os.getpid())
     note_owners(dead, ended.pid)
     ended.wait()
-    start = f".results.duckdb-{socket.gethostname()}"
-    made, being_made = tmp_path / f"{start}-{ended.pid}-abc", tmp_path / f"{start}-{os.getpid()}-abc"
+    start = making(tmp_path / "results.duckdb")
+    made, being_made = tmp_path / f"{start}{ended.pid}-abc", tmp_path / f"{start}{os.getpid()}-abc"
     for folder in (made, being_made):
         folder.mkdir()
     found = [folder for folder in left_behind(tmp_path / "results.duckdb") if folder.parent == tmp_path]
