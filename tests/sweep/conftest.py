@@ -63,9 +63,13 @@ def launch(tmp_path: Path, write: Write) -> Launch:
     return start
 
 
-# Ray reads it at its first import, and some tests import it for its checks of cluster files only
-os.environ.setdefault("RAY_AUTH_MODE", "token")
-os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+@pytest.fixture(scope="session")
+def ray_settings() -> None:
+    """What a launch sets before it imports Ray, which reads it at its first import only: for tests that import it."""
+    from sweep.ray_tasks import ALWAYS, OWN
+
+    for name, value in (ALWAYS | OWN | {"RAY_AUTH_TOKEN": secrets.token_hex(32)}).items():
+        os.environ.setdefault(name, value)
 
 
 @pytest.fixture(scope="session")

@@ -81,6 +81,7 @@ def test_claims_and_grids_of_the_manifests_fit_together() -> None:
 
 
 @pytest.mark.parametrize("file", [ROOT / "cluster.yaml", CLUSTERS / "gcp.yaml"], ids=["aws", "gcp"])
+@pytest.mark.usefixtures("ray_settings")
 def test_rays_own_validator_accepts_the_cluster_files(file: Path) -> None:
     from ray.autoscaler._private.util import prepare_config, validate_config
 
