@@ -5,6 +5,7 @@ Programs that one process has compiled are read by the others, in this run of th
 
 import os
 import shutil
+import signal
 import tempfile
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -12,6 +13,9 @@ MADE = "" if "JAX_COMPILATION_CACHE_DIR" in os.environ else tempfile.mkdtemp(pre
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", MADE)  # workers inherit it
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("EQX_ON_ERROR", "nan")  # programs with error callbacks are not cached
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background jobs; what tests start inherits it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from jaxtyping import install_import_hook  # noqa: E402
 

@@ -96,12 +96,12 @@ def launch(
 
 def _code(ended: "Ended") -> int:
     """The exit code of a launch."""
+    if ended.interrupted:
+        return INTERRUPTED
     if ended.unstored:
         return UNSTORED
     if ended.lost:
         return CLUSTER_LOST
-    if ended.interrupted:
-        return INTERRUPTED
     return SOME_FAILED if ended.counts["failed"] or ended.traceback else SUCCESS
 
 

@@ -46,10 +46,11 @@ def test_the_drift_of_a_layer_is_measured_by_the_gap_of_its_coordinate() -> None
 
 @pytest.mark.slow
 def test_a_run_whose_drift_exceeds_its_gaps_is_imprecise() -> None:
-    bad = result(**LAYERS)
+    # turned layers: in those of a diagonal network equal roundings of two layers may cancel
+    bad = result(**{**LAYERS, "architecture": "walsh"})
     assert bad.gap_drift > IMPRECISE
     assert bad.status == "imprecise"
-    assert "drifted by 1 of the gaps of the start" in bad.message
+    assert f"drifted by {bad.gap_drift:.1g} of the gaps of the start" in bad.message
     assert "write solver: extrapolation" in bad.message
     assert bad.invariant_drift < 1e-15  # relative to the weights nothing shows
     good = result(**{**LAYERS, "alpha": 0.1})

@@ -113,7 +113,7 @@ def test_small_targets_of_large_layers_cost_few_steps(alpha: float) -> None:
     for result, spec, dataset in zip(simulate(list(zip(specs, datasets, strict=True))), specs, datasets, strict=True):
         assert result.status == "converged"
         assert result.steps + result.rejected < 200
-        assert result.residual < 1e-7
+        assert result.residual < 1e-6  # outputs are sums of terms up to 1e7 times as large, and rounded like them
         expected = by_radau(problem_of(spec, dataset))
         np.testing.assert_allclose(result.beta, expected, atol=1e-6 * np.abs(expected).max())
 
