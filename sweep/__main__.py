@@ -28,13 +28,17 @@ def main() -> None:
 
 
 def _end(code: int) -> None:
-    """End at once if a batch was left to itself: XLA does not end in order while it computes."""
+    """End at once after an interrupt, or if a batch was left to itself.
+
+    Python would end by SIGINT if the interrupt fell into the import of an extension, whoever has answered it since; and
+    XLA does not end in order while it computes.
+    """
     import contextlib
     import os
     import sys
     import threading
 
-    if any(thread.name == "sweep-batch" for thread in threading.enumerate()):
+    if signals.interrupted() or any(thread.name == "sweep-batch" for thread in threading.enumerate()):
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
