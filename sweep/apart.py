@@ -179,7 +179,7 @@ def _pair() -> tuple[Connection, Connection]:
 def serve(handle: int, address: str | None, workers: int | None, folder: str, seconds: int) -> None:
     """The other end: start Ray or join one, then pass on payloads and what became of them."""
     connection = Connection(handle)
-    commands: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    commands: queue.Queue[Any] = queue.Queue()
     threading.Thread(target=_listen, args=(connection, commands, Path(folder)), daemon=True).start()
     try:
         ray = start_here(workers, str(Path(folder) / "r"), seconds) if address is None else join(address)
@@ -201,7 +201,7 @@ def serve(handle: int, address: str | None, workers: int | None, folder: str, se
     _finish(Path(folder))
 
 
-def _pass_on(tasks: Tasks, connection: Connection, commands: "queue.SimpleQueue[Any]") -> None:
+def _pass_on(tasks: Tasks, connection: Connection, commands: "queue.Queue[Any]") -> None:
     """Until the driver says that it is enough."""
     size, busy = tasks.size, 0
     while True:
@@ -223,7 +223,7 @@ def _pass_on(tasks: Tasks, connection: Connection, commands: "queue.SimpleQueue[
             connection.send(("size", size))
 
 
-def _listen(connection: Connection, commands: "queue.SimpleQueue[Any]", folder: Path) -> None:
+def _listen(connection: Connection, commands: "queue.Queue[Any]", folder: Path) -> None:
     """Read all the time, for both ends may be sending at once; then see to it that this process ends."""
     with contextlib.suppress(Exception):  # the driver is gone
         while (command := connection.recv()) is not None:

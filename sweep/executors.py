@@ -113,7 +113,8 @@ class LocalExecutor(Executor):
     def __init__(self, sweep_id: str, code: UserCode, first: int = FIRST):
         self.sweep_id, self.code, self._first = sweep_id, code, first
         self._running: tuple[Batch, threading.Thread] | None = None
-        self._ended: queue.SimpleQueue[tuple[Batch, Outcome]] = queue.SimpleQueue()
+        # not a SimpleQueue: a signal may leave that waiting for ever, whatever the timeout
+        self._ended: queue.Queue[tuple[Batch, Outcome]] = queue.Queue()
 
     def submit(self, batch: Batch) -> None:
         payload = Payload(batch.runs, self.sweep_id, self.code, room=batch.room)
@@ -139,7 +140,7 @@ class LocalExecutor(Executor):
 
     def close(self) -> None:
         """A batch that is running goes on until the process ends; nobody waits for it."""
-        self._running, self._ended = None, queue.SimpleQueue()
+        self._running, self._ended = None, queue.Queue()
 
     def first(self, device: Device) -> int:
         return self._first
