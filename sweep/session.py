@@ -149,7 +149,7 @@ def run(grid_path: Path, options: Options) -> Ended:
         _open(store, sweep_id, plan, counts)
     some = plan.total > plan.pending or outcome.statuses
     report = _report(options) if some and not outcome.unstored else None
-    told = _summary(store, sweep_id, outcome)
+    told = _summary(store, options.store, sweep_id, outcome)
     return Ended(
         sweep_id=sweep_id,
         store=options.store,
@@ -179,14 +179,14 @@ def _store(options: Options, stream: Any) -> Store:
     return store
 
 
-def _summary(store: Store, sweep_id: str, outcome: Outcome) -> dict[str, Any]:
+def _summary(store: Store, path: Path, sweep_id: str, outcome: Outcome) -> dict[str, Any]:
     """What the store says of the sweep; of one that cannot be read, what is known without it."""
     try:
         return {
             "counts": summary.counts(store, sweep_id),
             "drifting": summary.drifting(store, sweep_id),
             "uncertified": summary.uncertified(store, sweep_id),
-            "found": summary.found_lines(store, sweep_id, str(store.path)),
+            "found": summary.found_lines(store, sweep_id, str(path)),
             "endings": summary.endings(store, sweep_id),
             "table": summary.table(store, sweep_id),
         }
