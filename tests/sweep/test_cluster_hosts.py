@@ -163,7 +163,7 @@ class Hosts:
             time.sleep(0.2)
 
     def all_is_stored_once(self, sweep: subprocess.Popen[bytes]) -> None:
-        self.until(lambda: sweep.poll() is not None, 240)
+        self.until(lambda: sweep.poll() is not None, 480)
         assert sweep.returncode == 0, self.said("sweep.log")
         assert self.rows("SELECT count(*) AS n, count(DISTINCT run_id) AS d, mode(status) AS s FROM runs") == [
             {"n": RUNS, "d": RUNS, "s": "converged"}
@@ -188,9 +188,9 @@ def hosts(tmp_path: Path, write: Write) -> Iterator[Hosts]:
 def test_a_host_that_is_lost_costs_no_run(hosts: Hosts, what: str) -> None:
     hosts.start_head(cpus=1)
     hosts.start_worker()
-    hosts.until(lambda: "Ray runtime started" in hosts.said("worker.log"), 60)
+    hosts.until(lambda: "Ray runtime started" in hosts.said("worker.log"), 120)
     sweep = hosts.launch()
-    hosts.until(lambda: hosts.workers() >= 2, 120)
+    hosts.until(lambda: hosts.workers() >= 2, 240)
     if what == "killed":
         hosts.kill(hosts.worker)
     else:
@@ -208,7 +208,7 @@ def test_a_host_that_is_lost_costs_no_run(hosts: Hosts, what: str) -> None:
 def test_a_host_that_comes_late_does_the_work(hosts: Hosts) -> None:
     hosts.start_head(cpus=0)
     sweep = hosts.launch()
-    hosts.until(lambda: "waiting: the cluster has no CPUs" in hosts.said("sweep.log"), 90)
+    hosts.until(lambda: "waiting: the cluster has no CPUs" in hosts.said("sweep.log"), 180)
     hosts.start_worker()
     hosts.all_is_stored_once(sweep)
     assert hosts.workers() == 1
@@ -218,7 +218,7 @@ def test_an_autoscaler_starts_machines_for_a_sweep(hosts: Hosts) -> None:
     hosts.start_autoscaler()
     assert hosts.machines() == 0
     sweep = hosts.launch("127.0.0.1")
-    hosts.until(lambda: hosts.machines() == 2, 90)
+    hosts.until(lambda: hosts.machines() == 2, 180)
     hosts.all_is_stored_once(sweep)
     assert "waiting: the cluster has no CPUs" in hosts.said("sweep.log")
     assert hosts.workers() == 2

@@ -151,7 +151,7 @@ def test_a_signal_at_any_moment_of_the_start_is_an_interrupt(
         running = launched(tmp_path, mark, grid, "--store", tmp_path / f"{step}.duckdb", "--workers", "1")
         time.sleep(0.15 + 0.4 * step)
         running.process.send_signal(number)
-        assert running.end(30) == 130, running.said()
+        assert running.end(90) == 130, running.said()
         assert "Traceback" not in running.said()
     none_left(mark)
 
@@ -163,8 +163,8 @@ def test_a_signal_in_a_long_batch_here_is_answered_in_seconds(write: Write, tmp_
     time.sleep(2)
     begin = time.monotonic()
     running.process.send_signal(signal.SIGTERM)
-    assert running.end(30) == 130, running.said()
-    assert time.monotonic() - begin < 10
+    assert running.end(90) == 130, running.said()
+    assert time.monotonic() - begin < 30
 
 
 @contextlib.contextmanager

@@ -28,7 +28,7 @@ class Launched:
     def said(self) -> str:
         return self.log.read_text(errors="replace")
 
-    def wait_for(self, text: str, seconds: float = 120) -> None:
+    def wait_for(self, text: str, seconds: float = 240) -> None:
         """Until it is printed, or the launch has ended."""
         deadline = time.monotonic() + seconds
         while text not in self.said() and self.running:
@@ -47,7 +47,7 @@ class Launched:
                 os.kill(found[-1], signal.SIGKILL)
         return bool(found)
 
-    def end(self, seconds: float = 120) -> int:
+    def end(self, seconds: float = 240) -> int:
         """Its exit code, once it has ended."""
         return self.process.wait(seconds)
 
