@@ -27,7 +27,7 @@ OPTIMISATION = 1.5
 """Seconds that it costs more to compile a program well than quickly, on one core of today's machines."""
 
 QUICKLY: dict[str, Any] = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
-"""XLA's options for a CPU: a quarter of the compiler's time, for steps that take two to three times as long."""
+"""XLA's options for a CPU: much less of the compiler's time, for slower steps."""
 
 
 class Start(NamedTuple):
@@ -80,7 +80,7 @@ def quick() -> Loop | None:
         return None
     try:
         jax.jit(lambda x: x, compiler_options=QUICKLY)(0.0)
-    except Exception:  # whatever class a release of XLA raises for an option that it lacks
+    except jax.errors.JaxRuntimeError:  # an option that this release of XLA lacks
         return None
     return Loop(QUICKLY, QUICK_STEPS_PER_CALL)
 
