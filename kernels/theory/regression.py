@@ -11,6 +11,7 @@ from kernels.data.kinds import Dataset
 from kernels.networks.fully_connected import FullyConnected
 from kernels.problem import Problem, grouped
 from kernels.results import PredictionRecord
+from kernels.theory.balanced import balanced_start, stops_at_zero
 from kernels.theory.base import Endpoint, Forecast, Forecasts, Kind, Prediction, coefficients_records, products_all
 from kernels.theory.optimisers.certificates import worst
 from kernels.theory.potentials import exact_limits
@@ -157,8 +158,10 @@ class MinimumL2Norm(Prediction):
     """The limit is min ||beta|| subject to X beta = y.
 
     Fully connected, from W_l(0) W_l(0)^T = a_l^2 I for l < L and w_L(0) = 0, at every scale: beta never leaves the row
-    space of X. From any other start with at most one zero layer, as alpha -> 0. One layer with beta = v up to rotation,
-    any architecture: at every scale from v(0) = 0, since v never leaves the row space, else as alpha -> 0.
+    space of X. From any other start with at most one zero layer, as alpha -> 0; not from balanced layers that lead into
+    the saddle at zero, and from other balanced ones like alpha, detail's slope (see Balanced). One layer with beta = v
+    up to rotation, any architecture: at every scale from v(0) = 0, since v never leaves the row space, else as
+    alpha -> 0.
 
     Applies: regression, fully connected networks, and one-layer networks that are isometries up to a factor.
     Kind: exact or limit alpha->0, as above. Certificate: residual of X beta = y and of beta in the row space of X.
@@ -175,11 +178,14 @@ class MinimumL2Norm(Prediction):
         if not problem.regression:
             return False
         if isinstance(problem.architecture, FullyConnected) and sum(_zero(layer) for layer in problem.layers) <= 1:
-            return True
+            return problem.depth == 1 or not stops_at_zero(problem)
         return problem.architecture.one_layer_isometry
 
     def forecast_all(self, problems: Sequence[Problem]) -> list[Forecast | None]:
-        return [problem.shared.once(_least_norm, problem.dataset) for problem in problems]
+        return [
+            problem.shared.once(_least_norm, problem.dataset, balanced_start(problem) is not None)
+            for problem in problems
+        ]
 
     def compare_all(
         self, problems: Sequence[Problem], forecasts: Forecasts, endpoints: Sequence[Endpoint]
@@ -264,9 +270,9 @@ def _least_squares(problem: Problem, eta: Float[np.ndarray, " m"]) -> Forecast:
     return Forecast(np.real(problem.decomposition.s.T @ found.rho), found.certificate, found.objective)
 
 
-def _least_norm(dataset: Dataset) -> Forecast:
+def _least_norm(dataset: Dataset, balanced: bool) -> Forecast:
     found = minimum_norm(dataset)
-    return Forecast(np.real(found.rho), found.certificate, found.objective)
+    return Forecast(np.real(found.rho), found.certificate, found.objective, {"slope": 1.0} if balanced else {})
 
 
 def _reached(

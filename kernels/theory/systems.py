@@ -212,11 +212,17 @@ def weighted_l2(problem: Problem, weights: Float[np.ndarray, " m"]) -> Solution:
 
 def _off_rows(rows: Inexact[np.ndarray, "n m"], solution: Inexact[np.ndarray, " m"]) -> float:
     """||x - Q^H Q x|| / ||x||, Q an orthonormal basis of the rows: multipliers are large where rows are near."""
-    q, r, _ = scipy.linalg.qr(rows.conj().T, mode="economic", pivoting=True)
-    size = np.abs(np.diag(r))
-    basis = q[:, size > max(rows.shape) * np.finfo(float).eps * size[0]]
+    basis = row_basis(rows)
     outside = solution - basis @ (basis.conj().T @ solution)
     return certificates.ratio(float(np.linalg.norm(outside)), float(np.linalg.norm(solution)))
+
+
+def row_basis(rows: Inexact[np.ndarray, "n m"]) -> Inexact[np.ndarray, "m r"]:
+    """Q^H, orthonormal columns that span the conjugated rows."""
+    q, r, _ = scipy.linalg.qr(rows.conj().T, mode="economic", pivoting=True)
+    size = np.abs(np.diag(r))
+    found: Inexact[np.ndarray, "m r"] = q[:, size > max(rows.shape) * np.finfo(float).eps * size[0]]
+    return found
 
 
 def minimum_norm(dataset: Dataset) -> Solution:

@@ -91,6 +91,13 @@ RULES = {
         {"seed": 2},
         1e-2,
     ),
+    "balanced": Rule(
+        ((REGRESSION, {"init": "balanced"}),),
+        ({"alpha": 1e-3}, {"alpha": 1.0, "seed": 1}),
+        EXACT,
+        {"init": "gaussian", "seed": 2},
+        1e-2,
+    ),
     # powers of 1 / -log Loss = 1e-8, or of its logarithm
     "parameter_kkt": Rule(ENDLESS, (LATE,), 1e-2, EARLY, 0.1),
     "singular_vectors": Rule(ENDLESS, (LATE,), 1e-3, EARLY, 1e-2),

@@ -21,7 +21,7 @@ NETWORKS: list[dict[str, Any]] = [
     for name, network in ARCHITECTURES.items()
     for extra in ([{}, {"filter": 3}] if "filter" in network.uses else [{}])
 ]
-INITS = ("structured", "gaussian", "ordered", "orthogonal")
+INITS = ("structured", "gaussian", "ordered", "orthogonal", "balanced")
 
 
 def draw() -> Iterator[Problem]:
