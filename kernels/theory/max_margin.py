@@ -15,6 +15,7 @@ from kernels.results import PredictionRecord
 from kernels.theory.balanced import stops_at_zero
 from kernels.theory.base import Endpoint, Forecast, Kind, RunByRun, direction_record, products, unit, weights
 from kernels.theory.classification import ACTIVE, nonnegative
+from kernels.theory.one_sample import of_one_sample
 from kernels.theory.optimisers.certificates import ratio
 from kernels.theory.optimisers.margins import Margin, best_known, least_euclidean, least_norm, least_sum, quasi_norm
 from kernels.theory.optimisers.stationary import nearby
@@ -59,6 +60,7 @@ class MaxMarginL2(RunByRun):
 
 
 @final
+@of_one_sample
 class MaxMarginBridge(RunByRun):
     """rho / ||rho|| tends to a stationary point of min ||rho||_{2/L} subject to y_i x_i.(S^T rho) >= 1.
 

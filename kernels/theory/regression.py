@@ -13,12 +13,14 @@ from kernels.problem import Problem, grouped
 from kernels.results import PredictionRecord
 from kernels.theory.balanced import balanced_start, stops_at_zero
 from kernels.theory.base import Endpoint, Forecast, Forecasts, Kind, Prediction, coefficients_records, products_all
+from kernels.theory.one_sample import of_one_sample
 from kernels.theory.optimisers.certificates import worst
 from kernels.theory.potentials import exact_limits
 from kernels.theory.systems import Start, minimum_norm, system, weighted_l1, weighted_l2
 
 
 @final
+@of_one_sample
 class MinimumQNorm(Prediction):
     """The regression theorem: rho* = argmin Q(rho) subject to A rho = y, for every scale alpha.
 
@@ -51,6 +53,7 @@ class MinimumQNorm(Prediction):
 
 
 @final
+@of_one_sample
 class MinimumBregman(Prediction):
     """From any start: rho* = argmin sum_j D_j(rho_j) subject to A rho = y, with D_j' = nu_j(rho_j).
 
@@ -86,6 +89,7 @@ class MinimumBregman(Prediction):
 
 
 @final
+@of_one_sample
 class WeightedL1(Prediction):
     """As alpha -> 0 the limit tends to min sum_j |rho_j| |eta_j|^{2-L} subject to A rho = y; unweighted for L = 2.
 
@@ -125,6 +129,7 @@ class WeightedL1(Prediction):
 
 
 @final
+@of_one_sample
 class WeightedL2(Prediction):
     """As alpha -> infinity the limit tends to min sum_j |rho_j|^2 |eta_j|^{2-2L} subject to A rho = y.
 
