@@ -95,7 +95,8 @@ class WeightedL1(Prediction):
 
     Where several beta are minimal, detail's face_dimension is the dimension of their set, and the prediction the flow's
     choice among them: of least sum |rho| log(|rho| / eta^2) for L = 2, of greatest sum |rho|^{2/L} for L >= 3, by the
-    next order of the potential in alpha. A choice that Newton's method does not find is not certified.
+    next order of the potential in alpha. A choice that Newton's method does not find is not certified. detail's slope
+    is the power of alpha with which the distance vanishes (optimisers/sums.py: decay).
 
     Applies: regression, L >= 2, a real orthogonal decomposition or parallel inputs (as minimum_q_norm), and a start
     w_l(0) = alpha eta for l < L with w_L(0) = 0, or, real, of one modulus alpha eta in all layers, such as u^L - v^L
@@ -266,7 +267,8 @@ def _least_sum(problem: Problem, eta: Float[np.ndarray, " m"]) -> Forecast:
     assert problem.signs is not None
     found = weighted_l1(constraint, Start(eta, problem.signs, problem.depth))
     beta = constraint.coefficients(np.real(found.rho))
-    return Forecast(beta, found.certificate, found.objective, {"face_dimension": float(found.freedom)})
+    detail = {"face_dimension": float(found.freedom), "slope": found.slope}
+    return Forecast(beta, found.certificate, found.objective, detail)
 
 
 def _least_squares(problem: Problem, eta: Float[np.ndarray, " m"]) -> Forecast:

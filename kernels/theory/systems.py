@@ -146,12 +146,15 @@ def _common_phases(matrix: Complex[np.ndarray, "n m"]) -> Complex[np.ndarray, " 
 
 @dataclass(frozen=True)
 class Solution:
-    """rho, its objective, the residual of its optimality conditions, the dimension of the set of minimising beta."""
+    """rho, its objective, the residual of its optimality conditions, the dimension of the set of minimising beta, and
+    the power of alpha with which small starts reach it.
+    """
 
     rho: Inexact[np.ndarray, " m"]
     objective: float
     certificate: float
     freedom: int = 0
+    slope: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -189,7 +192,8 @@ def weighted_l1(system: System, start: Start) -> Solution:
         certificate = sums.certificate(whole, found)
         if certificate < best.certificate:
             dimension = sums.freedom(whole, found, system.lift)
-            best = Solution(rho, float(whole.weights @ np.abs(rho)), certificate, dimension)
+            slope = sums.decay(whole, found, dimension > 0)
+            best = Solution(rho, float(whole.weights @ np.abs(rho)), certificate, dimension, slope)
         if certificate <= 1e-12 or folded.rows.shape[1] == len(eta):
             break
     return best
