@@ -62,7 +62,10 @@ class Rule:
 
 FIRST_LAYER: Axes = {"init": {"layers": [MIXED.tolist(), [0.0] * 9]}}
 """Of two fully connected layers, the second zero: structured in the singular basis of one sample, at no scale exact."""
-STRUCTURED = tuple((data, {"init": "structured"}) for data in (REGRESSION, ONE_SAMPLE)) + ((ONE_SAMPLE, FIRST_LAYER),)
+STRUCTURED: tuple[Place, ...] = (
+    *((data, {"init": "structured"}) for data in (REGRESSION, ONE_SAMPLE)),
+    (ONE_SAMPLE, FIRST_LAYER),
+)
 ENDLESS = tuple((CLASSES, {"init": init}) for init in ("ordered", "gaussian"))
 ONE_LAYER: Axes = {"depth": 1, "init": "gaussian"}
 EXACT = 1e-5
