@@ -209,13 +209,26 @@ def _quantiles(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _slopes(slopes: pl.DataFrame, frame: Frame) -> Table:
-    shown = ("slope", "least", "largest", "alpha_from", "alpha_to")
+    shown = ("slope", "predicted", "least", "largest", "alpha_from", "alpha_to")
     return Table(
         "Rates in the initialisation scale",
         "Distance to the limit as a power of α, the slope of the view slopes: fitted for each data set, network and "
         "start where the distance is between 0.1 and ten times the errors of rtol and stop rule. Median, least and "
-        "largest over these curves.",
-        ("limit", "holds", "architecture", "L", "curves", "power of α", "least", "largest", "α from", "α to", "runs"),
+        "largest over these curves, and the median of what theory predicts of them.",
+        (
+            "limit",
+            "holds",
+            "architecture",
+            "L",
+            "curves",
+            "power of α",
+            "theory",
+            "least",
+            "largest",
+            "α from",
+            "α to",
+            "runs",
+        ),
         [
             (
                 r["limit_prediction"],

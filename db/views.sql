@@ -57,7 +57,8 @@ WHERE p.beta IS NOT NULL AND len(p.beta) = len(o.beta);
 
 -- How the distance to a limit in alpha shrinks: least squares of ln(distance) on ln(alpha), one row a curve.
 -- Only converged runs, near the limit (distance up to 0.1: farther out there is no power law) but clear of the
--- errors of integrator and stop rule (10 rtol and 10 residuals), and three scales or more.
+-- errors of integrator and stop rule (10 rtol and 10 residuals), and three scales or more. predicted_slope is what
+-- theory says of it ("slope" in detail; the median where several seeds make one curve), NULL where it says nothing.
 CREATE OR REPLACE VIEW slopes AS
 WITH points AS (
     SELECT *, ln(distance) AS log_distance, ln(alpha) AS log_alpha
@@ -71,6 +72,7 @@ WITH points AS (
         regr_slope(log_distance, log_alpha) AS slope,
         regr_intercept(log_distance, log_alpha) AS intercept,
         regr_sxx(log_distance, log_alpha) AS sxx,
+        median((detail->>'$.slope')::DOUBLE) AS predicted_slope,
         greatest(regr_syy(log_distance, log_alpha) - regr_sxy(log_distance, log_alpha) ** 2
             / regr_sxx(log_distance, log_alpha), 0) AS squares
     FROM points
@@ -79,7 +81,7 @@ WITH points AS (
 )
 SELECT
     task, loss, dataset, dim, samples, architecture, architecture_detail, depth, width, filter, init, init_detail, rtol,
-    prediction, kind, runs, alphas, alpha_min, alpha_max, slope, intercept,
+    prediction, kind, runs, alphas, alpha_min, alpha_max, slope, predicted_slope, intercept,
     sqrt(squares / (runs - 2) / sxx) AS standard_error
 FROM fits;
 

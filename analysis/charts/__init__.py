@@ -85,7 +85,8 @@ CHARTS: dict[str, Chart] = {
         "as α grows). Dots are runs, rings are where the exact prediction of the same run lies: every dot must sit "
         "in its ring, as far as rtol and the stop rule resolve it (dotted line; below it dots and rings may differ). "
         "Labels give the power of α of the view slopes, the median over data sets and starts, each fitted where its "
-        "distance is between 0.1 and ten times the errors.",
+        "distance is between 0.1 and ten times the errors. Where theory predicts the power, a grey line beside the "
+        "curve has it, over the fitted range.",
         frames={"points": limits.LIMIT_POINTS, "lines": limits.LIMIT_LINES, "slopes": limits.LIMIT_SLOPES},
         draw=scale.distances,
         needs="converged regression runs with a prediction in the limit of small or large alpha",

@@ -1,6 +1,7 @@
 """How the limit depends on the initialisation scale: distances to the l1 and l2 limits, and sparsity, against alpha."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import altair as alt
 import polars as pl
@@ -24,6 +25,10 @@ WIDTH, HEIGHT = 290, 230
 MOST_PANELS = 12
 LIMIT = ("limit_kind", "limit_prediction", "architecture", "shape")
 NETWORK = ("architecture", "shape")
+BESIDE = 2.0
+"""How far above its curve a guide lies, as a factor."""
+GUIDED = {"depth": pl.Int64, "alpha": pl.Float64, "value": pl.Float64}
+NO_GUIDES = pl.DataFrame(schema={**dict.fromkeys(LIMIT, pl.String), **GUIDED})
 
 Key = tuple[str, ...]
 Texts = Mapping[tuple[Key, int], str]
@@ -33,24 +38,47 @@ Texts = Mapping[tuple[Key, int], str]
 def distances(points: pl.DataFrame, lines: pl.DataFrame, slopes: pl.DataFrame) -> alt.VConcatChart:
     """Panels limit by network; a dot is where a run ended, a line is where the exact prediction lies."""
     several = points["shape"].n_unique() > 1
-    powers = {
-        (tuple(row[name] for name in LIMIT), row["depth"]): f": α^{number(round(row['slope'], 2))}"
-        for row in slopes.iter_rows(named=True)
-    }
+    powers = {(tuple(row[name] for name in LIMIT), row["depth"]): _power(row) for row in slopes.iter_rows(named=True)}
 
     def title(key: Key) -> str:
         return f"{key[2]} to {key[1]} ({arrow(key[0])}){f', {key[3]}' if several else ''}"
 
     marked = lines.with_columns(exact=pl.col("line") != "median of the runs", value="distance")
-    drawn = _panels(points.with_columns(value="distance"), marked, LIMIT, "distance to the limit", title, powers)
+    guided = guides(marked, slopes)
+    drawn = _panels(
+        points.with_columns(value="distance"), marked, LIMIT, "distance to the limit", title, powers, guided
+    )
     return panels(chunks(drawn, 3), "Between the l1 and the l2 solution: the initialisation scale", note(points, LIMIT))
+
+
+def _power(row: Mapping[str, Any]) -> str:
+    """The fitted power of a depth, and the predicted one beside it."""
+    known = "" if row["predicted"] is None else f", theory {number(round(row['predicted'], 2))}"
+    return f": α^{number(round(row['slope'], 2))}{known}"
+
+
+def guides(lines: pl.DataFrame, slopes: pl.DataFrame) -> pl.DataFrame:
+    """Both ends of a line of the predicted slope over the fitted range, beside the curve's middle point there."""
+    ends: list[dict[str, Any]] = []
+    for row in slopes.drop_nulls("predicted").iter_rows(named=True):
+        keys = {name: row[name] for name in (*LIMIT, "depth")}
+        low, high = row["alpha_from"], row["alpha_to"]
+        near = pl.col("alpha").is_between(0.9 * low, 1.1 * high)
+        curve = lines.filter(near, *(pl.col(name) == value for name, value in keys.items())).sort("alpha")
+        if curve.height:
+            middle = curve.row(curve.height // 2, named=True)
+            ends += [
+                {**keys, "alpha": at, "value": BESIDE * middle["distance"] * (at / middle["alpha"]) ** row["predicted"]}
+                for at in (low, high)
+            ]
+    return pl.DataFrame(ends, schema=NO_GUIDES.schema)
 
 
 def sparsity(points: pl.DataFrame, lines: pl.DataFrame) -> alt.VConcatChart:
     """Panels network by shape of the data: the effective number of coefficients."""
     drawn = _panels(
         points.with_columns(value="effective"), lines.with_columns(value="effective"), NETWORK,
-        "effective number of coefficients", ", ".join, {},
+        "effective number of coefficients", ", ".join, {}, NO_GUIDES,
     )  # fmt: skip
     return panels(chunks(drawn, 3), "Sparsity of the limit: the initialisation scale", note(points, NETWORK))
 
@@ -72,6 +100,7 @@ def _panels(
     quantity: str,
     title: Callable[[Key], str],
     texts: Texts,
+    guided: pl.DataFrame,
 ) -> list[Panel]:
     """A panel for each value of `by`, at most MOST_PANELS: those that stand for most runs."""
     sizes = points.unique([*by, "depth"]).group_by(by).agg(pl.col("runs_of_series").sum())
@@ -84,7 +113,8 @@ def _panels(
         same = lines.filter(*(pl.col(column) == value for column, value in zip(by, key, strict=True)))
         labels = {depth: f"L = {depth}{texts.get((name, depth), '')}" for depth in depths}
         heading = alt.TitleParams(title(name), fontSize=12, fontWeight="normal", anchor="start")
-        panel = _panel(here, same, axes, quantity, depths, labels)
+        along = guided.filter(*(pl.col(column) == value for column, value in zip(by, key, strict=True)))
+        panel = _panel(here, same, along, axes, quantity, depths, labels)
         drawn.append(panel.properties(width=WIDTH, height=HEIGHT, title=heading))
     return drawn
 
@@ -92,6 +122,7 @@ def _panels(
 def _panel(
     points: pl.DataFrame,
     lines: pl.DataFrame,
+    guided: pl.DataFrame,
     axes: tuple[LogAxis, LogAxis],
     quantity: str,
     depths: list[int],
@@ -109,6 +140,9 @@ def _panel(
     known = pl.DataFrame({"value": [] if resolved is None else [resolved]}, schema={"value": pl.Float64})
     return layered(
         alt.Chart(known).mark_rule(stroke=GUIDE, strokeDash=[1, 3]).encode(y),
+        alt.Chart(guided.select("alpha", "value", "depth"))
+        .mark_line(stroke=GUIDE, strokeWidth=1, clip=True)
+        .encode(x, y, alt.Detail("depth:N")),
         curves.mark_line(strokeWidth=1.6, clip=True).encode(x, y, colour, dash),
         rings.mark_point(size=70, strokeWidth=0.8, opacity=0.8).encode(x, exact, colour),
         dots.mark_circle(size=20, opacity=0.9).encode(x, y, colour, tooltip=shown),

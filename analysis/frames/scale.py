@@ -82,16 +82,17 @@ LIMIT_SLOPES = Frame(
     f"""WITH curves AS (
   SELECT DISTINCT {_CURVE} FROM convergence SEMI JOIN runs USING (run_id) WHERE kind LIKE 'limit alpha%'
 ), fitted AS (
-  SELECT {_CURVE}, slope, runs, alpha_min, alpha_max FROM slopes
+  SELECT {_CURVE}, slope, predicted_slope, runs, alpha_min, alpha_max FROM slopes
 )
 SELECT architecture, prediction AS limit_prediction, kind AS limit_kind, {SHAPE}, depth, median(slope) AS slope,
-  min(slope) AS least, max(slope) AS largest, count(*) AS curves, min(alpha_min) AS alpha_from,
-  max(alpha_max) AS alpha_to, sum(runs)::BIGINT AS runs
+  median(predicted_slope) AS predicted, min(slope) AS least, max(slope) AS largest, count(*) AS curves,
+  min(alpha_min) AS alpha_from, max(alpha_max) AS alpha_to, sum(runs)::BIGINT AS runs
 FROM fitted WHERE ROW({_CURVE}) IN (SELECT ROW({_CURVE}) FROM curves)
 GROUP BY ALL ORDER BY ALL""",
     {
         **_KEYS,
         "slope": "median over curves of the slope in the view slopes: one curve for each data set, network and start",
+        "predicted": "median of the slopes that theory predicts of these curves, null where it predicts none",
         "least": "least slope of a curve",
         "largest": "largest slope of a curve",
         "curves": "how many curves; of each, every run in the store counts",

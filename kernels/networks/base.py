@@ -17,7 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -60,6 +60,22 @@ class Coordinates(ABC):
         """rest_1, ..., rest_L, flattened: what the flow leaves as it is."""
 
 
+class DataMatrix(NamedTuple):
+    """M(x) of two layers: f(x) = sum_c v_c^T M(x) w_c, v_c and w_c the columns of both layers as (rows, channels).
+
+    Attributes:
+        matrix: shape (P_1 / channels, P_2 / channels).
+        channels: how many copies of it the network has.
+    """
+
+    matrix: Float[np.ndarray, "a b"]
+    channels: int
+
+
+MOST_ENTRIES = 10_000
+"""Of a data matrix that is asked of a network entry by entry: a fraction of a second."""
+
+
 class Architecture(ABC):
     """A linear tensor network with L layers; a subclass per network, all in ARCHITECTURES.
 
@@ -91,7 +107,7 @@ class Architecture(ABC):
 
         # what is said of these coefficients or invariants does not hold of others
         coefficients = ((name, "coefficients") for name in ("axial", "one_saddle", "real_coordinates", "coordinates"))
-        for name, subject in (*coefficients, ("rowwise", "invariants")):
+        for name, subject in (*coefficients, ("data_matrix", "coefficients"), ("rowwise", "invariants")):
             if place(subject) < place(name):
                 setattr(cls, name, vars(Architecture)[name])
 
@@ -194,6 +210,23 @@ class Architecture(ABC):
     def coordinates(self, layers: Layers, x: Float[np.ndarray, "n d"]) -> Coordinates | None:
         """Where the flow from these layers on inputs x is integrated, if not in the network's own parameters."""
         return None if self.axial else by_decomposition(self.decomposed)
+
+    def data_matrix(self, x: Float[np.ndarray, " d"]) -> DataMatrix | None:
+        """M(x) of a network of two layers, for one input; None where it would take more than MOST_ENTRIES trials.
+
+        From the decomposition where there is one, else entry by entry from the coefficients.
+        """
+        decomposition = self.decomposed
+        if decomposition is not None:
+            left, right = decomposition.bases
+            return DataMatrix(np.real((left * (decomposition.s @ x)) @ right.T), 1)
+        sizes = [math.prod(shape) for shape in self.shapes]
+        if math.prod(sizes) > MOST_ENTRIES:
+            return None
+        first, second = (
+            [unit.reshape(shape) for unit in np.eye(size)] for size, shape in zip(sizes, self.shapes, strict=True)
+        )
+        return DataMatrix(np.array([[x @ np.asarray(self.coefficients([v, w])) for w in second] for v in first]), 1)
 
     @abstractmethod
     def invariants(self, layers: Layers) -> list[Any]:

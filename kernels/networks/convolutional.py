@@ -8,7 +8,7 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Complex, Float
 
-from kernels.networks.base import Architecture, Coordinates, Factors
+from kernels.networks.base import Architecture, Coordinates, DataMatrix, Factors
 from kernels.networks.decomposition import Decomposition, Layers, coordinate_invariants
 from kernels.spec import InputError
 
@@ -35,6 +35,9 @@ class Convolutional(Architecture):
         spectra = [(cosine[:, : layer.shape[0]] @ layer, sine[:, : layer.shape[0]] @ layer) for layer in layers]
         real, imaginary = functools.reduce(lambda a, b: (a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]), spectra)
         return inverse_cosine @ real + inverse_sine @ imaginary
+
+    def data_matrix(self, x: Float[np.ndarray, " d"]) -> DataMatrix | None:
+        return DataMatrix(shifts(x, self.shapes[0][0]), 1)
 
     @classmethod
     def real_coordinates(cls, dim: int, depth: int, filter: int | None) -> int | None:
@@ -93,6 +96,11 @@ class MultichannelConvolutional(Architecture):
     def decomposition(self) -> Decomposition | None:
         return None
 
+    def data_matrix(self, x: Float[np.ndarray, " d"]) -> DataMatrix | None:
+        """That of one channel, a copy for each."""
+        taps, _, channels = self.shapes[0]
+        return DataMatrix(shifts(x, taps), channels)
+
     def invariants(self, layers: Layers) -> list[Any]:
         """V_l^T V_l - V_{l+1} V_{l+1}^T over the channels between two layers, summed over taps: shape (c, c)."""
         grams = [(_channels(layer, 2), _channels(layer, 1)) for layer in layers]
@@ -105,6 +113,11 @@ def check_filter(length: int | None, dim: int) -> None:
     """Raise InputError for a filter longer than the inputs."""
     if length is not None and not 1 <= length <= dim:
         raise InputError(f"filter: {length} does not fit inputs of dimension {dim}; write 1 to {dim}")
+
+
+def shifts(x: Float[np.ndarray, " d"], taps: int) -> Float[np.ndarray, "k d"]:
+    """x_{i + j mod d}, shape (taps, d): M(x) of two layers."""
+    return x[(np.arange(taps)[:, None] + np.arange(len(x))) % len(x)]
 
 
 def norm_invariants(layers: Layers) -> list[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from kernels.networks.base import Architecture, Coordinates
+from kernels.networks.base import Architecture, Coordinates, DataMatrix
 from kernels.networks.decomposition import Decomposition, Layers
 
 ROUNDING = 1e-13
@@ -36,6 +36,10 @@ class FullyConnected(Architecture):
 
     def decomposition(self) -> Decomposition | None:
         return None
+
+    def data_matrix(self, x: Float[np.ndarray, " d"]) -> DataMatrix | None:
+        """The input itself, a column for each hidden unit."""
+        return DataMatrix(x[:, None], self.shapes[-1][0])
 
     def coordinates(self, layers: Layers, x: Float[np.ndarray, "n d"]) -> Coordinates | None:
         """The hidden subspaces in which it moves."""

@@ -1,5 +1,6 @@
 """Initialisations: the layers v_1(0), ..., v_L(0), as a function of the scale alpha and the seed. Imports no JAX."""
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -63,6 +64,18 @@ def orthogonal(architecture: Architecture, parameters: Parameters, rng: np.rando
     return (*hidden, np.zeros(architecture.shapes[-1]))
 
 
+def balanced(architecture: Architecture, parameters: Parameters, rng: np.random.Generator) -> Layers:
+    """W_l = u_{l-1} u_l^T for l < L and w_L = u_{L-1}, u_0, ..., u_{L-1} uniform on their spheres: fully connected.
+
+    Then W_l^T W_l = W_{l+1} W_{l+1}^T, of rank one and singular value alpha^2, and beta = alpha^L u_0.
+    """
+    if not isinstance(architecture, FullyConnected):
+        raise InputError("init: balanced starts only fully_connected networks; write structured or gaussian")
+    drawn = [rng.standard_normal(shape[0]) for shape in architecture.shapes]
+    units = [vector / np.linalg.norm(vector) for vector in drawn]
+    return (*(np.outer(left, right) for left, right in itertools.pairwise(units)), units[-1])
+
+
 def ordered(architecture: Architecture, parameters: Parameters, rng: np.random.Generator) -> Layers:
     """1 <= |[U_l^T v_l]_j| < 1.5 for l < L and |[U_L^T v_L]_j| < 0.5: the classification theorem's.
 
@@ -91,6 +104,7 @@ INITIALISATIONS: dict[str, Initialisation] = {
     "structured": Initialisation(structured, {"eta": "ones"}, lambda p: p["eta"] != "ones"),
     "gaussian": Initialisation(gaussian, {}, lambda p: True),
     "orthogonal": Initialisation(orthogonal, {}, lambda p: True),
+    "balanced": Initialisation(balanced, {}, lambda p: True),
     "ordered": Initialisation(ordered, {}, lambda p: True),
     "layers": Initialisation(given, {"arrays": None}, lambda p: False),
 }
@@ -152,7 +166,7 @@ def _names() -> str:
 def _decomposition(architecture: Architecture, init: str) -> Decomposition:
     decomposition = architecture.decomposed
     if decomposition is None:
-        instead = "gaussian or orthogonal" if isinstance(architecture, FullyConnected) else "gaussian"
+        instead = "gaussian, orthogonal or balanced" if isinstance(architecture, FullyConnected) else "gaussian"
         default = " (the default)" if init == DEFAULTS["init"] else ""
         raise InputError(
             f"init: {init}{default} needs an orthogonally decomposable network, which this one is not; write {instead}"

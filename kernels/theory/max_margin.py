@@ -12,8 +12,10 @@ from kernels.networks.base import Architecture
 from kernels.networks.fully_connected import FullyConnected
 from kernels.problem import Problem
 from kernels.results import PredictionRecord
+from kernels.theory.balanced import stops_at_zero
 from kernels.theory.base import Endpoint, Forecast, Kind, RunByRun, direction_record, products, unit, weights
 from kernels.theory.classification import ACTIVE, nonnegative
+from kernels.theory.one_sample import of_one_sample
 from kernels.theory.optimisers.certificates import ratio
 from kernels.theory.optimisers.margins import Margin, best_known, least_euclidean, least_norm, least_sum, quasi_norm
 from kernels.theory.optimisers.stationary import nearby
@@ -24,7 +26,8 @@ class MaxMarginL2(RunByRun):
     """beta / ||beta|| tends to the hard-margin SVM direction, argmin ||beta|| subject to y_i x_i.beta >= 1.
 
     Applies: losses with an exponential tail, fully connected networks of any depth with at most one zero layer at the
-    start, and one-layer networks that are isometries up to a factor. Kind: limit t->infinity.
+    start, not balanced on the wrong side of inputs of one direction (see Balanced), and one-layer networks that are
+    isometries up to a factor. Kind: limit t->infinity.
     Certificate: KKT residual of the quadratic program in units of the direction, and what rounding makes of it
     (certificates.margin_norm). detail: margin_ratio, the normalised margin reached over the largest.
     Reference: Yun, Krishnan, Mobahi, arXiv:2010.02501, the result on fully connected networks; Ji and Telgarsky,
@@ -42,7 +45,7 @@ class MaxMarginL2(RunByRun):
             return False
         connected = isinstance(problem.architecture, FullyConnected)
         moves = problem.depth == 1 or sum(not layer.any() for layer in problem.layers) <= 1
-        return (connected and moves) or problem.architecture.one_layer_isometry
+        return (connected and moves and not stops_at_zero(problem)) or problem.architecture.one_layer_isometry
 
     def forecast(self, problem: Problem) -> Forecast | None:
         found = problem.shared.once(_largest_margin, problem.dataset)
@@ -57,6 +60,7 @@ class MaxMarginL2(RunByRun):
 
 
 @final
+@of_one_sample
 class MaxMarginBridge(RunByRun):
     """rho / ||rho|| tends to a stationary point of min ||rho||_{2/L} subject to y_i x_i.(S^T rho) >= 1.
 

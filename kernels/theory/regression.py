@@ -11,13 +11,16 @@ from kernels.data.kinds import Dataset
 from kernels.networks.fully_connected import FullyConnected
 from kernels.problem import Problem, grouped
 from kernels.results import PredictionRecord
+from kernels.theory.balanced import balanced_start, stops_at_zero
 from kernels.theory.base import Endpoint, Forecast, Forecasts, Kind, Prediction, coefficients_records, products_all
+from kernels.theory.one_sample import of_one_sample
 from kernels.theory.optimisers.certificates import worst
 from kernels.theory.potentials import exact_limits
 from kernels.theory.systems import Start, minimum_norm, system, weighted_l1, weighted_l2
 
 
 @final
+@of_one_sample
 class MinimumQNorm(Prediction):
     """The regression theorem: rho* = argmin Q(rho) subject to A rho = y, for every scale alpha.
 
@@ -50,6 +53,7 @@ class MinimumQNorm(Prediction):
 
 
 @final
+@of_one_sample
 class MinimumBregman(Prediction):
     """From any start: rho* = argmin sum_j D_j(rho_j) subject to A rho = y, with D_j' = nu_j(rho_j).
 
@@ -85,12 +89,14 @@ class MinimumBregman(Prediction):
 
 
 @final
+@of_one_sample
 class WeightedL1(Prediction):
     """As alpha -> 0 the limit tends to min sum_j |rho_j| |eta_j|^{2-L} subject to A rho = y; unweighted for L = 2.
 
     Where several beta are minimal, detail's face_dimension is the dimension of their set, and the prediction the flow's
     choice among them: of least sum |rho| log(|rho| / eta^2) for L = 2, of greatest sum |rho|^{2/L} for L >= 3, by the
-    next order of the potential in alpha. A choice that Newton's method does not find is not certified.
+    next order of the potential in alpha. A choice that Newton's method does not find is not certified. detail's slope
+    is the power of alpha with which the distance vanishes (optimisers/sums.py: decay).
 
     Applies: regression, L >= 2, a real orthogonal decomposition or parallel inputs (as minimum_q_norm), and a start
     w_l(0) = alpha eta for l < L with w_L(0) = 0, or, real, of one modulus alpha eta in all layers, such as u^L - v^L
@@ -124,6 +130,7 @@ class WeightedL1(Prediction):
 
 
 @final
+@of_one_sample
 class WeightedL2(Prediction):
     """As alpha -> infinity the limit tends to min sum_j |rho_j|^2 |eta_j|^{2-2L} subject to A rho = y.
 
@@ -157,8 +164,10 @@ class MinimumL2Norm(Prediction):
     """The limit is min ||beta|| subject to X beta = y.
 
     Fully connected, from W_l(0) W_l(0)^T = a_l^2 I for l < L and w_L(0) = 0, at every scale: beta never leaves the row
-    space of X. From any other start with at most one zero layer, as alpha -> 0. One layer with beta = v up to rotation,
-    any architecture: at every scale from v(0) = 0, since v never leaves the row space, else as alpha -> 0.
+    space of X. From any other start with at most one zero layer, as alpha -> 0; not from balanced layers that lead into
+    the saddle at zero, and from other balanced ones like alpha, detail's slope (see Balanced). One layer with beta = v
+    up to rotation, any architecture: at every scale from v(0) = 0, since v never leaves the row space, else as
+    alpha -> 0.
 
     Applies: regression, fully connected networks, and one-layer networks that are isometries up to a factor.
     Kind: exact or limit alpha->0, as above. Certificate: residual of X beta = y and of beta in the row space of X.
@@ -175,11 +184,14 @@ class MinimumL2Norm(Prediction):
         if not problem.regression:
             return False
         if isinstance(problem.architecture, FullyConnected) and sum(_zero(layer) for layer in problem.layers) <= 1:
-            return True
+            return problem.depth == 1 or not stops_at_zero(problem)
         return problem.architecture.one_layer_isometry
 
     def forecast_all(self, problems: Sequence[Problem]) -> list[Forecast | None]:
-        return [problem.shared.once(_least_norm, problem.dataset) for problem in problems]
+        return [
+            problem.shared.once(_least_norm, problem.dataset, balanced_start(problem) is not None)
+            for problem in problems
+        ]
 
     def compare_all(
         self, problems: Sequence[Problem], forecasts: Forecasts, endpoints: Sequence[Endpoint]
@@ -255,7 +267,8 @@ def _least_sum(problem: Problem, eta: Float[np.ndarray, " m"]) -> Forecast:
     assert problem.signs is not None
     found = weighted_l1(constraint, Start(eta, problem.signs, problem.depth))
     beta = constraint.coefficients(np.real(found.rho))
-    return Forecast(beta, found.certificate, found.objective, {"face_dimension": float(found.freedom)})
+    detail = {"face_dimension": float(found.freedom), "slope": found.slope}
+    return Forecast(beta, found.certificate, found.objective, detail)
 
 
 def _least_squares(problem: Problem, eta: Float[np.ndarray, " m"]) -> Forecast:
@@ -264,9 +277,9 @@ def _least_squares(problem: Problem, eta: Float[np.ndarray, " m"]) -> Forecast:
     return Forecast(np.real(problem.decomposition.s.T @ found.rho), found.certificate, found.objective)
 
 
-def _least_norm(dataset: Dataset) -> Forecast:
+def _least_norm(dataset: Dataset, balanced: bool) -> Forecast:
     found = minimum_norm(dataset)
-    return Forecast(np.real(found.rho), found.certificate, found.objective)
+    return Forecast(np.real(found.rho), found.certificate, found.objective, {"slope": 1.0} if balanced else {})
 
 
 def _reached(

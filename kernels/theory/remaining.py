@@ -11,6 +11,7 @@ from kernels.networks.decomposition import Decomposition
 from kernels.networks.fully_connected import FullyConnected
 from kernels.problem import Problem, grouped
 from kernels.theory.base import Endpoint
+from kernels.theory.one_sample import last_step, singular_basis
 
 States = Float[np.ndarray, "b n p"]
 Back = Callable[[Float[np.ndarray, "b p"]], Float[np.ndarray, "b d"]]
@@ -24,8 +25,8 @@ def remaining(problems: Sequence[Problem], endpoints: Sequence[Endpoint]) -> lis
     projection: the rest is the distance to the nearest solution times the condition that the network adds to the data.
 
     Args:
-        problems: of regression, in fully connected networks, with a decomposition, or of one layer that is an isometry
-            up to a factor.
+        problems: of regression, in fully connected networks, with a decomposition, of two layers on inputs of one
+            direction, or of one layer that is an isometry up to a factor.
         endpoints: where their flows were stopped.
     """
     with np.errstate(all="ignore"):  # of runs that diverged
@@ -35,6 +36,12 @@ def remaining(problems: Sequence[Problem], endpoints: Sequence[Endpoint]) -> lis
 def _remaining(problems: Sequence[Problem], endpoints: Sequence[Endpoint]) -> list[float]:
     found = [float("nan")] * len(problems)
     for (architecture, dataset), places in grouped((each.architecture, each.dataset) for each in problems):
+        basis = singular_basis(problems[places[0]]) if architecture.decomposed is None else None
+        if basis is not None and not isinstance(architecture, FullyConnected):
+            for place in places:
+                change = last_step(basis, architecture, endpoints[place])
+                found[place] = float(np.linalg.norm(change) / np.linalg.norm(endpoints[place].beta + change))
+            continue
         beta = np.array([endpoints[place].beta for place in places])
         layers = [np.array(each) for each in zip(*(endpoints[place].layers for place in places), strict=True)]
         if len(layers) > 1 and isinstance(architecture, FullyConnected):

@@ -146,12 +146,15 @@ def _common_phases(matrix: Complex[np.ndarray, "n m"]) -> Complex[np.ndarray, " 
 
 @dataclass(frozen=True)
 class Solution:
-    """rho, its objective, the residual of its optimality conditions, the dimension of the set of minimising beta."""
+    """rho, its objective, the residual of its optimality conditions, the dimension of the set of minimising beta, and
+    the power of alpha with which small starts reach it.
+    """
 
     rho: Inexact[np.ndarray, " m"]
     objective: float
     certificate: float
     freedom: int = 0
+    slope: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -189,7 +192,8 @@ def weighted_l1(system: System, start: Start) -> Solution:
         certificate = sums.certificate(whole, found)
         if certificate < best.certificate:
             dimension = sums.freedom(whole, found, system.lift)
-            best = Solution(rho, float(whole.weights @ np.abs(rho)), certificate, dimension)
+            slope = sums.decay(whole, found, dimension > 0)
+            best = Solution(rho, float(whole.weights @ np.abs(rho)), certificate, dimension, slope)
         if certificate <= 1e-12 or folded.rows.shape[1] == len(eta):
             break
     return best
@@ -212,11 +216,17 @@ def weighted_l2(problem: Problem, weights: Float[np.ndarray, " m"]) -> Solution:
 
 def _off_rows(rows: Inexact[np.ndarray, "n m"], solution: Inexact[np.ndarray, " m"]) -> float:
     """||x - Q^H Q x|| / ||x||, Q an orthonormal basis of the rows: multipliers are large where rows are near."""
-    q, r, _ = scipy.linalg.qr(rows.conj().T, mode="economic", pivoting=True)
-    size = np.abs(np.diag(r))
-    basis = q[:, size > max(rows.shape) * np.finfo(float).eps * size[0]]
+    basis = row_basis(rows)
     outside = solution - basis @ (basis.conj().T @ solution)
     return certificates.ratio(float(np.linalg.norm(outside)), float(np.linalg.norm(solution)))
+
+
+def row_basis(rows: Inexact[np.ndarray, "n m"]) -> Inexact[np.ndarray, "m r"]:
+    """Q^H, orthonormal columns that span the conjugated rows."""
+    q, r, _ = scipy.linalg.qr(rows.conj().T, mode="economic", pivoting=True)
+    size = np.abs(np.diag(r))
+    found: Inexact[np.ndarray, "m r"] = q[:, size > max(rows.shape) * np.finfo(float).eps * size[0]]
+    return found
 
 
 def minimum_norm(dataset: Dataset) -> Solution:

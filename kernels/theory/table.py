@@ -8,6 +8,7 @@ from kernels.data.kinds import Dataset
 from kernels.problem import Problem, problems_of
 from kernels.results import PredictionRecord
 from kernels.spec import RunSpec
+from kernels.theory.balanced import Balanced
 from kernels.theory.base import Endpoint, Prediction, record
 from kernels.theory.classification import LossRate, ParameterKKT, SingularVectors
 from kernels.theory.max_margin import MaxMarginBridge, MaxMarginL2
@@ -28,6 +29,7 @@ _ALL: tuple[Prediction, ...] = (
     WeightedL2(),
     MinimumL2Norm(),
     TwoLayerOneSample(),
+    Balanced(),
     ParameterKKT(),
     SingularVectors(),
     MaxMarginL2(),

@@ -224,7 +224,11 @@ def test_slopes_are_the_least_squares_fit(store: Store) -> None:
     distances = 0.05 * alphas**1.5 * np.exp(0.1 * rng.standard_normal(9))
     names = [f"run {index}" for index in range(9)]
     runs = [{"run_id": name, "alpha": alpha} for name, alpha in zip(names, alphas, strict=True)]
-    gaps = [{"run_id": name, "distance": gap} for name, gap in zip(names, distances, strict=True)]
+    told = ['{"slope": 1.4}', "{}", '{"slope": 1.6}'] * 3
+    gaps = [
+        {"run_id": name, "distance": gap, "detail": detail}
+        for name, gap, detail in zip(names, distances, told, strict=True)
+    ]
     lost = [{"run_id": name, "alpha": 7.0} for name in ("exact", "noise", "far", "endless")]
     limit = {**rows.PREDICTION, "kind": "limit alpha->0"}
     store.commit(
@@ -246,6 +250,7 @@ def test_slopes_are_the_least_squares_fit(store: Store) -> None:
     (row,) = store.query("SELECT * FROM slopes").to_pylist()
     (slope, intercept), covariance = np.polyfit(np.log(alphas), np.log(distances), 1, cov=True)
     assert row["runs"] == row["alphas"] == 9
+    assert row["predicted_slope"] == pytest.approx(1.5)
     assert (row["slope"], row["intercept"]) == pytest.approx((slope, intercept), rel=1e-10)
     assert row["standard_error"] == pytest.approx(np.sqrt(covariance[0, 0]), rel=1e-10)
 

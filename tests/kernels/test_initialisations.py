@@ -54,6 +54,20 @@ def test_orthogonal_rows(width: int) -> None:
     np.testing.assert_array_equal(last, 0)
 
 
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_balanced_layers_have_rank_one_and_meet(depth: int) -> None:
+    """W_l^T W_l = W_{l+1} W_{l+1}^T, the one singular value alpha, and beta of norm alpha^L."""
+    network, layers = layers_of("fully_connected", "balanced", depth, width=5 if depth > 1 else None, alpha=0.3)
+    for difference in network.invariants(layers):
+        np.testing.assert_allclose(difference, 0, atol=1e-15)
+    for layer in layers:
+        values = np.linalg.svd(layer if layer.ndim > 1 else layer[:, None], compute_uv=False)
+        np.testing.assert_allclose(values, [0.3] + [0.0] * (len(values) - 1), atol=1e-15)
+    assert np.linalg.norm(network.coefficients(layers)) == pytest.approx(0.3**depth)
+    _, other = layers_of("fully_connected", "balanced", depth, width=5 if depth > 1 else None, alpha=0.3, seed=1)
+    assert abs(np.vdot(layers[0], other[0])) < 0.99 * 0.3**2
+
+
 def test_gaussian_has_the_scale_it_says() -> None:
     _, layers = layers_of("fully_connected", "gaussian", width=400, alpha=0.1)
     assert layers[0].std() == pytest.approx(0.1 / np.sqrt(8), rel=0.05)
@@ -84,11 +98,12 @@ def test_given_layers_are_scaled_by_alpha() -> None:
         (
             "fully_connected",
             {"init": "structured"},
-            r"structured \(the default\) needs an orthogonally decomposable network.*write gaussian or orthogonal",
+            r"structured \(the default\) needs an orthogonally decomposable.*write gaussian, orthogonal or balanced",
         ),
         ("convolutional", {"init": "ordered", "filter": 3}, "ordered needs an orthogonally decomposable network"),
         ("diagonal", {"init": "orthogonal"}, "orthogonal starts only fully_connected networks"),
         ("fully_connected", {"init": "orthogonal", "width": 5}, "width is 5, dim is 8"),
+        ("diagonal", {"init": "balanced"}, "balanced starts only fully_connected networks"),
         ("diagonal", {"init": {"layers": [[1.0, 2.0]] * 3}}, r"layers have shapes \(\(2,\), \(2,\), \(2,\)\)"),
         ("diagonal", {"init": {"layers": [[1.0, "a"]] * 3}}, "must be a list of numeric arrays"),
     ],

@@ -27,9 +27,12 @@ Place = tuple[Dataset, Axes]
 
 REGRESSION, ONE_SAMPLE = regression_data(2, 8, 4), regression_data(1, 8, 4)
 LEAST, MORE = regression_data(1, 8, 5).x[0], regression_data(1, 8, 6).x[0]
+MIXED = np.random.default_rng(7).standard_normal((8, 9))
 CLASSES = Dataset("classes", np.array([LEAST, -3 * LEAST - 0.5 * MORE]), np.array([1.0, -1.0]))
 """For L = 2 coordinates die like (-log Loss)^(dual - 1): one sample supports, and duals are at most 1/2 for every
 network here. Of several, the one that enters last may come later than any loss that can be reached."""
+
+ONE_CLASS = Dataset("one-class", LEAST[None], np.array([1.0]))
 
 SIZES: dict[str, Axes] = {"fully_connected": {"width": 9}, "multichannel_convolutional": {"width": 2}}
 LATE: Axes = {"alpha": 0.01, "stop": {"log_loss": -1e8}}
@@ -57,7 +60,12 @@ class Rule:
     gap: float
 
 
-STRUCTURED = tuple((data, {"init": "structured"}) for data in (REGRESSION, ONE_SAMPLE))
+FIRST_LAYER: Axes = {"init": {"layers": [MIXED.tolist(), [0.0] * 9]}}
+"""Of two fully connected layers, the second zero: structured in the singular basis of one sample, at no scale exact."""
+STRUCTURED: tuple[Place, ...] = (
+    *((data, {"init": "structured"}) for data in (REGRESSION, ONE_SAMPLE)),
+    (ONE_SAMPLE, FIRST_LAYER),
+)
 ENDLESS = tuple((CLASSES, {"init": init}) for init in ("ordered", "gaussian"))
 ONE_LAYER: Axes = {"depth": 1, "init": "gaussian"}
 EXACT = 1e-5
@@ -66,7 +74,7 @@ EXACT = 1e-5
 RULES = {
     "minimum_q_norm": Rule(STRUCTURED, ({"alpha": 0.05}, {"alpha": 1.0}), EXACT, {"init": "gaussian"}, 1e-2),
     "minimum_bregman": Rule(
-        ((REGRESSION, {"init": "gaussian"}), *STRUCTURED),
+        ((REGRESSION, {"init": "gaussian"}), *STRUCTURED, (ONE_SAMPLE, {"init": "gaussian"})),
         ({"alpha": 0.1}, {"alpha": 1.0, "seed": 1}),
         EXACT,
         {"init": "gaussian", "seed": 2},
@@ -91,11 +99,18 @@ RULES = {
         {"seed": 2},
         1e-2,
     ),
+    "balanced": Rule(
+        ((REGRESSION, {"init": "balanced"}),),
+        ({"alpha": 1e-3}, {"alpha": 1.0, "seed": 1}),
+        EXACT,
+        {"init": "gaussian", "seed": 2},
+        1e-2,
+    ),
     # powers of 1 / -log Loss = 1e-8, or of its logarithm
     "parameter_kkt": Rule(ENDLESS, (LATE,), 1e-2, EARLY, 0.1),
     "singular_vectors": Rule(ENDLESS, (LATE,), 1e-3, EARLY, 1e-2),
     "max_margin_l2": Rule((*ENDLESS, (CLASSES, ONE_LAYER)), (LATE,), 1e-2, EARLY, 0.1),
-    "max_margin_bridge": Rule(ENDLESS, (LATE,), 1e-2, EARLY, 0.1),
+    "max_margin_bridge": Rule((*ENDLESS, (ONE_CLASS, {"init": "gaussian"})), (LATE,), 1e-2, EARLY, 0.1),
     "loss_rate": Rule(ENDLESS, (LATE,), 1e-2, EARLY, 0.1),
 }
 
@@ -104,7 +119,7 @@ def place_of(architecture: str, prediction: str, depth: int) -> Place | None:
     """The first data and axes of the rule to which the statement applies for this network."""
     rule = RULES[prediction]
     for data, axes in rule.places:
-        task = "classification" if data is CLASSES else "regression"
+        task = "classification" if data in (CLASSES, ONE_CLASS) else "regression"
         whole = {"task": task, "architecture": architecture, "depth": depth, **SIZES.get(architecture, {}), **axes}
         try:
             drawn = problem(data, **{**whole, **rule.met[0]})

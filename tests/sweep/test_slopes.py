@@ -38,3 +38,4 @@ def test_slopes_of_both_limits(launch: Launch, tmp_path: Path) -> None:
         assert found["intercept"] == pytest.approx(expected.intercept, rel=1e-9)
         assert found["standard_error"] == pytest.approx(expected.stderr, rel=1e-6)
         assert found["slope"] == pytest.approx(power, rel=0.05)
+        assert found["predicted_slope"] == (pytest.approx(1.0) if prediction == "weighted_l1" else None)

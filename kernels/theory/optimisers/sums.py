@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
-from jaxtyping import Float, Inexact, Int
+from jaxtyping import Bool, Float, Inexact, Int
 from scipy.optimize import linprog
 
 from kernels.theory.optimisers.certificates import ratio
@@ -128,6 +128,48 @@ def freedom(problem: SumProblem, found: LeastSum, lift: Inexact[np.ndarray, "d m
     change = np.real(lift[:, face.kept] * (face.oriented / problem.weights[face.kept]) @ face.null)
     largest = float(np.linalg.norm(lift[:, face.kept] / problem.weights[face.kept], axis=0).max(initial=0.0))
     return int((np.linalg.svd(change, compute_uv=False) > 1e-9 * largest).sum()) if change.size else 0
+
+
+def decay(problem: SumProblem, found: LeastSum, several: bool) -> float:
+    """The power of alpha with which a start of scale alpha reaches the least sum; NaN where the support is everything.
+
+    For L >= 3 coordinates off the support stay of order alpha^L. For L = 2 they are alpha^2 e^{2 |nu|} with
+    nu = log(1 / alpha) A^T lambda, so the power is 2 (1 - r), r the largest |[A^T lambda]_j| / w_j off the support (s_j
+    times [A^T lambda]_j / w_j where rho_j has the sign s_j), least over all lambda that are tight on the support. Where
+    several beta are minimal the support is the face's, and the choice on it is known to alpha^4 from a start with a
+    zero layer, as nu has no term between the one that chooses and alpha^4 times it. Matt and Stoeger, arXiv:2506.01143,
+    for the orders; the program and the ties are derived here.
+    """
+    face = minimisers(problem, found)
+    if face is None:
+        return float("nan")
+    chosen = 4.0 if several and not problem.signs.any() else float("inf")
+    off = np.ones(len(found.rho), dtype=bool)
+    off[face.kept] = False
+    slope = min(_faded(problem, face, off), chosen)
+    return slope if slope < float("inf") else float("nan")
+
+
+def _faded(problem: SumProblem, face: Face, off: Bool[np.ndarray, " m"]) -> float:
+    """The power of the coordinates off the support."""
+    if not off.any():
+        return float("inf")
+    if problem.depth > 2:
+        return float(problem.depth)
+    columns = problem.rows / problem.weights
+    least, signs = columns[:, off], problem.signs[off]
+    upper, lower = least[:, signs >= 0], -least[:, signs <= 0]
+    both = np.hstack([upper, lower]).T
+    answer = linprog(
+        np.append(np.zeros(len(columns)), 1.0),
+        A_eq=np.column_stack([columns[:, face.kept].T, np.zeros(len(face.kept))]),
+        b_eq=face.oriented,
+        A_ub=np.column_stack([both, -np.ones(len(both))]),
+        b_ub=np.zeros(len(both)),
+        bounds=(None, None),
+        method="highs-ds",
+    )
+    return float("nan") if answer.x is None else 2 * (1 - float(answer.x[-1]))
 
 
 def certificate(problem: SumProblem, found: LeastSum) -> float:
@@ -258,4 +300,4 @@ def _descent(
     return null @ np.linalg.lstsq(root[:, None] * null, -slope / root, rcond=None)[0]
 
 
-__all__ = ["TIGHT", "LeastSum", "SumProblem", "certificate", "freedom", "least_weighted_sum", "minimisers"]
+__all__ = ["TIGHT", "LeastSum", "SumProblem", "certificate", "decay", "freedom", "least_weighted_sum", "minimisers"]
