@@ -36,7 +36,7 @@ def canonicalise(axes: Mapping[str, Any], dim: int) -> RunSpec:
     network = architecture_class(architecture_name(architecture))
     given = parameters_given(architecture)
     init = canonical_init(values["init"])
-    depth = _integer("depth", values["depth"], least=1)
+    depth = _depth(axes.get("depth"), network.fixed_depth(given))
     if depth > MOST_LAYERS:
         raise InputError(f"depth: {depth} is more than {MOST_LAYERS:,} layers; write fewer")
     width = filter_length = None
@@ -194,6 +194,16 @@ def _check_size(depth: int, width: int | None, dim: int) -> None:
             f"{axis}: {depth} layers of width {width or dim} on inputs of dimension {dim} take {numbers:,} numbers, "
             f"more than {MOST_NUMBERS:,}; write {advice}"
         )
+
+
+def _depth(depth: Any, fixed: int | None) -> int:
+    """The depth that was written, or else the one that the network's parameters leave."""
+    written = _integer("depth", DEFAULTS["depth"] if depth is None else depth, least=1)
+    if fixed is None:
+        return written
+    if depth is not None and written != fixed:
+        raise InputError(f"depth: {depth} is not that of the tensor given, {fixed}; write {fixed}, or leave depth out")
+    return fixed
 
 
 def _width(width: Any, fixed: int | None, dim: int) -> int:

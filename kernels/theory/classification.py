@@ -8,13 +8,13 @@ from typing import final
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import nnls
 
 from kernels.networks.fully_connected import FullyConnected
 from kernels.problem import Problem
 from kernels.results import PredictionRecord
 from kernels.theory.base import Endpoint, Forecast, Kind, RunByRun, record, unit, weights
 from kernels.theory.optimisers.certificates import ratio
+from kernels.theory.optimisers.nonnegative import nonnegative
 
 ACTIVE = 2.0**-52
 """Samples whose share of the loss is at least this part of the largest are active: their margins differ from the
@@ -134,22 +134,6 @@ class LossRate(RunByRun):
         detail = {"log_constant": float(reached), "log_predicted": float(predicted)}
         with np.errstate(over="ignore"):
             return record(self, problem, forecast, float(abs(np.expm1(reached - predicted))), detail)
-
-
-def nonnegative(
-    matrix: Float[np.ndarray, "k n"], target: Float[np.ndarray, " k"]
-) -> tuple[Float[np.ndarray, " n"], float]:
-    """mu >= 0 that minimises ||M mu - t||, and that norm; NaN where no answer was found."""
-    count = matrix.shape[1]
-    if len(matrix) > 2 * count:
-        # the residual outside the columns' span is the same for all mu: solve in the span of (M, t)
-        triangle: Float[np.ndarray, "n+1 n+1"] = np.linalg.qr(np.column_stack([matrix, target])).R
-        matrix, target = triangle[:, :count], triangle[:, count]
-    try:
-        mu, residual = nnls(matrix, target)
-        return mu, float(residual)
-    except RuntimeError:
-        return np.zeros(count), float("nan")
 
 
 def _margins(problem: Problem, endpoint: Endpoint) -> Float[np.ndarray, " n"]:
