@@ -147,7 +147,7 @@ def _dihedral(n: int) -> Group:
     irreps = [Irrep(one[:, None, None], 1) for one in ones]
     for j in range(1, (n + 1) // 2):
         angles = 2 * np.pi / n * (j * turns % n)
-        cosine, sine = np.cos(angles), np.sin(angles)
+        cosine, sine = (np.where(np.abs(part) < 1e-15, 0.0, part) for part in (np.cos(angles), np.sin(angles)))
         matrices = np.stack([np.stack([cosine, -signs * sine], axis=1), np.stack([sine, signs * cosine], axis=1)], 1)
         irreps.append(Irrep(matrices, 1))
     return Group(table, tuple(irreps), None)

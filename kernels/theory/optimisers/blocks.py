@@ -30,18 +30,18 @@ class Blocks:
         weights: w_r.
     """
 
-    matrices: tuple[Inexact[np.ndarray, "n k k"], ...]
+    matrices: tuple[Inexact[np.ndarray, "n _ _"], ...]
     weights: tuple[int, ...]
 
     @property
     def size(self) -> int:
         return len(self.matrices[0])
 
-    def transform(self, beta: Float[np.ndarray, "*b n"]) -> list[Inexact[np.ndarray, "*b k k"]]:
+    def transform(self, beta: Float[np.ndarray, "*b n"]) -> list[Inexact[np.ndarray, "*b _ _"]]:
         """F_r of one function or of many, one a row."""
         return [np.tensordot(beta, each, 1) for each in self.matrices]
 
-    def back(self, blocks: Sequence[Inexact[np.ndarray, "*b k k"]]) -> Float[np.ndarray, "*b n"]:
+    def back(self, blocks: Sequence[Inexact[np.ndarray, "*b _ _"]]) -> Float[np.ndarray, "*b n"]:
         """The function with these coefficients: 1/n sum_r w_r Re <r(g), F_r>."""
         parts = [
             weight * np.tensordot(block, each.conj(), ([-2, -1], [1, 2])).real
