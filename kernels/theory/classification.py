@@ -4,6 +4,8 @@ They are asked of losses with an exponential tail, -l'(z) e^z -> 1 as z -> infin
 logistic one, which becomes it as margins grow. Forces are everywhere those of the run's own loss.
 """
 
+import math
+from dataclasses import replace
 from typing import final
 
 import numpy as np
@@ -103,11 +105,11 @@ class SingularVectors(RunByRun):
         cuts = np.cumsum([layer.size for layer in endpoint.layers])[:-1]
         pairs = zip(endpoint.layers, np.split(gradient, cuts), strict=True)
         worst = max(_misalignment(np.ravel(layer), slope) for layer, slope in pairs)
-        sizes = np.prod([np.linalg.norm(layer) for layer in endpoint.layers])
+        sizes = math.prod(float(np.linalg.norm(layer)) for layer in endpoint.layers)
         along = unit((share * problem.dataset.y) @ problem.dataset.x) @ endpoint.beta
-        detail = {"singular_value": ratio(float(along), float(sizes))}
+        found = replace(record(self, problem, forecast, worst), singular_value=ratio(float(along), sizes))
         matrices = isinstance(problem.architecture, FullyConnected) and problem.depth > 1
-        return record(self, problem, forecast, worst, detail | _singular(endpoint.layers) if matrices else detail)
+        return _with_ranks(found, endpoint.layers) if matrices else found
 
 
 @final
@@ -162,10 +164,11 @@ def _misalignment(layer: Float[np.ndarray, " k"], slope: Float[np.ndarray, " k"]
     return float(min(((a - b) ** 2).sum(), ((a + b) ** 2).sum())) / 2
 
 
-def _singular(layers: tuple[np.ndarray, ...]) -> dict[str, float]:
+def _with_ranks(found: PredictionRecord, layers: tuple[np.ndarray, ...]) -> PredictionRecord:
+    """The record with what singular values and vectors of matrices say."""
     parts = [np.linalg.svd(layer, full_matrices=False) for layer in layers[:-1]]
     ratios = [float(values[1] / values[0]) if len(values) > 1 and values[0] > 0 else 0.0 for _, values, _ in parts]
     lefts = [*(left[:, 0] for left, _, _ in parts[1:]), unit(layers[-1])]
     cosines = [abs(float(right[0] @ left)) for (_, _, right), left in zip(parts, lefts, strict=True)]
-    ranks = [float((values > RANK * values[0]).sum()) for _, values, _ in parts]
-    return {"singular_ratio": max(ratios), "rank": max(ranks), "adjacent_alignment": min(cosines)}
+    ranks = [int((values > RANK * values[0]).sum()) for _, values, _ in parts]
+    return replace(found, singular_ratio=max(ratios), adjacent_alignment=min(cosines), rank=max(ranks))
