@@ -17,6 +17,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Inexact
 
 STEPS = 12
+PATIENCE = 3
+"""Newton steps without a halving of the residual after which it is given up."""
 DIFFERENCE = 1e-7
 """Relative length of a difference that stands for a derivative."""
 
@@ -85,7 +87,7 @@ def newton(
     """The conditions and margins of one on the held samples, by differences in all coordinates at once."""
     size, rows = len(beta), signed[held]
     mu = np.where(held, mu, 0.0)
-    best, least = (beta, mu), np.inf
+    best, least, halved, waited = (beta, mu), np.inf, np.inf, 0
     for _ in range(STEPS):
         length = DIFFERENCE * float(np.linalg.norm(beta))
         moved = np.concatenate([beta[None], beta + length * np.eye(size)])
@@ -99,6 +101,9 @@ def newton(
             break
         if gap < least:
             best, least = (beta, mu), gap
+        halved, waited = (gap, 0) if gap < halved / 2 else (halved, waited + 1)
+        if waited > PATIENCE:
+            break
         step = np.linalg.lstsq(matrix, -gaps, rcond=1e-13)[0]
         damping = min(1.0, 0.5 * float(np.linalg.norm(beta)) / max(float(np.linalg.norm(step[:size])), 1e-300))
         beta = beta + damping * step[:size]

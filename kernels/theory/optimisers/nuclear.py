@@ -79,7 +79,7 @@ def _semidefinite(
     for each, weight in zip(blocks.matrices, blocks.weights, strict=True):
         parts = _real(each)
         dim = parts.shape[1]
-        if dim == 1 or each.shape[1] == 1:
+        if each.shape[1] == 1:
             of_beta = np.concatenate([np.zeros((1, size)), parts[:, :, 0].T])
             variables, cost = np.eye(len(of_beta), 1), np.array([float(weight)])
             cones.append(clarabel.SecondOrderConeT(len(of_beta)))
@@ -109,7 +109,7 @@ def _margins(signed: Float[np.ndarray, "s n"]) -> scipy.sparse.csc_matrix:
     return scipy.sparse.csc_matrix(-signed)
 
 
-def _real(matrices: Inexact[np.ndarray, "n k k"]) -> Float[np.ndarray, "n j j"]:
+def _real(matrices: Inexact[np.ndarray, "n k k"]) -> Float[np.ndarray, "n i j"]:
     """Complex numbers as columns (Re, Im), complex matrices as [[Re, -Im], [Im, Re]], which have every value twice."""
     if not np.iscomplexobj(matrices):
         return matrices

@@ -62,11 +62,15 @@ def nearby(
 
 
 def _floors(blocks: Blocks, beta: Float[np.ndarray, " n"], most: int) -> Iterator[float]:
-    """Values between singular values where these part most: what is below counts as zero."""
+    """Values between singular values where these part most, at most `most` of them above: what is below is zero.
+
+    Were there more of them than samples, some change of them alone would keep all margins, along which the concave norm
+    falls. Equal ones count once, as in `stationary`.
+    """
     values = np.concatenate([np.linalg.svd(f, compute_uv=False) for f in blocks.transform(beta)])
     present = np.append(np.sort(values[values > 0])[::-1], 0.0)
     ratios = present[1:] / present[:-1]
-    gaps = np.flatnonzero(ratios < 1 - EQUAL)
+    gaps = np.flatnonzero(ratios < 1 - EQUAL)[:most]
     for place in gaps[np.argsort(ratios[gaps], kind="stable")][:CUTS]:
         yield float(np.sqrt(present[place] * max(present[place + 1], 1e-30 * present[place])))
 
