@@ -226,6 +226,10 @@ class Architecture(ABC):
         """Whether every beta is Re(S^T rho) for some rho, S of the decomposition; True if there is none."""
         return self.decomposed is None or self.decomposed.spans_inputs()
 
+    def span(self) -> Float[np.ndarray, "d r"] | None:
+        """Orthonormal columns whose span holds every beta, of a network without decomposition; None if it is all."""
+        return None
+
     @functools.cached_property
     def one_layer_isometry(self) -> bool:
         """Whether the network is one layer v with beta = M v and M M^T a multiple of the identity.

@@ -115,6 +115,12 @@ class Tensor(Architecture):
     def tensor(self) -> Float[np.ndarray, "d *k"]:
         return np.array(self.constants[0])
 
+    def span(self) -> Float[np.ndarray, "d r"] | None:
+        """Of M unfolded along its first axis."""
+        directions, sizes, _ = np.linalg.svd(self.constants[0].reshape(self.dim, -1), full_matrices=False)
+        rank = int((sizes > self.dim * np.finfo(float).eps * sizes[0]).sum())
+        return None if rank == self.dim else directions[:, :rank]
+
     def invariants(self, layers: Layers) -> list[Any]:
         """||v_l||^2 - ||v_{l+1}||^2."""
         return norm_invariants(layers)

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kernels.data.kinds import Dataset
 from kernels.networks.table import located
 from kernels.networks.tensor import Tensor
 from kernels.problem import problem_of
 from kernels.simulate import simulate
 from kernels.spec import InputError, RunSpec
-from kernels.validate import canonicalise, check_parts
+from kernels.validate import canonicalise, check_compatible, check_parts
 from tests.kernels.conftest import NETWORKS, classification_data, regression_data, spec_of
 from tests.networks import named
 
@@ -157,6 +158,19 @@ def test_arrays_that_are_no_tensor_are_refused(tmp_path: Path, kind: str) -> Non
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not a file"):
         spec({"file": str(tmp_path)})
+
+
+@pytest.mark.parametrize("task", ["regression", "classification"])
+def test_a_tensor_that_cannot_reach_the_data_is_refused(task: str) -> None:
+    """beta is a multiple of one vector: enough for one sample that it sees, not for two, nor for one that it misses."""
+    array = np.einsum("i,j,k->ijk", [1.0, 1.0, 0.0], np.ones(2), np.ones(2))
+    labels = {"regression": np.array([1.0, 2.0]), "classification": np.array([1.0, -1.0])}[task]
+    seen = Dataset("seen", np.array([[1.0, 0.0, 0.0], [2.0, 0.0, 5.0]]) * np.sign(labels)[:, None], labels)
+    blind = Dataset("blind", np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]) * np.sign(labels)[:, None], labels)
+    axes: dict[str, Any] = {"task": task, "architecture": {"tensor": {"values": array.tolist()}}, "init": "gaussian"}
+    check_compatible(spec_of(seen, **axes), seen)
+    with pytest.raises(InputError, match=r"^architecture: tensor cannot .*: its coefficients lie in 1 dimension of 3"):
+        check_compatible(spec_of(blind, **axes), blind)
 
 
 @pytest.mark.slow
