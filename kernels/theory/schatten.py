@@ -52,7 +52,7 @@ class MaxMarginSchatten(RunByRun):
     >>> group = group_of({"dihedral": 4})
     >>> entries = group.irreps[-1].matrices[:, 0, :].T / 2
     >>> found = least_nuclear(blocks_of(group), np.array([[-1.0], [1.0]]) * entries)
-    >>> round(found.objective / np.sqrt(2), 12)
+    >>> round(float(found.objective / np.sqrt(2)), 12)
     4.0
     """
 
