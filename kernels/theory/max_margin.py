@@ -14,10 +14,11 @@ from kernels.problem import Problem
 from kernels.results import PredictionRecord
 from kernels.theory.balanced import stops_at_zero
 from kernels.theory.base import Endpoint, Forecast, Kind, RunByRun, direction_record, products, unit, weights
-from kernels.theory.classification import ACTIVE, nonnegative
+from kernels.theory.classification import ACTIVE
 from kernels.theory.one_sample import of_one_sample
 from kernels.theory.optimisers.certificates import ratio
 from kernels.theory.optimisers.margins import Margin, best_known, least_euclidean, least_norm, least_sum, quasi_norm
+from kernels.theory.optimisers.nonnegative import nonnegative
 from kernels.theory.optimisers.stationary import nearby
 
 

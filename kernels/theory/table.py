@@ -21,6 +21,7 @@ from kernels.theory.regression import (
     WeightedL2,
 )
 from kernels.theory.remaining import remaining
+from kernels.theory.schatten import MaxMarginSchatten
 
 _ALL: tuple[Prediction, ...] = (
     MinimumQNorm(),
@@ -34,6 +35,7 @@ _ALL: tuple[Prediction, ...] = (
     SingularVectors(),
     MaxMarginL2(),
     MaxMarginBridge(),
+    MaxMarginSchatten(),
     LossRate(),
 )
 PREDICTIONS = {made.name: made for made in _ALL}
