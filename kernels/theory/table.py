@@ -20,12 +20,14 @@ from kernels.theory.regression import (
     WeightedL2,
 )
 from kernels.theory.remaining import remaining
+from kernels.theory.saddles import SaddleSequence
 
 _ALL: tuple[Prediction, ...] = (
     MinimumQNorm(),
     MinimumBregman(),
     WeightedL1(),
     WeightedL2(),
+    SaddleSequence(),
     MinimumL2Norm(),
     TwoLayerOneSample(),
     ParameterKKT(),
