@@ -70,19 +70,28 @@ def _saddles(problem: Problem, constraint: System, interval: Domain) -> Saddles:
     beta = np.real(rho @ constraint.lift.T)
     if not len(rho):
         return Saddles(beta, path.clock, np.inf, Solution(np.zeros(a.shape[1]), 0.0, np.inf, -1))
-    multipliers = constraint.rows @ folded.unfold(path.ends) / interval.unit
+    multipliers = constraint.rows @ folded.dual(path.ends) / interval.unit
     last = sums.LeastSum(np.concatenate([np.maximum(rho[-1], 0), np.maximum(-rho[-1], 0)]), multipliers)
     residual = sums.certificate(interval.sides(constraint), last)
-    unique = folded.unique(path)
+    unique = folded.unique(path) and folded.agree(constraint)
     end = Solution(rho[-1], float(interval.sum(rho[-1])), residual, 0 if unique else -1)
     return Saddles(beta, path.clock, max(path.residual, residual), end)
 
 
 @dataclass(frozen=True)
 class _Folded:
-    """One coordinate, sqrt(k) rho, for k whose columns are equal up to sign and whose intervals are equal on that side.
+    """One coordinate, sqrt(k) times their mean, for k whose columns and intervals are equal, up to sign.
 
-    They jump at the same time, and by symmetry or, for L = 2, without consequence for beta, by the same.
+    They jump at the same time. Of their sum each has the share of eta^2 on that side for L = 2, where rho_j is
+    eta_j^2 e^{2 nu} / 4, and the same for L >= 3.
+
+    Attributes:
+        index: coordinate -> set.
+        first: set -> its first coordinate.
+        signs: +-1, of each column against the others of its set.
+        root: sqrt(k).
+        ends: t^+, t^- of each set, times sqrt(k).
+        shares: of each coordinate where its set is positive, and where it is negative.
     """
 
     index: Int[np.ndarray, " m"]
@@ -90,28 +99,45 @@ class _Folded:
     signs: Float[np.ndarray, " m"]
     root: Float[np.ndarray, " g"]
     ends: tuple[Float[np.ndarray, " g"], Float[np.ndarray, " g"]]
+    shares: Float[np.ndarray, "2 m"]
 
     def columns(self, a: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n g"]:
         return a[:, self.first] * (self.signs[self.first] * self.root)
 
-    def unfold(self, values: Float[np.ndarray, "*k g"]) -> Float[np.ndarray, "*k m"]:
-        return self.signs * (values / self.root)[..., self.index]
+    def unfold(self, values: Float[np.ndarray, "k g"]) -> Float[np.ndarray, "k m"]:
+        sums = (values * self.root)[:, self.index]
+        return self.signs * sums * np.where(sums > 0, *self.shares)
+
+    def dual(self, values: Float[np.ndarray, " g"]) -> Float[np.ndarray, " m"]:
+        """s of every coordinate."""
+        return self.signs * (values / self.root)[self.index]
 
     def unique(self, path: Sequence) -> bool:
-        """Whether every coordinate that is zero at the end is inside its interval there, by TIGHT."""
+        """Whether every set that is zero at the end is inside its interval there, by TIGHT."""
         upper, lower = self.ends
         room = np.minimum(1 - path.ends / upper, 1 + path.ends / lower)
         return bool(np.isfinite(path.residual) and (room[path.rho[-1] == 0] > sums.TIGHT).all())
+
+    def agree(self, constraint: System) -> bool:
+        """Whether coefficients do not depend on the shares."""
+        lift = constraint.lift * self.signs
+        return len(self.first) == len(self.index) or bool(np.allclose(lift, lift[:, self.first][:, self.index]))
 
 
 def _fold(constraint: System, interval: Domain) -> _Folded:
     upper, lower = interval.upper, interval.lower
     size = len(upper)
     if constraint.twins is None:
-        return _Folded(np.arange(size), np.arange(size), np.ones(size), np.ones(size), (upper, lower))
+        each = np.arange(size)
+        return _Folded(each, each, np.ones(size), np.ones(size), (upper, lower), np.ones((2, size)))
     signs = constraint.signs
     near, far = np.where(signs > 0, upper, lower), np.where(signs > 0, lower, upper)
     marks = np.column_stack([constraint.twins, digits(near), digits(far)])
     _, first, index, copies = np.unique(marks, axis=0, return_index=True, return_inverse=True, return_counts=True)
+    index = np.ravel(index)
+    parts = np.ones((2, size))
+    if interval.depth == 2:
+        parts = np.where(signs > 0, interval.eta, interval.eta[::-1]) ** 2
+    whole = np.array([np.bincount(index, part) for part in parts])
     root = np.sqrt(copies)
-    return _Folded(np.ravel(index), first, signs, root, (root * near[first], root * far[first]))
+    return _Folded(index, first, signs, root, (root * near[first], root * far[first]), parts / whole[:, index])
