@@ -8,20 +8,14 @@ import altair as alt
 import polars as pl
 
 from analysis.charts.panels import (
-    HEIGHT,
-    WIDTH,
-    Axes,
     curve_panels,
     depths,
-    end_labels,
     guides,
     log_axes,
     named,
     note,
-    panel_title,
-    runs_behind,
 )
-from analysis.charts.theme import LinearAxis, LogAxis, Panel, chunks, depth_colour, layered, number, panels, total
+from analysis.charts.theme import LinearAxis, Panel, chunks, panels
 
 RESIDUAL, MARGIN = "relative residual ||Xβ − y|| / ||y||", "−log Loss"
 
