@@ -11,7 +11,8 @@ from analysis.charts.panels import HEIGHT, WIDTH, Axes, depths, end_labels, pane
 from analysis.charts.theme import (
     FAINT,
     GUIDE,
-    INK,
+    NUMBER,
+    LinearAxis,
     LogAxis,
     Panel,
     chunks,
@@ -20,6 +21,7 @@ from analysis.charts.theme import (
     number,
     panels,
     ramp,
+    spread,
     total,
 )
 
@@ -71,35 +73,47 @@ def _visits(saddles: pl.DataFrame, orbits: pl.DataFrame) -> Panel:
     low, high = 10 ** (spans[0] - room), 10 ** (spans[1] + room)
     bars = saddles.with_columns(pl.col("begins").fill_null(low), pl.col("ends").fill_null(high))
     here = orbits.filter(pl.col("run_id") == saddles["run_id"][0])
-    x, y, colour = _encodings(bars, low, high)
+    seen = here.filter(pl.col("time").is_between(low, high))
+    heights = [float(value) for column in (bars["value"], seen["value"]) for value in column]
+    edge = 0.08 * ((max(heights) - min(heights)) or 1.0)
+    axis = LinearAxis(min(heights) - edge, max(heights) + edge)
+    x, y, colour = _encodings(bars, low, high, axis)
     lines = alt.Chart(here.select("coordinate", "time", "value")).mark_line(strokeWidth=1.5, clip=True)
     rests = alt.Chart(bars.select("coordinate", "value", "begins", "ends")).mark_rule(strokeWidth=5, opacity=0.35)
     times = alt.Chart(jumps.unique().to_frame()).mark_rule(stroke=GUIDE, strokeDash=[4, 3])
     zero = alt.Chart(pl.DataFrame({"value": [0.0]})).mark_rule(stroke=FAINT)
     architecture, depth, alpha = saddles.row(0, named=True)["architecture"], saddles["depth"][0], saddles["alpha"][0]
     return layered(
-        zero.encode(alt.Y("value:Q")),
+        zero.encode(y),
         times.encode(x("begins")),
         rests.encode(x("begins"), alt.X2("ends:Q"), y, colour),
         lines.encode(x("time"), y, colour, order="time:Q"),
+        _names(bars, high, axis).encode(x("begins"), y, colour, text="name:N"),
     ).properties(
         width=WIDTH, height=HEIGHT, title=panel_title(f"{architecture}, L = {depth}, α = {number(alpha)}: coefficients")
     )
 
 
-def _encodings(bars: pl.DataFrame, low: float, high: float) -> tuple[Any, alt.Y, alt.Color]:
+def _names(bars: pl.DataFrame, high: float, axis: LinearAxis) -> alt.Chart:
+    """Names of the coordinates that a saddle has, at the panel's edge, at the heights of the last one."""
+    ends = bars.filter((pl.col("value") != 0).any().over("coordinate")).filter(pl.col("ends") == high)
+    gap = 13 / HEIGHT * (axis.high - axis.low)
+    placed = spread(ends["value"].to_list(), gap, axis.low + gap / 2, axis.high - gap / 2)
+    rows = ends.select("coordinate", pl.lit(high).alias("begins"), pl.format("β{}", "coordinate").alias("name"))
+    at = rows.with_columns(value=pl.Series(placed, dtype=pl.Float64))
+    return alt.Chart(at).mark_text(align="left", dx=6, fontSize=11, clip=False)
+
+
+def _encodings(bars: pl.DataFrame, low: float, high: float, y: LinearAxis) -> tuple[Any, alt.Y, alt.Color]:
     """Field -> x; y; and a colour a coordinate."""
-    ticks = _ticks(low, high)
-    axis = alt.Axis(title=TIME, values=ticks, labelExpr="format(datum.value, '.2~e')", labelColor=INK)
+    axis = alt.Axis(title=TIME, values=_ticks(low, high), labelExpr=NUMBER)
     scale = alt.Scale(type="log", domain=[low, high], nice=False)
     present = sorted(set(bars["coordinate"]))
     colours = alt.Scale(domain=present, range=ramp(len(present)))
-    title = "coordinate of β"
-    colour = alt.Color("coordinate:O", scale=colours, legend=alt.Legend(title=title, orient="top", symbolType="square"))
     return (
         lambda field: alt.X(f"{field}:Q", scale=scale, axis=axis),
-        alt.Y("value:Q", axis=alt.Axis(title="β", tickCount=5)),
-        colour,
+        y.y("value", "coefficients β"),
+        alt.Color("coordinate:O", scale=colours, legend=None),
     )
 
 
