@@ -114,7 +114,7 @@ class Problem:
         """
         if self.coordinates is None or self.signs is None:
             return None
-        return _eta(np.abs(self.coordinates[0]), self.spec.alpha)
+        return rounded(np.abs(self.coordinates[0]), self.spec.alpha)
 
     @functools.cached_property
     def moves(self) -> bool:
@@ -123,7 +123,7 @@ class Problem:
         return w is not None and bool(((w == 0).sum(axis=0) <= 1).all())
 
 
-def _eta(scale: Float[np.ndarray, "*b m"], alpha: float | Float[np.ndarray, "b 1"]) -> Float[np.ndarray, "*b m"]:
+def rounded(scale: Float[np.ndarray, "*b m"], alpha: float | Float[np.ndarray, "b 1"]) -> Float[np.ndarray, "*b m"]:
     mantissa, exponent = np.frexp(scale / alpha)
     return np.ldexp(np.round(mantissa, 12), exponent)
 
@@ -227,7 +227,7 @@ def _prepare(
         return
     w = np.stack([v.astype(basis.dtype) @ basis for v, basis in zip(layers, decomposition.bases, strict=True)], axis=1)
     scales, moves = _scales(w), ((w == 0).sum(axis=1) <= 1).all(axis=1).tolist()
-    signs, etas = _signs(w, scales), _eta(np.abs(w[:, 0]), alphas[:, None])
+    signs, etas = _signs(w, scales), rounded(np.abs(w[:, 0]), alphas[:, None])
     for problem, *values in zip(problems, w, scales, moves, signs, etas, strict=True):
         vars(problem).update(zip(("coordinates", "scale", "moves", "signs", "eta"), values, strict=True))
         if problem.signs is None:

@@ -85,7 +85,10 @@ class PredictionRecord:
 
 @dataclass(frozen=True)
 class Trajectory:
-    """The orbit at T recorded points (64-128 when the run took that many), evenly spread over the solver's steps.
+    """The orbit at T recorded points (64-128 when the run took that many steps), the first and the last among them.
+
+    They are spread evenly over its length: progress to the stop rule, change of beta over its size, and change of the
+    log of time, together, so that plateaus and the jumps between them both have points.
 
     Attributes:
         observed: name -> one number a point, of every row of `kernels.observables.OBSERVABLES`.

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import altair as alt
 
-from analysis.charts import cone, curves, plane, scale, summary
+from analysis.charts import cone, curves, plane, plateaus, scale, summary
 from analysis.charts.chart import Chart
 from analysis.errors import UnknownChart
 from analysis.files import ScriptEncoder, check_suffix, writing
-from analysis.frames import along, counts
+from analysis.frames import along, counts, saddles
 from analysis.frames import plane as paths
 from analysis.frames import scale as limits
 from analysis.frames.frame import EVERY_RUN
@@ -158,11 +158,12 @@ CHARTS: dict[str, Chart] = {
         title="Plateaus: how long the flow takes",
         shows="The time of gradient flow at which each residual is reached, at up to four initialisation scales. "
         "The origin is a saddle: the flow must wait longer the smaller α and the deeper the network, like log(1/α) for "
-        "L = 2 and α^(2-L) for L >= 3.",
-        frames={"curves": along.PLATEAUS},
-        draw=curves.plateaus,
+        "L = 2 and α^(2-L) for L >= 3. Decomposable networks then go from saddle to saddle: as α falls, coefficients "
+        "must rest on the bars, and jump at the dashed times.",
+        frames={"curves": along.PLATEAUS, "saddles": saddles.SADDLES, "orbits": saddles.ORBITS},
+        draw=plateaus.draw,
         needs="regression runs with a recorded path",
-        run="sweep launch examples/quickstart.yaml",
+        run="sweep launch examples/saddles.yaml",
     ),
     "overview": Chart(
         title="The sweep: how runs ended and what they cost",

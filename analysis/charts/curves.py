@@ -8,20 +8,14 @@ import altair as alt
 import polars as pl
 
 from analysis.charts.panels import (
-    HEIGHT,
-    WIDTH,
-    Axes,
     curve_panels,
     depths,
-    end_labels,
     guides,
     log_axes,
     named,
     note,
-    panel_title,
-    runs_behind,
 )
-from analysis.charts.theme import LinearAxis, LogAxis, Panel, chunks, depth_colour, layered, number, panels, total
+from analysis.charts.theme import LinearAxis, Panel, chunks, panels
 
 RESIDUAL, MARGIN = "relative residual ||Xβ − y|| / ||y||", "−log Loss"
 
@@ -93,32 +87,3 @@ def loss_rate(curves: pl.DataFrame) -> alt.VConcatChart:
     return panels(
         chunks(curve_panels(here, axes), 3), "How fast the loss falls, against the predicted rate", note(here)
     )
-
-
-def plateaus(curves: pl.DataFrame) -> alt.VConcatChart:
-    """Time at which each residual is first reached: panels network by alpha."""
-    here = curves.with_columns(
-        panel=pl.format("{}, α = {}", "architecture", pl.col("alpha").map_elements(number, return_dtype=pl.String))
-    )
-    swapped = here.rename({"clock": "middle", "middle": "clock"})
-    time = LogAxis.over(swapped["clock"])
-    axes = Axes(time, "time t of gradient flow", LogAxis.over(swapped["middle"]), RESIDUAL, depths(swapped))
-    rows = [
-        [_over_time(panel, axes) for panel in network.sort("alpha").partition_by("panel", maintain_order=True)]
-        for network in swapped.sort("architecture", "depth", "middle", descending=[False, False, True]).partition_by(
-            "architecture", maintain_order=True
-        )
-    ]
-    shown = (
-        f"Median time at which {total(runs_behind(here)):,} runs reach each residual; data of {curves['shape'][0]}, "
-        "the shape with most runs."
-    )
-    return panels(rows, "Plateaus: how long the flow takes", shown)
-
-
-def _over_time(here: pl.DataFrame, axes: Axes) -> Panel:
-    x, y = axes.encodings()
-    line = alt.Chart(here.select("depth", "clock", "middle")).mark_line(strokeWidth=2, clip=True)
-    curves = line.encode(x, y, depth_colour(axes.depths, legend=False), order=alt.Order("middle:Q", sort="descending"))
-    labels = end_labels(here, axes, {}, follow=True)
-    return layered(curves, labels).properties(width=WIDTH - 60, height=HEIGHT, title=panel_title(here["panel"][0]))

@@ -115,6 +115,10 @@ class Flow(ABC):
         """What an error of theta does to the network's function, as a multiple of what is tolerated."""
 
     @abstractmethod
+    def least_norm(self, data: RunData) -> Scalar:
+        """A lower bound on the norm of coefficients to which the flow tends; 0 where there is none."""
+
+    @abstractmethod
     def renormalise(
         self, theta: Theta, log_norm: Scalar, velocity: Theta, data: RunData
     ) -> tuple[Theta, Scalar, Theta]:

@@ -201,6 +201,9 @@ class ClassificationFlow(Flow):
     def residual(self, theta: Theta, data: RunData) -> Scalar:
         return jnp.full((), jnp.nan)
 
+    def least_norm(self, data: RunData) -> Scalar:
+        return jnp.zeros(())
+
     def min_margin(self, theta: Theta, log_norm: Scalar, data: RunData) -> Scalar:
         norm = jnp.linalg.norm(self.sizes(theta, log_norm, data))
         return self._least(self.margins(theta, data), data) / norm ** self.parametrisation.degree(data)

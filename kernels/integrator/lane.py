@@ -10,13 +10,16 @@ from kernels.flows.observables import Point, observe
 from kernels.flows.parametrisation import Forces, Push, RunData, Scalar, Theta
 from kernels.flows.stiffness import Stiffness
 from kernels.integrator.solvers import Solver
+from kernels.observables import OBSERVABLES
 from kernels.x64 import jax
 
 RUNNING, CONVERGED, OUT_OF_STEPS, NOT_FINITE, STEP_VANISHED, AT_REST, NOTHING_TO_DO = range(7)
 ASLEEP = -1
 """Status of a lane without a run."""
 CAPACITY = 128
-"""Points an orbit may have before every second one is dropped: it ends with 64 to 128, spread evenly over the steps."""
+"""Points an orbit may have before some are dropped: it ends with 64 to 128, spread evenly over its length."""
+STEP_LENGTH = 0.01
+"""What a step adds to an orbit's length beside what it moved: of 128 steps, as much as a change of beta by its norm."""
 PROGRESS_PER_STEP = 1 / 66
 """A recorded run may cover at most this share of its way in a step, so that it takes more than 64 of them."""
 TIME_TOLERANCE = 100.0
@@ -24,6 +27,7 @@ TIME_TOLERANCE = 100.0
 ROUNDING = 1e-13
 """Least relative error of a step that can be told from rounding."""
 LARGEST_GROWTH, GROWTH_IN_NOISE, SMALLEST_GROWTH, LEAST_LANDING, SAFETY = 6.0, 1.5, 0.1, 1e-3, 0.85
+LOG_TIME = list(OBSERVABLES).index("log_time")
 SMALLEST = 1e-300
 """Keeps 0 / 0, the relative error of a parameter that rests at zero, from being NaN."""
 LARGEST_RATE_GROWTH = 4.0
@@ -45,7 +49,11 @@ class Step(NamedTuple):
 
 
 class Lane(NamedTuple):
-    """State of one run; in an ensemble every field has a leading axis of lanes."""
+    """State of one run; in an ensemble every field has a leading axis of lanes.
+
+    Of the recorded points, `lengths` are their places on the orbit, whose length so far is `length`; a row is due on
+    every piece of `spacing` of it. `seen` is the row of the last step, recorded or not.
+    """
 
     point: Point
     h: Scalar
@@ -57,7 +65,10 @@ class Lane(NamedTuple):
     progress: Scalar
     orbit: Float[Array, "capacity o"]
     recorded: Int[Array, ""]
-    stride: Int[Array, ""]
+    seen: Float[Array, " o"]
+    length: Scalar
+    lengths: Float[Array, " capacity"]
+    spacing: Scalar
 
 
 def start(flow: Flow, theta: Theta, data: RunData, control: Control, capacity: int) -> Lane:
@@ -82,7 +93,10 @@ def start(flow: Flow, theta: Theta, data: RunData, control: Control, capacity: i
         progress=progress,
         orbit=orbit,
         recorded=jnp.full((), min(capacity, 1)),
-        stride=jnp.ones((), int),
+        seen=first if capacity else jnp.zeros(0),
+        length=jnp.zeros(()),
+        lengths=jnp.zeros(capacity),
+        spacing=jnp.full((), STEP_LENGTH / 2),
     )
 
 
@@ -111,6 +125,7 @@ def attempt(flow: Flow, solver: Solver, columns: int, lane: Lane, data: RunData,
     new, new_norm, slope = flow.renormalise(step.theta, log_norm, step.velocity, data)
     moved = Point(new, new_norm, slope, jnp.logaddexp(log_time, step.log_elapsed), steps + 1)
     point = jax.tree.map(lambda a, b: jnp.where(accept, a, b), moved, lane.point)
+    came = progress - lane.progress
     lane = lane._replace(
         point=point,
         h=h,
@@ -120,7 +135,7 @@ def attempt(flow: Flow, solver: Solver, columns: int, lane: Lane, data: RunData,
         progress=jnp.where(accept, progress, lane.progress),
     )
     lane = lane._replace(status=_status(lane, control, error > 1))
-    return _record(flow, lane, whole, accept) if lane.orbit.shape[0] else lane
+    return _record(flow, lane, whole, accept, came) if lane.orbit.shape[0] else lane
 
 
 def take_step(flow: Flow, solver: Solver, columns: int, point: Point, h: Scalar, data: RunData) -> Step:
@@ -160,13 +175,25 @@ def take_step(flow: Flow, solver: Solver, columns: int, point: Point, h: Scalar,
 
 
 def thin(lane: Lane, full: Bool[Array, ""]) -> Lane:
-    """Drop every second recorded point of a full orbit."""
-    capacity = lane.orbit.shape[0]
-    kept = jnp.zeros_like(lane.orbit).at[: capacity // 2].set(lane.orbit[::2])
+    """Drop points of a full orbit: of its length in pieces of `spacing`, each keeps the first point on it.
+
+    The spacing is doubled until a point goes; as a piece of twice the length held at most two, half of them stay.
+    """
+
+    def firsts(spacing: Scalar) -> Bool[Array, " capacity"]:
+        pieces = jnp.floor(lane.lengths / spacing)
+        return jnp.concatenate([jnp.ones(1, bool), pieces[1:] > pieces[:-1]])
+
+    spacing = jax.lax.while_loop(
+        lambda spacing: full & jnp.all(firsts(spacing)), lambda spacing: 2 * spacing, 2 * lane.spacing
+    )
+    kept = firsts(spacing)
+    order = jnp.argsort(~kept, stable=True)
     return lane._replace(
-        orbit=jnp.where(full, kept, lane.orbit),
-        recorded=jnp.where(full, capacity // 2, lane.recorded),
-        stride=jnp.where(full, 2 * lane.stride, lane.stride),
+        orbit=jnp.where(full, lane.orbit[order], lane.orbit),
+        recorded=jnp.where(full, jnp.sum(kept), lane.recorded),
+        lengths=jnp.where(full, lane.lengths[order], lane.lengths),
+        spacing=jnp.where(full, spacing, lane.spacing),
     )
 
 
@@ -219,10 +246,29 @@ def _status(lane: Lane, control: Control, failed: Bool[Array, ""]) -> Int[Array,
     )
 
 
-def _record(flow: Flow, lane: Lane, data: RunData, accept: Bool[Array, ""]) -> Lane:
-    """Write the point every `stride` accepted steps, and at the end of the run."""
-    ended, between = lane.status != RUNNING, lane.point.steps % lane.stride != 0
-    due = (accept & ~between) | (ended & (accept | between))
-    slot = jnp.minimum(lane.recorded, lane.orbit.shape[0] - 1)
-    row = jnp.where(due, observe(flow, lane.point, data), lane.orbit[slot])
-    return lane._replace(orbit=lane.orbit.at[slot].set(row), recorded=lane.recorded + due.astype(int))
+def _record(flow: Flow, lane: Lane, data: RunData, accept: Bool[Array, ""], came: Scalar) -> Lane:
+    """Write the first point on every piece of the orbit's length, and the end of the run."""
+    row = observe(flow, lane.point, data)
+    length = lane.length + jnp.where(accept, _length(lane.seen, row, came, flow.least_norm(data)), 0.0)
+    slot, last = jnp.minimum(lane.recorded, lane.orbit.shape[0] - 1), lane.lengths[lane.recorded - 1]
+    begins = jnp.floor(length / lane.spacing) > jnp.floor(last / lane.spacing)
+    due = (accept & begins) | ((lane.status != RUNNING) & (length > last))
+    return lane._replace(
+        orbit=lane.orbit.at[slot].set(jnp.where(due, row, lane.orbit[slot])),
+        recorded=lane.recorded + due.astype(int),
+        seen=row,
+        length=length,
+        lengths=lane.lengths.at[slot].set(jnp.where(due, length, lane.lengths[slot])),
+    )
+
+
+def _length(before: Float[Array, " o"], after: Float[Array, " o"], came: Scalar, least: Scalar) -> Scalar:
+    """Of a step: progress, change of beta relative to its size, change of log t, at most one each, and STEP_LENGTH.
+
+    So plateaus, which take time only, and jumps, which take none, have their points. Coefficients count as large as the
+    least that the flow can tend to: their growth from tiny ones is no path.
+    """
+    beta, moved = before[len(OBSERVABLES) :], after[len(OBSERVABLES) :]
+    size = jnp.maximum(jnp.maximum(jnp.linalg.norm(beta), jnp.linalg.norm(moved)), jnp.maximum(least, SMALLEST))
+    changes = jnp.stack([came, jnp.linalg.norm(moved - beta) / size, after[LOG_TIME] - before[LOG_TIME]])
+    return STEP_LENGTH + jnp.sum(jnp.where(changes > 0, jnp.minimum(changes, 1.0), 0.0))

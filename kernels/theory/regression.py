@@ -13,9 +13,11 @@ from kernels.problem import Problem, grouped
 from kernels.results import PredictionRecord
 from kernels.theory.balanced import balanced_start, stops_at_zero
 from kernels.theory.base import Endpoint, Forecast, Forecasts, Kind, Prediction, coefficients_records, products_all
+from kernels.theory.domains import domain
 from kernels.theory.one_sample import of_one_sample
 from kernels.theory.optimisers.certificates import worst
 from kernels.theory.potentials import exact_limits
+from kernels.theory.sequences import least_sum
 from kernels.theory.systems import Start, minimum_norm, system, weighted_l1, weighted_l2
 
 
@@ -98,11 +100,15 @@ class WeightedL1(Prediction):
     next order of the potential in alpha. A choice that Newton's method does not find is not certified. detail's slope
     is the power of alpha with which the distance vanishes (optimisers/sums.py: decay).
 
-    Applies: regression, L >= 2, a real orthogonal decomposition or parallel inputs (as minimum_q_norm), and a start
-    w_l(0) = alpha eta for l < L with w_L(0) = 0, or, real, of one modulus alpha eta in all layers, such as u^L - v^L
-    from u = v = alpha: rho_j then keeps its sign, and the least sum is among rho of these signs. Complex
-    decompositions only with parallel inputs: with others the flow of moduli has no potential, and integrations (d = 5
-    and 8, L = 2 and 3, alpha to 1e-4) end up to 20 % and more above the least sum.
+    So from w_l(0) = alpha eta for l < L with w_L(0) = 0, or, real, of one modulus alpha eta in all layers, such as
+    u^L - v^L from u = v = alpha: rho_j then keeps its sign, and the least sum is among rho of these signs. From any
+    other start it is sum_j t_j^+ rho_j^+ + t_j^- rho_j^- over the t of eta = 1, with t^+- the ends of the domain of nu
+    (kernels/theory/domains.py; 1 for L = 2), and eta^+- in place of eta.
+
+    Applies: regression, L >= 2, a real orthogonal decomposition or parallel inputs (as minimum_q_norm), and any start
+    with a potential (as minimum_bregman). Complex decompositions only with parallel inputs: with others the flow of
+    moduli has no potential, and integrations (d = 5 and 8, L = 2 and 3, alpha to 1e-4) end up to 20 % and more above
+    the least sum.
     Kind: limit alpha->0; rates differ between L = 2 and L >= 3 (Matt and Stoeger, arXiv:2506.01143).
     Certificate: the worst of A rho = y, the multipliers' feasibility, the duality gap and the choice's stationarity,
     relative, in the coordinates themselves (equal ones are merged to find the solution, not to check it).
@@ -117,16 +123,17 @@ class WeightedL1(Prediction):
         return "limit alpha->0"
 
     def applies(self, problem: Problem) -> bool:
-        return problem.regression and problem.eta is not None and system(problem) is not None
+        return domain(problem) is not None
 
     def forecast_all(self, problems: Sequence[Problem]) -> list[Forecast | None]:
-        return _once_for_all_scales(problems, _least_sum)
+        scaled = [problem for problem in problems if problem.eta is not None]
+        found = dict(zip(scaled, _once_for_all_scales(scaled, _least_sum), strict=True))
+        return [found[problem] if problem in found else _least_sides(problem) for problem in problems]
 
     def compare_all(
         self, problems: Sequence[Problem], forecasts: Forecasts, endpoints: Sequence[Endpoint]
     ) -> list[PredictionRecord]:
-        reached = _reached(problems, endpoints, lambda rho, eta, depth: np.abs(rho) * eta ** (2 - depth))
-        return coefficients_records(self, problems, forecasts, endpoints, reached)
+        return coefficients_records(self, problems, forecasts, endpoints, _sums_reached(problems, endpoints))
 
 
 @final
@@ -271,6 +278,17 @@ def _least_sum(problem: Problem, eta: Float[np.ndarray, " m"]) -> Forecast:
     return Forecast(beta, found.certificate, found.objective, detail)
 
 
+def _least_sides(problem: Problem) -> Forecast:
+    """Where one number a coordinate does not tell the start: its two sides have weights of their own."""
+    interval, constraint = domain(problem), system(problem)
+    assert interval is not None
+    assert constraint is not None
+    key = (_least_sides, problem.dataset, problem.architecture, interval.key, interval.eta.tobytes())
+    found = problem.shared.keep(key, lambda: least_sum(problem, constraint, interval))
+    beta = constraint.coefficients(np.real(found.rho))
+    return Forecast(beta, found.certificate, found.objective, {"face_dimension": float(found.freedom)})
+
+
 def _least_squares(problem: Problem, eta: Float[np.ndarray, " m"]) -> Forecast:
     found = weighted_l2(problem, eta ** (2 - 2 * problem.depth))
     assert problem.decomposition is not None
@@ -293,6 +311,25 @@ def _reached(
         rho, eta = np.array([found[place] for place in places]), np.array([problems[place].eta for place in places])
         values[places] = terms(rho, eta, depth).sum(axis=1)
     return [{"objective_reached": value} for value in values.tolist()]
+
+
+def _sums_reached(problems: Sequence[Problem], endpoints: Sequence[Endpoint]) -> list[dict[str, float]]:
+    """What weighted_l1 minimises, at every endpoint."""
+    pairs = list(zip(problems, endpoints, strict=True))
+    scaled = [pair for pair in pairs if pair[0].eta is not None]
+    moduli = _reached(
+        [problem for problem, _ in scaled],
+        [endpoint for _, endpoint in scaled],
+        lambda rho, eta, depth: np.abs(rho) * eta ** (2 - depth),
+    )
+    found = dict(zip((problem for problem, _ in scaled), moduli, strict=True))
+    return [found[pair[0]] if pair[0] in found else _sides_reached(*pair) for pair in pairs]
+
+
+def _sides_reached(problem: Problem, endpoint: Endpoint) -> dict[str, float]:
+    interval = domain(problem)
+    assert interval is not None
+    return {"objective_reached": float(interval.sum(np.real(products_all([problem], [endpoint])[0])))}
 
 
 def _closed_form(problem: Problem) -> Forecast:

@@ -71,7 +71,7 @@ def fold(constraint: System, c: Float[np.ndarray, " m"]) -> Folded:
     """Coordinates merged that have equal columns, up to sign, and equal scales c."""
     if constraint.twins is None:
         return Folded(constraint.rows, c, np.ones(len(c)), np.arange(len(c)), np.ones(len(c)))
-    marks = np.column_stack([constraint.twins, _digits(c)])
+    marks = np.column_stack([constraint.twins, digits(c)])
     _, first, index, copies = np.unique(marks, axis=0, return_index=True, return_inverse=True, return_counts=True)
     lead = constraint.signs[first]
     rows = np.ascontiguousarray(constraint.rows[:, first] * lead * np.sqrt(copies))
@@ -123,12 +123,12 @@ def _twins(matrix: Float[np.ndarray, "n m"]) -> tuple[Int[np.ndarray, " m"] | No
     scaled = np.round(matrix / np.where(largest > 0, largest, 1.0), 13)
     leads = np.take_along_axis(scaled, (scaled != 0).argmax(axis=0)[None], axis=0)[0]
     signs = np.where(leads < 0, -1.0, 1.0)
-    marks = np.vstack([_digits(largest), scaled * signs])
+    marks = np.vstack([digits(largest), scaled * signs])
     kinds, labels = np.unique(marks, axis=1, return_inverse=True)
     return (np.ravel(labels) if kinds.shape[1] < matrix.shape[1] else None), signs
 
 
-def _digits(size: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
+def digits(size: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
     """The same number for sizes that agree to 12 digits, each relative to itself."""
     return np.round(np.log2(np.where(size > 0, size, 0.5**1000)), 12)
 

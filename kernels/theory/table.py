@@ -21,6 +21,7 @@ from kernels.theory.regression import (
     WeightedL2,
 )
 from kernels.theory.remaining import remaining
+from kernels.theory.saddles import SaddleSequence
 from kernels.theory.schatten import MaxMarginSchatten
 
 _ALL: tuple[Prediction, ...] = (
@@ -28,6 +29,7 @@ _ALL: tuple[Prediction, ...] = (
     MinimumBregman(),
     WeightedL1(),
     WeightedL2(),
+    SaddleSequence(),
     MinimumL2Norm(),
     TwoLayerOneSample(),
     Balanced(),

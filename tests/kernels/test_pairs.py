@@ -83,6 +83,8 @@ RULES = {
     ),
     # the minimum Q norm itself is 1.1e-2 from the least sum at this alpha for L = 2, and 6e-6 for L = 3
     "weighted_l1": Rule(STRUCTURED, ({"alpha": 1e-4},), 1.5e-2, {"alpha": 10.0}, 0.1),
+    # the same end
+    "saddle_sequence": Rule(STRUCTURED, ({"alpha": 1e-4},), 1.5e-2, {"alpha": 10.0}, 0.1),
     # corrections are of order alpha^{-2L}
     "weighted_l2": Rule(STRUCTURED, ({"alpha": 30.0},), EXACT, {"alpha": 1e-2}, 0.1),
     # exact from orthogonal layers; one layer from alpha keeps the part of its start outside the row space

@@ -131,6 +131,9 @@ def sech_integral(z: Coordinates, power: int) -> Coordinates:
     return value
 
 
+TIED = 1e-8
+"""Two least layers whose gap, the root of the difference of their squares, is below this share of them are equal."""
+
 Rule = tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"]]
 
 _RULES = [(length, np.polynomial.legendre.leggauss(count)) for length, count in ((0.06, 4), (0.5, 8), (2.0, 16))]
@@ -153,7 +156,7 @@ class GeneralCurve(Curve):
         self._gaps = np.sort((modulus - first) * (modulus + first), axis=0)[1:]
         self._gap = np.sqrt(self._gaps[0])
         # a gap below rounding is a tie: there the chart's origin would lie beyond z = 20
-        self._tied = self._gap <= 1e-8 * first
+        self._tied = self._gap <= TIED * first
         self._gaps[0, self._tied] = 0.0
         self._side = np.where(self._x < 0, -1.0, 1.0)
         chart = np.arcsinh(self._x / np.where(self._tied, 1.0, self._gap))
@@ -205,6 +208,28 @@ class GeneralCurve(Curve):
         )
         some._gaps = self._gaps[:, index]
         return some
+
+    def ends(self) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
+        """nu at rho = inf, and -nu at rho = -inf, of one problem: inf for L = 2, and where rho keeps the other sign.
+
+        Each tail is cut where e^{-(L-2) z} is 1e-17 of the integral.
+        """
+        infinite = np.full_like(self._x, np.inf)
+        if self.depth == 2:
+            return infinite, infinite
+        scale = np.where(self._tied, np.abs(self._x), self._gap)
+        far = np.abs(np.where(self._tied, 0.0, self.start)) + np.log1p(np.sqrt(self._gaps[-1]) / scale)
+        reach = far + 40.0 / (self.depth - 2)
+        edges = np.linspace(0.0, 1.0, int(np.ceil(reach.max(initial=0.0) / 2)) + 1)[:, None]
+        upper, lower = (
+            np.where(self._tied & (self._side == -side), np.inf, side * self._summed(edges * side * reach))
+            for side in (1.0, -1.0)
+        )
+        return upper, lower
+
+    def _summed(self, edges: Float[np.ndarray, "p m"]) -> Float[np.ndarray, " m"]:
+        """The integral of dnu/dz over consecutive panels."""
+        return np.asarray(self._integral(edges[:-1], edges[1:]).sum(axis=0))
 
     def _least(self, z: Float[np.ndarray, "*p m"]) -> Float[np.ndarray, "*p m"]:
         if not self._tied.any():

@@ -1,0 +1,143 @@
+"""The saddles of a problem in its own coordinates, and the least weighted sum at which they end."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from kernels.problem import Problem
+from kernels.theory.domains import Domain, domain
+from kernels.theory.optimisers import sums
+from kernels.theory.optimisers.homotopy import Sequence, visited
+from kernels.theory.systems import Solution, System, digits, system
+
+
+@dataclass(frozen=True, eq=False)
+class Saddles:
+    """The saddles that the flow of a problem visits as alpha -> 0.
+
+    Attributes:
+        beta: coefficients of saddles 1, 2, ..., shape (k, d).
+        clock: of the jump to each one; its time is alpha^{2-L} times that (L >= 3), log(1/alpha) times (L = 2). (k,).
+        certificate: residual of the conditions along the sequence and at its end, relative.
+        end: rho, sum and dimension at the last one.
+    """
+
+    beta: Float[np.ndarray, "k d"]
+    clock: Float[np.ndarray, " k"]
+    certificate: float
+    end: Solution
+
+
+def saddles(problem: Problem) -> Saddles | None:
+    """Found once for all problems that differ in alpha alone, and for L = 2 in the start; None without a domain."""
+    interval, constraint = domain(problem), system(problem)
+    if interval is None or constraint is None:
+        return None
+    asked = (saddles, problem.dataset, problem.architecture, interval.key)
+    return problem.shared.keep(asked, lambda: _saddles(problem, constraint, interval))
+
+
+def least_sum(problem: Problem, constraint: System, interval: Domain) -> Solution:
+    """min sum t^+ rho^+ + t^- rho^-: where the saddles end; if that is not the only one, or unknown, by a program."""
+    found = saddles(problem)
+    if found is not None and found.end.freedom == 0 and found.end.certificate <= REACHED:
+        return found.end
+    whole = interval.sides(constraint)
+    least = sums.least_weighted_sum(whole)
+    if least is None:
+        return Solution(np.full(len(interval.upper), np.nan), np.nan, np.inf)
+    return _solution(constraint, interval, least)
+
+
+REACHED = 1e-12
+"""Residual at which an end of saddles is the least sum to all digits that count."""
+
+
+def _solution(constraint: System, interval: Domain, least: sums.LeastSum) -> Solution:
+    """Of two halves of every coordinate, one."""
+    whole = interval.sides(constraint)
+    rho = np.subtract(*np.split(least.rho, 2))
+    freedom = sums.freedom(whole, least, np.hstack([constraint.lift, -constraint.lift]))
+    return Solution(rho, float(interval.sum(rho)), sums.certificate(whole, least), freedom)
+
+
+def _saddles(problem: Problem, constraint: System, interval: Domain) -> Saddles:
+    a = np.real(problem.dataset.x @ constraint.lift)
+    folded = _fold(constraint, interval)
+    path = visited(folded.columns(a), problem.dataset.y, *folded.ends)
+    rho = folded.unfold(path.rho)
+    beta = np.real(rho @ constraint.lift.T)
+    if not len(rho):
+        return Saddles(beta, path.clock, np.inf, Solution(np.zeros(a.shape[1]), 0.0, np.inf, -1))
+    multipliers = constraint.rows @ folded.dual(path.ends) / interval.unit
+    last = sums.LeastSum(np.concatenate([np.maximum(rho[-1], 0), np.maximum(-rho[-1], 0)]), multipliers)
+    residual = sums.certificate(interval.sides(constraint), last)
+    unique = folded.unique(path) and folded.agree(constraint)
+    end = Solution(rho[-1], float(interval.sum(rho[-1])), residual, 0 if unique else -1)
+    return Saddles(beta, path.clock, max(path.residual, residual), end)
+
+
+@dataclass(frozen=True)
+class _Folded:
+    """One coordinate, sqrt(k) times their mean, for k whose columns and intervals are equal, up to sign.
+
+    They jump at the same time. Of their sum each has the share of eta^2 on that side for L = 2, where rho_j is
+    eta_j^2 e^{2 nu} / 4, and the same for L >= 3.
+
+    Attributes:
+        index: coordinate -> set.
+        first: set -> its first coordinate.
+        signs: +-1, of each column against the others of its set.
+        root: sqrt(k).
+        ends: t^+, t^- of each set, times sqrt(k).
+        shares: of each coordinate where its set is positive, and where it is negative.
+    """
+
+    index: Int[np.ndarray, " m"]
+    first: Int[np.ndarray, " g"]
+    signs: Float[np.ndarray, " m"]
+    root: Float[np.ndarray, " g"]
+    ends: tuple[Float[np.ndarray, " g"], Float[np.ndarray, " g"]]
+    shares: Float[np.ndarray, "2 m"]
+
+    def columns(self, a: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n g"]:
+        return a[:, self.first] * (self.signs[self.first] * self.root)
+
+    def unfold(self, values: Float[np.ndarray, "k g"]) -> Float[np.ndarray, "k m"]:
+        sums = (values * self.root)[:, self.index]
+        return self.signs * sums * np.where(sums > 0, *self.shares)
+
+    def dual(self, values: Float[np.ndarray, " g"]) -> Float[np.ndarray, " m"]:
+        """s of every coordinate."""
+        return self.signs * (values / self.root)[self.index]
+
+    def unique(self, path: Sequence) -> bool:
+        """Whether every set that is zero at the end is inside its interval there, by TIGHT."""
+        upper, lower = self.ends
+        room = np.minimum(1 - path.ends / upper, 1 + path.ends / lower)
+        return bool(np.isfinite(path.residual) and (room[path.rho[-1] == 0] > sums.TIGHT).all())
+
+    def agree(self, constraint: System) -> bool:
+        """Whether coefficients do not depend on the shares."""
+        lift = constraint.lift * self.signs
+        return len(self.first) == len(self.index) or bool(np.allclose(lift, lift[:, self.first][:, self.index]))
+
+
+def _fold(constraint: System, interval: Domain) -> _Folded:
+    upper, lower = interval.upper, interval.lower
+    size = len(upper)
+    if constraint.twins is None:
+        each = np.arange(size)
+        return _Folded(each, each, np.ones(size), np.ones(size), (upper, lower), np.ones((2, size)))
+    signs = constraint.signs
+    near, far = np.where(signs > 0, upper, lower), np.where(signs > 0, lower, upper)
+    marks = np.column_stack([constraint.twins, digits(near), digits(far)])
+    _, first, index, copies = np.unique(marks, axis=0, return_index=True, return_inverse=True, return_counts=True)
+    index = np.ravel(index)
+    parts = np.ones((2, size))
+    if interval.depth == 2:
+        parts = np.where(signs > 0, interval.eta, interval.eta[::-1]) ** 2
+    whole = np.array([np.bincount(index, part) for part in parts])
+    root = np.sqrt(copies)
+    return _Folded(index, first, signs, root, (root * near[first], root * far[first]), parts / whole[:, index])
