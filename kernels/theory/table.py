@@ -10,6 +10,7 @@ from kernels.results import PredictionRecord
 from kernels.spec import RunSpec
 from kernels.theory.base import Endpoint, Prediction, record
 from kernels.theory.classification import LossRate, ParameterKKT, SingularVectors
+from kernels.theory.finite_margin import FiniteMargin
 from kernels.theory.max_margin import MaxMarginBridge, MaxMarginL2
 from kernels.theory.regression import (
     MinimumBregman,
@@ -32,6 +33,7 @@ _ALL: tuple[Prediction, ...] = (
     SingularVectors(),
     MaxMarginL2(),
     MaxMarginBridge(),
+    FiniteMargin(),
     LossRate(),
 )
 PREDICTIONS = {made.name: made for made in _ALL}
