@@ -5,17 +5,21 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, final
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from scipy.optimize import nnls
 
-from kernels.problem import Problem
+from kernels.problem import Problem, grouped
 from kernels.results import PathRecord, PredictionRecord
 from kernels.theory.base import CERTIFIED, Endpoint, Forecast, Forecasts, Kind, Prediction, record, unit
-from kernels.theory.optimisers.above import minimise_above
+from kernels.theory.optimisers.above import Guess, minimise_above
 from kernels.theory.optimisers.certificates import ratio
 from kernels.theory.optimisers.curves import Curve
 from kernels.theory.recorded import curves, on_curves, products_at, thinned
 
+NEAR = 0.1
+"""Samples whose margins exceed the least by less than this, or this share of it, may keep their multipliers."""
+PRICE = 1e-4
+"""Weight of mu.slack, of its largest term, against nu."""
 LARGEST = 1e100
 """Largest ||Theta||^L at which a point is compared: beyond, squares of coefficients overflow."""
 
@@ -61,17 +65,21 @@ class FiniteMargin(Prediction):
     def compare_all(
         self, problems: Sequence[Problem], forecasts: Forecasts, endpoints: Sequence[Endpoint]
     ) -> list[PredictionRecord]:
-        return [self._compared(problem, endpoint) for problem, endpoint in zip(problems, endpoints, strict=True)]
+        orbits = [_chosen(problem, endpoint) for problem, endpoint in zip(problems, endpoints, strict=True)]
+        found: dict[int, _Along] = {}
+        for shape, places in grouped(map(_shape, problems, orbits)):
+            if shape is not None:
+                made = _along([problems[k] for k in places], [each for k in places if (each := orbits[k]) is not None])
+                found.update(zip(places, made, strict=True))
+        return [self._record(problem, found.get(place)) for place, problem in enumerate(problems)]
 
-    def _compared(self, problem: Problem, endpoint: Endpoint) -> PredictionRecord:
-        chosen = _chosen(problem, endpoint)
-        if chosen is None:
+    def _record(self, problem: Problem, along: "_Along | None") -> PredictionRecord:
+        if along is None:
             return record(self, problem, None, None)
-        found = _along(problem, chosen)
-        last, certificate = found.path[-1], found.path[-1].certificate
+        last = along.path[-1]
         beta = None if last.beta is None else unit(last.beta)
-        made = Forecast(beta, certificate, last.objective, found.detail)
-        return replace(record(self, problem, made, last.distance), path=found.path)
+        made = Forecast(beta, last.certificate, last.objective, along.detail)
+        return replace(record(self, problem, made, last.distance), path=along.path)
 
 
 class _Chosen(NamedTuple):
@@ -104,38 +112,58 @@ def _chosen(problem: Problem, endpoint: Endpoint) -> _Chosen | None:
     return _Chosen(places + 1, orbit.beta[places], orbit["min_margin"][places], kappa[places])
 
 
-def _along(problem: Problem, chosen: _Chosen) -> _Along:
-    """The convex problem at every point."""
-    count, kappa = len(chosen.point), chosen.kappa
-    decomposition = problem.decomposition
-    assert decomposition is not None
-    rows = problem.dataset.y[:, None] * (problem.dataset.x @ decomposition.s.T)
-    curve = curves(problem, count)
-    rho = products_at(problem, curve, chosen.beta * kappa[:, None])
-    reached = _reached(curve, rows, rho)
-    gamma = chosen.gamma * kappa
-    bounds = np.repeat(gamma[:, None], len(rows), axis=1)
-    found = minimise_above(curve, [rows] * count, bounds, _proposed(reached.margins, gamma))
-    least = found.objective
-    predicted = found.rho @ decomposition.s / kappa[:, None]
+def _shape(problem: Problem, chosen: _Chosen | None) -> tuple[int, int, int, bool] | None:
+    """Runs of one shape, depth and kind of start are solved together."""
+    if chosen is None or problem.coordinates is None:
+        return None
+    return len(problem.dataset.y), *problem.coordinates.shape, problem.scale is not None
+
+
+def _along(problems: list[Problem], orbits: list[_Chosen]) -> list[_Along]:
+    """The convex problem at every point of every orbit."""
+    counts = [len(each.point) for each in orbits]
+    owner = np.repeat(np.arange(len(problems)), counts)
+    signed = [_signed(problem) for problem in problems]
+    curve, rows = curves([problems[k] for k in owner]), np.array([signed[k] for k in owner])
+    kappa, gamma = np.concatenate([each.kappa for each in orbits]), np.concatenate([each.gamma for each in orbits])
+    gamma = gamma * kappa
+    rho = np.concatenate([
+        products_at(problem, each.beta * each.kappa[:, None]) for problem, each in zip(problems, orbits, strict=True)
+    ])  # fmt: skip
+    reached = _reached(curve, rows, rho, gamma)
+    near = reached.slack <= np.maximum(NEAR, NEAR * gamma)[:, None]
+    guess = Guess(reached.z, np.where(near, reached.multipliers, 0.0))
+    found = minimise_above(curve, rows, np.repeat(gamma[:, None], rows.shape[1], axis=1), guess)
     with np.errstate(all="ignore"):
-        excess = np.maximum(reached.margins - gamma[:, None], 0)
-        bound = np.einsum("pn,pn->p", reached.multipliers, excess) / reached.objective
+        bound = np.einsum("pn,pn->p", reached.multipliers, reached.slack) / reached.objective
+        excess = (reached.objective - found.objective) / reached.objective
+    cuts = np.cumsum(counts)[:-1]
+    parts = zip(*(np.split(each, cuts) for each in (*found, bound, excess, reached.identity)), strict=True)
+    return [_compared(*each) for each in zip(problems, orbits, parts, strict=True)]
+
+
+def _compared(problem: Problem, chosen: _Chosen, parts: tuple[np.ndarray, ...]) -> _Along:
+    rho, _, _, objective, residual, bound, excess, identity = parts
+    assert problem.decomposition is not None
+    with np.errstate(all="ignore"):
+        predicted = rho @ problem.decomposition.s / chosen.kappa[:, None]
         distance = np.linalg.norm(chosen.beta - predicted, axis=1) / np.linalg.norm(predicted, axis=1)
-        over = (reached.objective - least) / reached.objective
-        slope = _slope(gamma, distance)
-    path = tuple(
-        _point(int(chosen.point[k]), distance[k], found.residual[k], least[k], predicted[k], bound[k])
-        for k in range(count)
-    )
+        slope = _slope(chosen.gamma * chosen.kappa, distance)
+    rows = zip(chosen.point, distance, residual, objective, predicted, bound, strict=True)
     detail = {
         "bound": float(bound[-1]),
-        "excess": float(over[-1]),
-        "identity": float(reached.identity.max()),
+        "excess": float(excess[-1]),
+        "identity": float(identity.max()),
         "slope": slope,
-        "points": float(count),
+        "points": float(len(chosen.point)),
     }
-    return _Along(path, detail)
+    return _Along(tuple(_point(int(row[0]), *row[1:]) for row in rows), detail)
+
+
+def _signed(problem: Problem) -> Float[np.ndarray, "n m"]:
+    """Z = diag(y) X S^T."""
+    assert problem.decomposition is not None
+    return np.asarray(problem.dataset.y[:, None] * (problem.dataset.x @ problem.decomposition.s.T))
 
 
 def _point(
@@ -153,38 +181,52 @@ def _point(
     )
 
 
-def _proposed(margins: Float[np.ndarray, "p n"], gamma: Float[np.ndarray, " p"]) -> Bool[np.ndarray, "p n"]:
-    """Samples whose margins are near the least."""
-    return np.asarray(margins - gamma[:, None] <= np.maximum(3.0, 0.01 * gamma)[:, None])
-
-
 class _Reached(NamedTuple):
-    """The orbit itself: margins, multipliers, D(rho), and the part of nu that no multipliers explain."""
+    """The orbit itself: chart values, m - gamma, multipliers, D(rho), and the part of nu that they do not explain."""
 
-    margins: Float[np.ndarray, "p n"]
+    z: Float[np.ndarray, "p m"]
+    slack: Float[np.ndarray, "p n"]
     multipliers: Float[np.ndarray, "p n"]
     objective: Float[np.ndarray, " p"]
     identity: Float[np.ndarray, " p"]
 
 
-def _reached(curve: Curve, rows: Float[np.ndarray, "n m"], rho: Float[np.ndarray, "p m"]) -> _Reached:
+def _reached(
+    curve: Curve, rows: Float[np.ndarray, "p n m"], rho: Float[np.ndarray, "p m"], gamma: Float[np.ndarray, " p"]
+) -> _Reached:
+    slack = np.maximum(np.einsum("pnm,pm->pn", rows, rho) - gamma[:, None], 0.0)
     with np.errstate(all="ignore"):
         z = curve.chart(rho)
         nu = curve.nu(z)
         objective = curve.potential_at(z, nu, rho)
-    fitted = [_multipliers(rows, each) for each in nu]
+    fitted = [_multipliers(*each) for each in zip(rows, nu, slack, strict=True)]
     identity = [ratio(rest, float(np.linalg.norm(each))) for (_, rest), each in zip(fitted, nu, strict=True)]
-    return _Reached(rho @ rows.T, np.array([mu for mu, _ in fitted]), objective, np.array(identity))
+    return _Reached(z, slack, np.array([mu for mu, _ in fitted]), objective, np.array(identity))
 
 
-def _multipliers(rows: Float[np.ndarray, "n m"], nu: Float[np.ndarray, " m"]) -> tuple[Float[np.ndarray, " n"], float]:
-    """mu >= 0 with Z^T mu nearest to nu, and how far that is: NaN where there is no nu."""
+def _multipliers(
+    rows: Float[np.ndarray, "n m"], nu: Float[np.ndarray, " m"], slack: Float[np.ndarray, " n"]
+) -> tuple[Float[np.ndarray, " n"], float]:
+    """mu >= 0 with Z^T mu = nu, of several one of small mu.slack; and ||Z^T mu - nu||. NaN where there is no nu.
+
+    Non-negative least squares with a little of mu.slack as one more residual finds which mu are positive; they are
+    independent, and then follow from nu alone.
+    """
     if not np.isfinite(nu).all():
         return np.full(len(rows), np.nan), float("nan")
     size = np.linalg.norm(rows, axis=1)
     size = np.where(size > 0, size, 1.0)
-    mu, rest = nnls((rows / size[:, None]).T, nu)
-    return mu / size, float(rest)
+    columns, largest = (rows / size[:, None]).T, float(np.abs(nu).max()) or 1.0
+    price = slack / size
+    raised = np.vstack([columns, PRICE * price / (price.max() or 1.0)])
+    mu, _ = nnls(raised, np.append(nu / largest, 0.0))
+    held = np.flatnonzero(mu)
+    exact = np.zeros_like(mu)
+    exact[held] = np.linalg.lstsq(columns[:, held], nu / largest, rcond=None)[0]
+    rest = float(np.linalg.norm(columns @ exact - nu / largest))
+    if exact.min() < 0 or rest > 1e-6:
+        exact, rest = nnls(columns, nu / largest)
+    return largest * exact / size, largest * float(rest)
 
 
 def _slope(gamma: Float[np.ndarray, " p"], distance: Float[np.ndarray, " p"]) -> float:

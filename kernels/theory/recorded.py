@@ -25,15 +25,15 @@ def on_curves(problem: Problem) -> bool:
     return len(w) == 1 or problem.moves
 
 
-def curves(problem: Problem, count: int) -> Curve:
-    """The curves of its coordinates, as those of `count` equal problems."""
-    w = problem.coordinates
-    assert w is not None
-    if len(w) == 1:
-        return StraightCurve(np.repeat(w[0][None], count, axis=0))
-    if problem.scale is not None:
-        return StructuredCurve(np.repeat(problem.scale[None], count, axis=0), problem.depth)
-    return GeneralCurve(np.repeat(w[:, None], count, axis=1))
+def curves(problems: Sequence[Problem]) -> Curve:
+    """The curves of the coordinates of problems of one shape, depth and kind of start."""
+    w = np.array([problem.coordinates for problem in problems])
+    if w.shape[1] == 1:
+        return StraightCurve(w[:, 0])
+    scales = [problem.scale for problem in problems]
+    if scales[0] is not None:
+        return StructuredCurve(np.array(scales), problems[0].depth)
+    return GeneralCurve(w.transpose(1, 0, 2))
 
 
 def thinned(places: Int[np.ndarray, " k"], entries: int) -> Int[np.ndarray, " p"]:
@@ -44,7 +44,7 @@ def thinned(places: Int[np.ndarray, " k"], entries: int) -> Int[np.ndarray, " p"
     return places[np.unique(np.linspace(0, len(places) - 1, most).round().astype(int))]
 
 
-def products_at(problem: Problem, curve: Curve, beta: Float[np.ndarray, "p d"]) -> Float[np.ndarray, "p m"]:
+def products_at(problem: Problem, beta: Float[np.ndarray, "p d"]) -> Float[np.ndarray, "p m"]:
     """rho with S^T rho = beta at each point.
 
     Where S^T has several, the one that a flow has: nu(rho) = S X^T lambda lies in the range of S, so that rho is
@@ -55,6 +55,7 @@ def products_at(problem: Problem, curve: Curve, beta: Float[np.ndarray, "p d"]) 
     rows = np.ascontiguousarray(basis.T)
     if rows.shape[0] == rows.shape[1]:
         return np.asarray(target @ rows)
+    curve = curves([problem] * len(beta))
     if curve.depth == 1:
         origin = curve.at(np.zeros_like(curve.start)).rho
         return np.asarray(origin + (target - origin @ basis) @ rows)

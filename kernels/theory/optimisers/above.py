@@ -1,9 +1,10 @@
 """min sum_j D_j(rho_j) subject to Z rho >= b, D_j'(rho_j) = nu_j along a known curve: many problems at once.
 
 Its dual, max over mu >= 0 of b.mu - sum_j D_j*([Z^T mu]_j), is concave, and with the samples that have multipliers
-known it is the equality problem of stacked.py. So an active set is sought. Rounds of pivoting first, in which all
-negative multipliers leave and all violated samples enter; they usually end at once, and may cycle. Then one sample at
-a time as in the method of Lawson and Hanson for non-negative least squares: mu moves towards the solution of the
+known it is the equality problem of stacked.py. So an active set is sought. Newton's method of all problems at once, from
+where they are thought to end, changes the sets on the way and solves nearly all that come from a flow. The others are
+searched one by one. Rounds of pivoting first, in which all negative multipliers leave and all violated samples enter;
+they usually end at once, and may cycle. Then one sample at a time as in the method of Lawson and Hanson for non-negative least squares: mu moves towards the solution of the
 present set until a multiplier vanishes, which leaves, and the most violated sample enters only where mu is that
 solution. The dual never falls, so that this ends. A sample that depends on those present takes the place of the one
 whose multiplier vanishes first (Goldfarb and Idnani, Mathematical Programming 27, 1983).
@@ -19,8 +20,7 @@ from jaxtyping import Bool, Float
 
 from kernels.problem import grouped
 from kernels.theory.optimisers import separable, stacked
-from kernels.theory.optimisers.certificates import ratio, worst
-from kernels.theory.optimisers.curves import Curve
+from kernels.theory.optimisers.curves import Curve, Point
 
 SHORT = 1e-11
 """A sample is violated if it falls short by more than this, relative to its terms."""
@@ -34,6 +34,12 @@ STEPS = 120
 """Newton steps of one equality problem, before it is given up."""
 SOLVED = 1e-9
 """Residual of an equality problem on which the search may rely."""
+REACHED = 1e-11
+"""Residual of Newton's method above which a problem is searched by itself."""
+FOLLOWED = 40
+"""Steps of Newton's method."""
+DENSE = 80
+"""Up to this many unknowns no coordinate is eliminated."""
 ALONE = 4
 """Up to so many problems of one shape are solved one by one."""
 
@@ -55,52 +61,166 @@ class Above(NamedTuple):
     residual: Float[np.ndarray, " b"]
 
 
+class Guess(NamedTuple):
+    """Where minima are thought to be: chart values, and multipliers, positive for the samples at their bounds."""
+
+    z: Float[np.ndarray, "b m"]
+    multipliers: Float[np.ndarray, "b n"]
+
+
 def minimise_above(
-    curve: Curve,
-    rows: Sequence[Float[np.ndarray, "n m"]],
-    bounds: Float[np.ndarray, "b n"],
-    proposed: Bool[np.ndarray, "b n"],
+    curve: Curve, rows: Float[np.ndarray, "b n m"], bounds: Float[np.ndarray, "b n"], guess: Guess | None = None
 ) -> Above:
     """The minima of b problems; `residual` tells which were found, no failure raises.
 
     Args:
         curve: of all coordinates of all problems.
-        rows: Z of each problem, all of one shape.
+        rows: Z of each problem.
         bounds: b of each.
-        proposed: samples that are thought to have multipliers.
+        guess: where to begin; without one, at the initialisation and without multipliers.
     """
+    if guess is None:
+        found = _searched(curve, rows, bounds, np.zeros(bounds.shape, dtype=bool))
+        return found
+    found = _followed(curve, rows, bounds, guess)
+    missed = np.flatnonzero(~(found.residual <= REACHED))
+    if missed.size:
+        again = _searched(curve.of(missed), rows[missed], bounds[missed], guess.multipliers[missed] > 0)
+        better = again.residual < np.where(np.isnan(found.residual[missed]), np.inf, found.residual[missed])
+        for values, others in zip(found, again, strict=True):
+            values[missed[better]] = others[better]
+    return found
+
+
+def _searched(
+    curve: Curve, rows: Float[np.ndarray, "b n m"], bounds: Float[np.ndarray, "b n"], proposed: Bool[np.ndarray, "b n"]
+) -> Above:
     searches = [_Search(*each) for each in zip(rows, bounds, proposed, strict=True)]
     waiting = list(range(len(searches)))
     while waiting:
         for count, places in grouped(len(searches[k].active) for k in waiting):
             some = [waiting[place] for place in places]
-            for k, rho, nu in zip(some, *_equal(curve.of(np.array(some)), [searches[k] for k in some], count), strict=True):
+            answers = _equal(curve.of(np.array(some)), [searches[k] for k in some], count)
+            for k, rho, nu in zip(some, *answers, strict=True):
                 searches[k].take(rho, nu)
         waiting = [k for k in waiting if not searches[k].done]
     rho, nu = np.array([each.rho for each in searches]), np.array([each.nu for each in searches])
-    mu = np.array([each.multipliers for each in searches])
+    return _above(curve, rows, bounds, (curve.chart(rho), nu, np.array([each.multipliers for each in searches])))
+
+
+def _above(
+    curve: Curve,
+    rows: Float[np.ndarray, "b n m"],
+    bounds: Float[np.ndarray, "b n"],
+    state: tuple[Float[np.ndarray, "b m"], Float[np.ndarray, "b m"], Float[np.ndarray, "b n"]],
+) -> Above:
+    z, nu, mu = state
     with np.errstate(all="ignore"):
-        objective = curve.potential_at(curve.chart(rho), nu, rho)
-    residual = [optimality(*each) for each in zip(rows, bounds, rho, nu, mu, strict=True)]
-    return Above(rho, nu, mu, objective, np.array(residual))
+        rho = curve.at(z).rho
+        return Above(rho, nu, mu, curve.potential_at(z, nu, rho), optimality(rows, bounds, rho, nu, mu))
 
 
 def optimality(
-    rows: Float[np.ndarray, "n m"],
-    bounds: Float[np.ndarray, " n"],
-    rho: Float[np.ndarray, " m"],
-    nu: Float[np.ndarray, " m"],
-    mu: Float[np.ndarray, " n"],
-) -> float:
+    rows: Float[np.ndarray, "b n m"],
+    bounds: Float[np.ndarray, "b n"],
+    rho: Float[np.ndarray, "b m"],
+    nu: Float[np.ndarray, "b m"],
+    mu: Float[np.ndarray, "b n"],
+) -> Float[np.ndarray, " b"]:
     """The worst of what a convex minimum must have, relative: nu = Z^T mu, Z rho >= b, mu >= 0, mu.(Z rho - b) = 0."""
-    terms = np.abs(bounds) + np.abs(rows) @ np.abs(rho)
-    slack = rows @ rho - bounds
-    return worst(
-        ratio(float(np.linalg.norm(nu - rows.T @ mu)), float(np.linalg.norm(nu))),
-        float(np.maximum(-slack / terms, 0).max()),
-        ratio(max(0.0, -float(mu.min())), float(np.abs(mu).max())),
-        ratio(float(np.abs(mu) @ np.abs(slack)), float(np.abs(mu) @ terms)),
-    )
+    terms = np.abs(bounds) + _times(np.abs(rows), np.abs(rho))
+    slack = _times(rows, rho) - bounds
+    off = np.linalg.norm(nu - _combined(rows, mu), axis=1), np.linalg.norm(nu, axis=1)
+    negative = np.maximum(-mu.min(axis=1), 0.0), np.abs(mu).max(axis=1)
+    apart = (np.abs(mu) * np.abs(slack)).sum(axis=1), (np.abs(mu) * terms).sum(axis=1)
+    parts = [np.maximum(-slack / np.where(terms > 0, terms, 1.0), 0.0).max(axis=1)]
+    parts += [np.where(up == 0, 0.0, up / np.where(down > 0, down, np.nan)) for up, down in (off, negative, apart)]
+    worst: Float[np.ndarray, " b"] = np.max(parts, axis=0)  # NaN where one is
+    return np.where(np.isnan(worst), np.inf, worst)
+
+
+def _followed(
+    curve: Curve, rows: Float[np.ndarray, "b n m"], bounds: Float[np.ndarray, "b n"], guess: Guess
+) -> Above:
+    """Newton's method in (z, mu), whose active set loses negative multipliers and gains violated samples as it goes."""
+    length = np.linalg.norm(rows, axis=2)
+    length = np.where(length > 0, length, 1.0)
+    units, heights = rows / length[:, :, None], bounds / length
+    z, mu = guess.z.copy(), guess.multipliers * length
+    with np.errstate(all="ignore"):
+        nu = curve.nu(z)
+        active, going = mu > 0, np.arange(len(z))
+        for _ in range(FOLLOWED):
+            some = curve if len(going) == len(z) else curve.of(going)
+            part, high = units[going], heights[going]
+            point = some.at(z[going])
+            gap = high - _times(part, point.rho)
+            terms = np.abs(high) + _times(np.abs(part), np.abs(point.rho))
+            here, held = mu[going], active[going]
+            dual = nu[going] - _combined(part, here)
+            following = np.where(held, here > -NEGATIVE * np.abs(here).max(axis=1)[:, None], gap > SHORT * terms)
+            here = np.where(following, here, 0.0)
+            met = (following == held).all(axis=1)
+            met &= np.linalg.norm(dual, axis=1) <= 1e-14 * np.linalg.norm(nu[going], axis=1)
+            met &= (np.where(following, np.abs(gap), 0.0) <= 1e-14 * terms).all(axis=1)
+            dual = nu[going] - _combined(part, here)
+            step, move = _direction(part, point, dual, gap, following)
+            step = step if curve.depth == 1 else stacked.tempered(some.start + z[going], step, curve.depth)
+            sound = ~met & np.isfinite(step).all(axis=1) & np.isfinite(move).all(axis=1)
+            moved = going[sound]
+            ahead = z[moved] + step[sound]
+            nu[moved] = curve.of(moved).advance(nu[moved], z[moved], ahead)
+            z[moved], mu[moved], active[moved] = ahead, here[sound] + move[sound], following[sound]
+            going = moved
+            if not going.size:
+                break
+        mu = np.where(active, mu, 0.0) / length
+        return _above(curve, rows, bounds, (z, curve.nu(z), mu))
+
+
+def _direction(
+    rows: Float[np.ndarray, "b n m"],
+    point: Point,
+    dual: Float[np.ndarray, "b m"],
+    gap: Float[np.ndarray, "b n"],
+    active: Bool[np.ndarray, "b n"],
+) -> tuple[Float[np.ndarray, "b m"], Float[np.ndarray, "b n"]]:
+    """(dz, dmu) that close nu - Z^T mu and the gaps of active samples; mu of the others stays as it is.
+
+    [[dnu/drho, -Z^T], [Z, 0]], in units of rho and nu. Where it is large, coordinates are eliminated, which loses
+    digits of those on which nu hardly depends: the residual tells.
+    """
+    (count, samples, size), held = rows.shape, active[:, :, None]
+    unit = np.maximum(np.abs(point.rho).max(axis=1), 1e-300)[:, None]
+    scale = np.maximum((point.dnu * np.minimum(1.0, unit / point.drho)).max(axis=1), 1e-300)[:, None]
+    stretch = unit / point.drho
+    stiffness = point.dnu / scale * stretch
+    right = np.where(active, gap / unit, 0.0)
+    part = np.where(held, rows, 0.0)
+    along = np.arange(samples)
+    if size + samples <= DENSE:
+        matrix = np.zeros((count, size + samples, size + samples))
+        matrix[:, np.arange(size), np.arange(size)] = stiffness
+        matrix[:, :size, size:] = -part.transpose(0, 2, 1)
+        matrix[:, size:, :size] = part
+        matrix[:, size + along, size + along] = np.where(active, 1e-15, 1.0)
+        solution = stacked.solutions(matrix, np.concatenate([-dual / scale, right], axis=1))
+        return solution[:, :size] * stretch, solution[:, size:] * scale
+    weights = 1 / stiffness
+    block = (part * weights[:, None, :]) @ part.transpose(0, 2, 1)
+    block[:, along, along] += np.where(active, 1e-15 * block[:, along, along], 1.0)
+    move = stacked.solutions(block, right + _times(part, weights * dual / scale))
+    return (_combined(part, move) - dual / scale) * weights * stretch, move * scale
+
+
+def _times(rows: Float[np.ndarray, "b n m"], vectors: Float[np.ndarray, "b m"]) -> Float[np.ndarray, "b n"]:
+    """Z v of each problem."""
+    return np.asarray((rows @ vectors[:, :, None])[:, :, 0])
+
+
+def _combined(rows: Float[np.ndarray, "b n m"], multipliers: Float[np.ndarray, "b n"]) -> Float[np.ndarray, "b m"]:
+    """Z^T mu of each problem."""
+    return np.asarray((multipliers[:, None, :] @ rows)[:, 0, :])
 
 
 @dataclass
