@@ -132,7 +132,7 @@ def _along(problems: list[Problem], orbits: list[_Chosen]) -> list[_Along]:
     ])  # fmt: skip
     reached = _reached(curve, rows, rho, gamma)
     near = reached.slack <= np.maximum(NEAR, NEAR * gamma)[:, None]
-    guess = Guess(reached.z, np.where(near, reached.multipliers, 0.0))
+    guess = Guess(reached.z, np.where(near, reached.multipliers, 0.0), owner)
     found = minimise_above(curve, rows, np.repeat(gamma[:, None], rows.shape[1], axis=1), guess)
     with np.errstate(all="ignore"):
         bound = np.einsum("pn,pn->p", reached.multipliers, reached.slack) / reached.objective

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from kernels.problem import grouped
 from kernels.theory.optimisers import separable, stacked
@@ -36,7 +36,9 @@ SOLVED = 1e-9
 """Residual of an equality problem on which the search may rely."""
 REACHED = 1e-11
 """Residual of Newton's method above which a problem is searched by itself."""
-FOLLOWED = 40
+LOOSE = 1e-3
+"""Residual of a set's own equations below which Newton's method asks whether it is the right one."""
+FOLLOWED = 60
 """Steps of Newton's method."""
 DENSE = 80
 """Up to this many unknowns no coordinate is eliminated."""
@@ -62,10 +64,14 @@ class Above(NamedTuple):
 
 
 class Guess(NamedTuple):
-    """Where minima are thought to be: chart values, and multipliers, positive for the samples at their bounds."""
+    """Where minima are thought to be: chart values, and multipliers, positive for the samples at their bounds.
+
+    Problems of one owner stand together, in the order of their bounds: where one is solved, its neighbours may begin.
+    """
 
     z: Float[np.ndarray, "b m"]
     multipliers: Float[np.ndarray, "b n"]
+    owner: Int[np.ndarray, " b"]
 
 
 def minimise_above(
@@ -80,16 +86,39 @@ def minimise_above(
         guess: where to begin; without one, at the initialisation and without multipliers.
     """
     if guess is None:
-        found = _searched(curve, rows, bounds, np.zeros(bounds.shape, dtype=bool))
-        return found
+        return _searched(curve, rows, bounds, np.zeros(bounds.shape, dtype=bool))
     found = _followed(curve, rows, bounds, guess)
-    missed = np.flatnonzero(~(found.residual <= REACHED))
-    if missed.size:
-        again = _searched(curve.of(missed), rows[missed], bounds[missed], guess.multipliers[missed] > 0)
-        better = again.residual < np.where(np.isnan(found.residual[missed]), np.inf, found.residual[missed])
-        for values, others in zip(found, again, strict=True):
-            values[missed[better]] = others[better]
+    tried, fresh = np.zeros(len(bounds), dtype=bool), found.residual <= REACHED
+    while not (found.residual <= REACHED).all():
+        missed = ~(found.residual <= REACHED)
+        spread = False
+        for shift in (1, -1):
+            beside = np.roll(np.arange(len(bounds)), shift)
+            some = np.flatnonzero(missed & fresh[beside] & (guess.owner == guess.owner[beside]))
+            if some.size:
+                near = beside[some]
+                start = Guess(curve.of(near).chart(found.rho[near]), found.multipliers[near], guess.owner[some])
+                _improve(found, some, _followed(curve.of(some), rows[some], bounds[some], start))
+                spread = True
+        fresh = missed & (found.residual <= REACHED)
+        if fresh.any() or spread:
+            continue
+        _, first = np.unique(np.where(missed & ~tried, guess.owner, -1), return_index=True)
+        some = first[(missed & ~tried)[first]]
+        if not some.size:
+            break
+        tried[some] = True
+        _improve(found, some, _searched(curve.of(some), rows[some], bounds[some], guess.multipliers[some] > 0))
+        fresh[some] = found.residual[some] <= REACHED
     return found
+
+
+def _improve(found: Above, places: Int[np.ndarray, " a"], others: Above) -> None:
+    """Take what is better in these places."""
+    known = np.where(np.isnan(found.residual[places]), np.inf, found.residual[places])
+    better = others.residual < known
+    for values, new in zip(found, others, strict=True):
+        values[places[better]] = new[better]
 
 
 def _searched(
@@ -159,8 +188,12 @@ def _followed(
             here, held = mu[going], active[going]
             dual = nu[going] - _combined(part, here)
             following = np.where(held, here > -NEGATIVE * np.abs(here).max(axis=1)[:, None], gap > SHORT * terms)
+            # a set is judged near its own solution: signs on the way there say little
+            far = np.linalg.norm(dual, axis=1) > LOOSE * np.linalg.norm(nu[going], axis=1)
+            far |= (np.where(held, np.abs(gap), 0.0) > LOOSE * terms).any(axis=1)
+            following = np.where(far[:, None], held, following)
             here = np.where(following, here, 0.0)
-            met = (following == held).all(axis=1)
+            met = (following == held).all(axis=1) & ~far
             met &= np.linalg.norm(dual, axis=1) <= 1e-14 * np.linalg.norm(nu[going], axis=1)
             met &= (np.where(following, np.abs(gap), 0.0) <= 1e-14 * terms).all(axis=1)
             dual = nu[going] - _combined(part, here)
