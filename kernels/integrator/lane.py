@@ -113,9 +113,7 @@ def attempt(flow: Flow, solver: Solver, columns: int, lane: Lane, data: RunData,
 
     # the next step is as long relative to theta: the clock changes with the frame, and h is not converted to it
     new, new_norm, slope = flow.renormalise(step.theta, log_norm, step.velocity, data)
-    moved = Point(
-        new, new_norm, slope, jnp.logaddexp(log_time, step.log_elapsed), steps + 1, integral + step.integral
-    )
+    moved = Point(new, new_norm, slope, jnp.logaddexp(log_time, step.log_elapsed), steps + 1, integral + step.integral)
     point = jax.tree.map(lambda a, b: jnp.where(accept, a, b), moved, lane.point)
     lane = lane._replace(
         point=point,

@@ -73,5 +73,3 @@ def _factors(
     size = np.abs(np.diag(r))
     rank = int((size > 1e-12 * size[0]).sum())
     return q[:, :rank], r[:rank, :rank], order
-
-

@@ -11,6 +11,7 @@ from kernels.spec import RunSpec
 from kernels.theory.base import Endpoint, Prediction, record
 from kernels.theory.classification import LossRate, ParameterKKT, SingularVectors
 from kernels.theory.finite_margin import FiniteMargin
+from kernels.theory.lasso_path import LassoPath
 from kernels.theory.max_margin import MaxMarginBridge, MaxMarginL2
 from kernels.theory.regression import (
     MinimumBregman,
@@ -29,6 +30,7 @@ _ALL: tuple[Prediction, ...] = (
     WeightedL2(),
     MinimumL2Norm(),
     TwoLayerOneSample(),
+    LassoPath(),
     ParameterKKT(),
     SingularVectors(),
     MaxMarginL2(),

@@ -1,16 +1,16 @@
 """min sum_j D_j(rho_j) subject to Z rho >= b, D_j'(rho_j) = nu_j along a known curve: many problems at once.
 
 Its dual, max over mu >= 0 of b.mu - sum_j D_j*([Z^T mu]_j), is concave, and with the samples that have multipliers
-known it is the equality problem of stacked.py. So an active set is sought. Newton's method of all problems at once, from
-where they are thought to end, changes the sets on the way and solves nearly all that come from a flow. The others are
-searched one by one. Rounds of pivoting first, in which all negative multipliers leave and all violated samples enter;
-they usually end at once, and may cycle. Then one sample at a time as in the method of Lawson and Hanson for non-negative least squares: mu moves towards the solution of the
-present set until a multiplier vanishes, which leaves, and the most violated sample enters only where mu is that
-solution. The dual never falls, so that this ends. A sample that depends on those present takes the place of the one
-whose multiplier vanishes first (Goldfarb and Idnani, Mathematical Programming 27, 1983).
+known it is the equality problem of stacked.py. So an active set is sought. Newton's method of all problems at once,
+from where they are thought to end, changes the sets on the way and solves nearly all that come from a flow. The others
+are searched one by one. Rounds of pivoting first, in which all negative multipliers leave and all violated samples
+enter; they usually end at once, and may cycle. Then one sample at a time as in the method of Lawson and Hanson for
+non-negative least squares: mu moves towards the solution of the present set until a multiplier vanishes, which leaves,
+and the most violated sample enters only where mu is that solution. The dual never falls, so that this ends. A sample
+that depends on those present takes the place of the one whose multiplier vanishes first (Goldfarb and Idnani,
+Mathematical Programming 27, 1983).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -86,7 +86,7 @@ def minimise_above(
         guess: where to begin; without one, at the initialisation and without multipliers.
     """
     if guess is None:
-        return _searched(curve, rows, bounds, np.zeros(bounds.shape, dtype=bool))
+        return searched(curve, rows, bounds, np.zeros(bounds.shape, dtype=bool))
     found = _followed(curve, rows, bounds, guess)
     tried, fresh = np.zeros(len(bounds), dtype=bool), found.residual <= REACHED
     while not (found.residual <= REACHED).all():
@@ -108,7 +108,7 @@ def minimise_above(
         if not some.size:
             break
         tried[some] = True
-        _improve(found, some, _searched(curve.of(some), rows[some], bounds[some], guess.multipliers[some] > 0))
+        _improve(found, some, searched(curve.of(some), rows[some], bounds[some], guess.multipliers[some] > 0))
         fresh[some] = found.residual[some] <= REACHED
     return found
 
@@ -121,9 +121,10 @@ def _improve(found: Above, places: Int[np.ndarray, " a"], others: Above) -> None
         values[places[better]] = new[better]
 
 
-def _searched(
+def searched(
     curve: Curve, rows: Float[np.ndarray, "b n m"], bounds: Float[np.ndarray, "b n"], proposed: Bool[np.ndarray, "b n"]
 ) -> Above:
+    """The minima of b problems, each by a search for its active set; proposed: samples thought to have multipliers."""
     searches = [_Search(*each) for each in zip(rows, bounds, proposed, strict=True)]
     waiting = list(range(len(searches)))
     while waiting:
@@ -168,9 +169,7 @@ def optimality(
     return np.where(np.isnan(worst), np.inf, worst)
 
 
-def _followed(
-    curve: Curve, rows: Float[np.ndarray, "b n m"], bounds: Float[np.ndarray, "b n"], guess: Guess
-) -> Above:
+def _followed(curve: Curve, rows: Float[np.ndarray, "b n m"], bounds: Float[np.ndarray, "b n"], guess: Guess) -> Above:
     """Newton's method in (z, mu), whose active set loses negative multipliers and gains violated samples as it goes."""
     length = np.linalg.norm(rows, axis=2)
     length = np.where(length > 0, length, 1.0)
