@@ -36,7 +36,7 @@ JOIN (
     FROM trajectories
 ) o USING (run_id);
 
--- One row a run, recorded point and prediction that has coefficients: the distance still to go.
+-- One row a run, recorded point and prediction of the end that has coefficients: the distance still to go.
 -- Regression: |beta - predicted| / |predicted|. Classification: between unit vectors. NULL while beta is zero.
 CREATE OR REPLACE VIEW approach AS
 SELECT
@@ -53,7 +53,7 @@ SELECT
     END AS distance
 FROM orbits o
 JOIN predictions p USING (run_id)
-WHERE p.beta IS NOT NULL AND len(p.beta) = len(o.beta);
+WHERE p.beta IS NOT NULL AND len(p.beta) = len(o.beta) AND p.prediction NOT IN ('finite_margin', 'lasso_path');
 
 -- One row a run, prediction of the whole path and recorded point that it is compared at, with every axis.
 -- beta and predicted are in the units of the orbit (classification: of the normalised parameters). certified is false

@@ -35,9 +35,14 @@ def regression_distance(curves: pl.DataFrame) -> alt.VConcatChart:
     )
 
 
-def classification_distance(curves: pl.DataFrame, slopes: pl.DataFrame, others: pl.DataFrame) -> alt.VConcatChart:
-    """||beta/||beta|| - beta*|| against -log Loss, with fitted slopes; what is left out is said."""
-    here = named(curves, "prediction", "kind")
+def classification_distance(
+    curves: pl.DataFrame, finite: pl.DataFrame, slopes: pl.DataFrame, others: pl.DataFrame
+) -> alt.VConcatChart:
+    """||beta/||beta|| - beta*|| against -log Loss, with fitted slopes; what is left out is said.
+
+    Beside it, of the same networks, ||beta - beta*|| / ||beta*|| of the prediction at the margin reached.
+    """
+    here = named(pl.concat([curves, finite]), "prediction", "kind")
     axes = log_axes(here, MARGIN, "distance of directions")
     same = ["architecture", "prediction", "kind", "shape", "depth"]
     fitted = here.unique(["panel", "depth"]).join(slopes, on=same).select("panel", "depth", "slope", "guide")
@@ -114,6 +119,20 @@ def plateaus(curves: pl.DataFrame) -> alt.VConcatChart:
         "the shape with most runs."
     )
     return panels(rows, "Plateaus: how long the flow takes", shown)
+
+
+def time_average(curves: pl.DataFrame) -> alt.VConcatChart:
+    """Distance of the time average's fits to the lasso's, against time: panels network by alpha."""
+    here = curves.with_columns(
+        panel=pl.format("{}, α = {}", "architecture", pl.col("alpha").map_elements(number, return_dtype=pl.String))
+    )
+    axes = log_axes(here, "time t of gradient flow", "||X(average − lasso)|| / ||y||")
+    rows: list[Sequence[Panel]] = []
+    for network in here.sort("architecture", "alpha", maintain_order=True).partition_by(
+        "architecture", maintain_order=True
+    ):
+        rows += [curve_panels(network, axes)]
+    return panels(rows, "The time average along the lasso path", note(here))
 
 
 def _over_time(here: pl.DataFrame, axes: Axes) -> Panel:
