@@ -172,8 +172,8 @@ CHARTS: dict[str, Chart] = {
         title="The time average along the lasso path",
         shows="Distance between the fits of the time average of β and those of the lasso at the penalty of the time "
         "(log(1/α)/t for L = 2, proportional to α^(2-L)/t for L >= 3), over ||y||, at up to four initialisation "
-        "scales. It must fall as α does, in proportion to α for L >= 3 and like 1/log(1/α) for L = 2, except where "
-        "a coefficient of the lasso turns back on its path.",
+        "scales. It must fall with α, like α^(L-2) for L >= 3 and like 1/log(1/α) for L = 2, except where t times a "
+        "coefficient of the lasso turns back.",
         frames={"curves": along.TIME_AVERAGE},
         draw=curves.time_average,
         needs="regression runs of a real decomposition, with a recorded path",

@@ -43,7 +43,8 @@ def classification_distance(
     Beside it, of the same networks, ||beta - beta*|| / ||beta*|| of the prediction at the margin reached.
     """
     here = named(pl.concat([curves, finite]), "prediction", "kind")
-    axes = log_axes(here, MARGIN, "distance of directions")
+    curves_of = named(curves if curves.height else finite, "prediction", "kind")
+    axes = log_axes(here, MARGIN, "distance")
     same = ["architecture", "prediction", "kind", "shape", "depth"]
     fitted = here.unique(["panel", "depth"]).join(slopes, on=same).select("panel", "depth", "slope", "guide")
     labels = {
@@ -51,7 +52,7 @@ def classification_distance(
     }
     powers = {(panel, depth): guide for panel, depth, _, guide in fitted.rows() if guide is not None}
     drawn = curve_panels(here, axes, labels, partial(guides, powers=powers))
-    words = " ".join([note(here), *_guides_in_words(bool(powers)), *_left_out(others)])
+    words = " ".join([note(curves_of), *_guides_in_words(bool(powers)), *_left_out(others)])
     return panels(chunks(drawn, 3), "Distance to the prediction along the run: classification", words)
 
 
@@ -132,7 +133,8 @@ def time_average(curves: pl.DataFrame) -> alt.VConcatChart:
         "architecture", maintain_order=True
     ):
         rows += [curve_panels(network, axes)]
-    return panels(rows, "The time average along the lasso path", note(here))
+    shown = f"Medians (lines) and 10–90 % bands over seeds and draws of the data: {total(runs_behind(here)):,} runs."
+    return panels(rows, "The time average along the lasso path", shown)
 
 
 def _over_time(here: pl.DataFrame, axes: Axes) -> Panel:

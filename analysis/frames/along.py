@@ -127,7 +127,8 @@ def _compared(prediction: str, of: str, clock: str, per: int, series: str) -> st
   WINDOW series AS (PARTITION BY {series})
   QUALIFY row_number() OVER (PARTITION BY {series} ORDER BY run_id) <= {MOST_RUNS}
 ), compared AS (
-  SELECT s.*, t.log_time[q.point] AS log_time, t.log_loss[q.point] AS log_loss, greatest(q.distance, {FLOOR}) AS value
+  SELECT s.*, t.log_time[q.point] AS log_time, t.log_loss[q.point] AS log_loss,
+    greatest(q.distance, {FLOOR}) AS value
   FROM sampled s JOIN path_predictions q USING (run_id) JOIN trajectories t USING (run_id)
   WHERE q.prediction = '{prediction}' AND isfinite(q.distance)
 ), clocked AS (
@@ -220,8 +221,8 @@ PLATEAUS = Frame(
 
 TIME_AVERAGE = Frame(
     _compared(
-        "lasso_path", _SCALES.format(task="regression"), "CASE WHEN log_time BETWEEN -600 AND 600 THEN log_time / ln(10) END", 4,
-        ", ".join(_BY_SCALE),
+        "lasso_path", _SCALES.format(task="regression"),
+        "CASE WHEN log_time BETWEEN -600 AND 600 THEN log_time / ln(10) END", 4, ", ".join(_BY_SCALE),
     ),
     _columns(_BY_SCALE, "the time of gradient flow, four bins a decade", "||X (average of beta - lasso)|| / ||y||"),
 )  # fmt: skip

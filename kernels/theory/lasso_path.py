@@ -30,7 +30,8 @@ class LassoPath(RunByRun):
     up to coordinates that have come and gone. From the structured start T_j = T_L (alpha eta_j)^{2-L} for L >= 3
     (T_3 = pi/2, T_4 = 1); for L = 2, T_j = log(1/alpha) to leading order. Other starts have the ends of their own
     curves, one for each sign. Where no t r_j(t) of the lasso turns back (detail's monotone is 1 if so at the points
-    compared), nothing comes and goes, and the difference falls with alpha; elsewhere it stays, small but finite.
+    compared), nothing comes and goes, and the difference falls like alpha^{L-2}, L >= 3, or 1 / log(1/alpha), L = 2;
+    elsewhere it stays, small but finite.
     At a point, distance is ||X (betabar - b)|| / ||y||, b the lasso's coefficients, which are its beta; the record has
     the largest distance, the lasso at the last point and the largest certificate. detail: identity, the largest
     ||nu(rho(t)) - A^T lambda(t)|| / ||nu|| of the points: exact at every alpha, it is a certificate of the integrator;
