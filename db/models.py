@@ -160,6 +160,8 @@ class PathPrediction(Base):
     certificate: Mapped[Number | None]
     objective: Mapped[Number | None]
     beta: Mapped[Vector | None]
+    bound: Mapped[Number | None]
+    """What the point may exceed the least objective by, relative, known without the optimiser."""
 
     __mapper_args__ = {"primary_key": ["run_id", "prediction", "point"]}  # noqa: RUF012  (SQLAlchemy declares it so)
 

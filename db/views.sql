@@ -36,7 +36,7 @@ JOIN (
     FROM trajectories
 ) o USING (run_id);
 
--- One row a run, recorded point and prediction that has coefficients: the distance still to go.
+-- One row a run, recorded point and prediction of the end that has coefficients: the distance still to go.
 -- Regression: |beta - predicted| / |predicted|. Classification: between unit vectors. NULL while beta is zero.
 CREATE OR REPLACE VIEW approach AS
 SELECT
@@ -53,7 +53,25 @@ SELECT
     END AS distance
 FROM orbits o
 JOIN predictions p USING (run_id)
-WHERE p.beta IS NOT NULL AND len(p.beta) = len(o.beta);
+WHERE p.beta IS NOT NULL AND len(p.beta) = len(o.beta) AND p.prediction NOT IN ('finite_margin', 'lasso_path');
+
+-- One row a run, prediction of the whole path and recorded point that it is compared at, with every axis.
+-- beta and predicted are in the units of the orbit (classification: of the normalised parameters). certified is false
+-- where the prediction of this point was not computed to a small certificate. bound says by how much the point may exceed
+-- the least objective, relative (finite_margin); where it is large, nothing is claimed.
+CREATE OR REPLACE VIEW along_path AS
+SELECT
+    r.run_id, r.status, r.task, r.loss, r.dataset, r.architecture, r.depth, r.width, r.filter,
+    r.init, r.init_detail, r.alpha, r.seed, r.dim, r.samples, r.rtol,
+    q.prediction, p.kind, q.point, t.step[q.point] AS step, t.log_time[q.point] AS log_time,
+    t.log_loss[q.point] AS log_loss, t.residual[q.point] AS residual, t.min_margin[q.point] AS min_margin,
+    t.norm[q.point] AS norm, q.distance, q.certificate,
+    CASE WHEN q.certificate IS NOT NULL THEN q.beta IS NOT NULL END AS certified,
+    q.bound, q.objective, t.beta[q.point] AS beta, q.beta AS predicted
+FROM path_predictions q
+JOIN runs r USING (run_id)
+JOIN predictions p USING (run_id, prediction)
+JOIN trajectories t USING (run_id);
 
 -- How the distance to a limit in alpha shrinks: least squares of ln(distance) on ln(alpha), one row a curve.
 -- Only converged runs, near the limit (distance up to 0.1: farther out there is no power law) but clear of the

@@ -15,7 +15,10 @@ class PathRecord:
 
     Attributes:
         point: number of the recorded point, from 1.
-        distance, certificate, objective, beta: as in PredictionRecord, of this point.
+        distance, certificate, objective, beta: as in PredictionRecord, of this point. beta is in the units of the
+            orbit's.
+        bound: how far the point may be from the prediction at most, in its objective and relative, by a bound that
+            does not ask the optimiser; None of a prediction that has none.
     """
 
     point: int
@@ -23,6 +26,7 @@ class PathRecord:
     certificate: float | None
     objective: float | None = None
     beta: Float[np.ndarray, " d"] | None = None
+    bound: float | None = None
 
 
 @dataclass(frozen=True)

@@ -148,4 +148,4 @@ def _condition(dataset: Dataset, architecture: Architecture) -> float:
 def _trajectory(end: End) -> Trajectory:
     numbers = zip(OBSERVABLES.items(), end.orbit.T[: len(OBSERVABLES)], strict=True)
     columns = {name: column.astype(np.int64 if row.whole else float) for (name, row), column in numbers}
-    return Trajectory(columns, end.orbit[:, len(OBSERVABLES) :])
+    return Trajectory(columns, end.orbit[:, len(OBSERVABLES) :], end.residual_integral)

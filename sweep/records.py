@@ -125,7 +125,7 @@ def _predictions(pairs: Sequence[tuple[str, PredictionRecord]]) -> pa.Table:
 def _path_predictions(pairs: Sequence[tuple[str, PredictionRecord]]) -> pa.Table:
     rows = [(run_id, record.prediction, point) for run_id, record in pairs for point in record.path]
     columns: dict[str, Any] = {"run_id": [run_id for run_id, _, _ in rows], "prediction": [name for _, name, _ in rows]}
-    for name in ("point", "distance", "certificate", "objective"):
+    for name in ("point", "distance", "certificate", "objective", "bound"):
         columns[name] = [getattr(point, name) for _, _, point in rows]
     columns["beta"] = _vectors([point.beta for _, _, point in rows])
     return table("path_predictions", columns)

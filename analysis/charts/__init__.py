@@ -68,9 +68,13 @@ CHARTS: dict[str, Chart] = {
         "fast is not predicted, and the straight guides are observed, not proven: slope -1 (dotted) as of one layer "
         "and many other networks, -1/L (dashed) of fully connected ones from small Gaussian weights. Two-layer "
         "decomposable networks may follow neither: a coordinate off the support dies only like a power of -log Loss. "
-        "For L >= 3 the direction predicted of a decomposable network is the stationary point next to the run's end.",
+        "For L >= 3 the direction predicted of a decomposable network is the stationary point next to the run's end. "
+        "Panels of finite_margin have the relative distance to the solution of the convex problem with the margin "
+        "reached: it must fall like 1/(−log Loss) where the bound of its points does (view along_path), and may stall "
+        "elsewhere.",
         frames={
             "curves": along.CLASSIFICATION_DISTANCE,
+            "finite": along.FINITE_MARGIN,
             "slopes": along.CLASSIFICATION_SLOPES,
             "others": along.UNDIRECTED,
         },
@@ -78,6 +82,7 @@ CHARTS: dict[str, Chart] = {
         needs="classification runs with a recorded path and a predicted direction",
         run="sweep launch examples/figure-classification.yaml",
         from_one=True,
+        main=("curves", "finite"),
     ),
     "initialisation_scale": Chart(
         title="Between the l1 and the l2 solution: the initialisation scale",
@@ -164,6 +169,17 @@ CHARTS: dict[str, Chart] = {
         draw=plateaus.draw,
         needs="regression runs with a recorded path",
         run="sweep launch examples/saddles.yaml",
+    ),
+    "time_average": Chart(
+        title="The time average along the lasso path",
+        shows="Distance between the fits of the time average of β and those of the lasso at the penalty of the time "
+        "(log(1/α)/t for L = 2, proportional to α^(2-L)/t for L >= 3), over ||y||, at up to four initialisation "
+        "scales. It must fall with α, like α^(L-2) for L >= 3 and like 1/log(1/α) for L = 2, except where t times a "
+        "coefficient of the lasso turns back.",
+        frames={"curves": along.TIME_AVERAGE},
+        draw=curves.time_average,
+        needs="regression runs of a real decomposition, with a recorded path",
+        run="sweep launch examples/quickstart.yaml",
     ),
     "overview": Chart(
         title="The sweep: how runs ended and what they cost",

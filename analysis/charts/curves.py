@@ -14,8 +14,9 @@ from analysis.charts.panels import (
     log_axes,
     named,
     note,
+    runs_behind,
 )
-from analysis.charts.theme import LinearAxis, Panel, chunks, panels
+from analysis.charts.theme import LinearAxis, Panel, chunks, number, panels, total
 
 RESIDUAL, MARGIN = "relative residual ||Xβ − y|| / ||y||", "−log Loss"
 
@@ -29,10 +30,16 @@ def regression_distance(curves: pl.DataFrame) -> alt.VConcatChart:
     )
 
 
-def classification_distance(curves: pl.DataFrame, slopes: pl.DataFrame, others: pl.DataFrame) -> alt.VConcatChart:
-    """||beta/||beta|| - beta*|| against -log Loss, with fitted slopes; what is left out is said."""
-    here = named(curves, "prediction", "kind")
-    axes = log_axes(here, MARGIN, "distance of directions")
+def classification_distance(
+    curves: pl.DataFrame, finite: pl.DataFrame, slopes: pl.DataFrame, others: pl.DataFrame
+) -> alt.VConcatChart:
+    """||beta/||beta|| - beta*|| against -log Loss, with fitted slopes; what is left out is said.
+
+    Beside it, of the same networks, ||beta - beta*|| / ||beta*|| of the prediction at the margin reached.
+    """
+    here = named(pl.concat([curves, finite]), "prediction", "kind")
+    curves_of = named(curves if curves.height else finite, "prediction", "kind")
+    axes = log_axes(here, MARGIN, "distance")
     same = ["architecture", "prediction", "kind", "shape", "depth"]
     fitted = here.unique(["panel", "depth"]).join(slopes, on=same).select("panel", "depth", "slope", "guide")
     labels = {
@@ -40,7 +47,7 @@ def classification_distance(curves: pl.DataFrame, slopes: pl.DataFrame, others: 
     }
     powers = {(panel, depth): guide for panel, depth, _, guide in fitted.rows() if guide is not None}
     drawn = curve_panels(here, axes, labels, partial(guides, powers=powers))
-    words = " ".join([note(here), *_guides_in_words(bool(powers)), *_left_out(others)])
+    words = " ".join([note(curves_of), *_guides_in_words(bool(powers)), *_left_out(others)])
     return panels(chunks(drawn, 3), "Distance to the prediction along the run: classification", words)
 
 
@@ -87,3 +94,18 @@ def loss_rate(curves: pl.DataFrame) -> alt.VConcatChart:
     return panels(
         chunks(curve_panels(here, axes), 3), "How fast the loss falls, against the predicted rate", note(here)
     )
+
+
+def time_average(curves: pl.DataFrame) -> alt.VConcatChart:
+    """Distance of the time average's fits to the lasso's, against time: panels network by alpha."""
+    here = curves.with_columns(
+        panel=pl.format("{}, α = {}", "architecture", pl.col("alpha").map_elements(number, return_dtype=pl.String))
+    )
+    axes = log_axes(here, "time t of gradient flow", "||X(average − lasso)|| / ||y||")
+    rows: list[Sequence[Panel]] = []
+    for network in here.sort("architecture", "alpha", maintain_order=True).partition_by(
+        "architecture", maintain_order=True
+    ):
+        rows += [curve_panels(network, axes)]
+    shown = f"Medians (lines) and 10–90 % bands over seeds and draws of the data: {total(runs_behind(here)):,} runs."
+    return panels(rows, "The time average along the lasso path", shown)

@@ -9,7 +9,7 @@ with the smallest run_id, which is a hash: a random choice that is always the sa
 from collections.abc import Mapping
 
 from analysis.frames.frame import Frame
-from analysis.frames.shared import FLOOR, PREFERRED, ROUNDED, SHAPE, spread_alphas
+from analysis.frames.shared import FLOOR, OF_THE_PATH, PREFERRED, ROUNDED, SHAPE, spread_alphas
 
 MOST_RUNS = 200
 FEW_RUNS = 25
@@ -27,6 +27,7 @@ RECORDED = ("log_time", "log_loss", "residual", "alignment", "beta", "min_margin
 STATEMENTS = f"""SELECT run_id, architecture, {SHAPE}, depth, init, prediction, kind, p.beta AS star
   FROM runs JOIN predictions p USING (run_id)
   WHERE task = '{{task}}' AND status IN ('converged', 'stopped') AND p.beta IS NOT NULL AND isfinite(distance)
+    AND prediction NOT IN {OF_THE_PATH}
   QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY {PREFERRED}) = 1"""
 """One row a run: the prediction it is measured against."""
 
@@ -113,6 +114,40 @@ CLASSIFICATION_DISTANCE = Frame(
     _columns(_BY_STATEMENT, _MARGIN, "||beta/||beta|| - beta*/||beta*|| ||"),
 )
 
+
+def _compared(prediction: str, of: str, clock: str, per: int, series: str) -> str:
+    """Quantiles of the distance at the points where a prediction of the path is compared, `per` bins a decade.
+
+    clock: its logarithm to base ten, in terms of the columns of trajectories at the point.
+    """
+    return f"""WITH about AS (
+  {of}
+), sampled AS (
+  SELECT *, count(*) OVER series AS runs_of_series FROM about SEMI JOIN path_predictions USING (run_id)
+  WINDOW series AS (PARTITION BY {series})
+  QUALIFY row_number() OVER (PARTITION BY {series} ORDER BY run_id) <= {MOST_RUNS}
+), compared AS (
+  SELECT s.*, t.log_time[q.point] AS log_time, t.log_loss[q.point] AS log_loss,
+    greatest(q.distance, {FLOOR}) AS value
+  FROM sampled s JOIN path_predictions q USING (run_id) JOIN trajectories t USING (run_id)
+  WHERE q.prediction = '{prediction}' AND isfinite(q.distance)
+), clocked AS (
+  SELECT *, round({clock} * {per}) / {per} AS tick FROM compared
+)
+SELECT {series}, pow(10, tick) AS clock, quantile_cont(value, 0.1) AS low, median(value) AS middle,
+  quantile_cont(value, 0.9) AS high, count(DISTINCT run_id) AS runs, any_value(runs_of_series) AS runs_of_series
+FROM clocked WHERE isfinite(tick) GROUP BY {series}, tick ORDER BY {series}, tick"""
+
+
+_FINITE = f"""SELECT run_id, architecture, p.prediction, p.kind, {SHAPE}, depth
+  FROM runs JOIN predictions p USING (run_id)
+  WHERE p.prediction = 'finite_margin' AND status IN ('converged', 'stopped')"""
+
+FINITE_MARGIN = Frame(
+    _compared("finite_margin", _FINITE, "log10(-log_loss)", 4, ", ".join(_BY_STATEMENT)),
+    _columns(_BY_STATEMENT, "-log Loss, four bins a decade", "||beta - beta*|| / ||beta*||"),
+)
+
 CLASSIFICATION_SLOPES = Frame(
     f"""{_points("classification", STATEMENTS, _DIRECTION, ", ".join(_BY_STATEMENT))}, tails AS (
   SELECT *, max(clock) OVER (PARTITION BY run_id) AS last FROM points
@@ -182,6 +217,14 @@ PLATEAUS = Frame(
         ", ".join(_BY_SCALE), "pow(10, -tick)", most=FEW_RUNS,
     ),
     _columns(_BY_SCALE, _RESIDUAL, "the time of gradient flow"),
+)  # fmt: skip
+
+TIME_AVERAGE = Frame(
+    _compared(
+        "lasso_path", _SCALES.format(task="regression"),
+        "CASE WHEN log_time BETWEEN -600 AND 600 THEN log_time / ln(10) END", 4, ", ".join(_BY_SCALE),
+    ),
+    _columns(_BY_SCALE, "the time of gradient flow, four bins a decade", "||X (average of beta - lasso)|| / ||y||"),
 )  # fmt: skip
 
 _RATE = """CASE WHEN last_margin > 0 AND log_time > 1 THEN abs(exp(

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from analysis.frames.frame import Frame
-from analysis.frames.shared import PREFERRED, ROUNDED, spread_alphas
+from analysis.frames.shared import OF_THE_PATH, PREFERRED, ROUNDED, spread_alphas
 
 MOST_DEPTHS = 3
 MOST_RUNS = 3
@@ -77,7 +77,7 @@ CLASSIFICATION_ORBITS = Frame(
 def _limits(task: str) -> str:
     return f"""{_chosen(task)}, stated AS (
   SELECT c.*, p.prediction, p.kind, p.beta FROM chosen c JOIN predictions p USING (run_id)
-  WHERE p.beta IS NOT NULL AND isfinite(p.beta[1]) AND isfinite(p.beta[2])
+  WHERE p.beta IS NOT NULL AND isfinite(p.beta[1]) AND isfinite(p.beta[2]) AND p.prediction NOT IN {OF_THE_PATH}
   QUALIFY p.kind <> 'exact' OR row_number() OVER (PARTITION BY run_id ORDER BY {PREFERRED}) = 1
 )
 SELECT depth, alpha, prediction, min(kind) AS kind, count(*) AS runs,

@@ -6,7 +6,7 @@ Each run ends at some distance from the l1 and l2 limits; where an exact predict
 from collections.abc import Mapping
 
 from analysis.frames.frame import Frame
-from analysis.frames.shared import FLOOR, PREFERRED, SHAPE
+from analysis.frames.shared import FLOOR, OF_THE_PATH, PREFERRED, SHAPE
 
 MOST_POINTS = 120
 BINS_PER_DECADE = 8
@@ -23,7 +23,7 @@ _LIMITS = f"""WITH limits AS (
     QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY prediction DESC) = 1
   ) e USING (run_id)
   WHERE task = 'regression' AND status = 'converged' AND l.kind IN ('limit alpha->0', 'limit alpha->inf')
-    AND l.beta IS NOT NULL
+    AND l.beta IS NOT NULL AND l.prediction NOT IN {OF_THE_PATH}
 ), distances AS (
   SELECT * EXCLUDE (reached, limit_beta, exact_beta), list_distance(reached, limit_beta) / size AS reached,
     list_distance(exact_beta, limit_beta) / size AS predicted
@@ -80,7 +80,8 @@ _CURVE = """task, loss, dataset, dim, samples, architecture, architecture_detail
     init_detail, rtol, prediction, kind"""
 LIMIT_SLOPES = Frame(
     f"""WITH curves AS (
-  SELECT DISTINCT {_CURVE} FROM convergence SEMI JOIN runs USING (run_id) WHERE kind LIKE 'limit alpha%'
+  SELECT DISTINCT {_CURVE} FROM convergence SEMI JOIN runs USING (run_id)
+  WHERE kind LIKE 'limit alpha%' AND prediction NOT IN {OF_THE_PATH}
 ), fitted AS (
   SELECT {_CURVE}, slope, predicted_slope, runs, alpha_min, alpha_max FROM slopes
 )

@@ -46,6 +46,9 @@ class Flow(ABC):
     timed: ClassVar[bool]
     """Whether physical time differs from the clock of the flow."""
 
+    sums_forces: ClassVar[bool] = False
+    """Whether orbits on curves record the integral of the forces over time."""
+
     overshoot: ClassVar[float]
     """How far past the stop rule, in units of progress, a run may end."""
 

@@ -22,6 +22,7 @@ class RegressionFlow(Flow):
     """Phi = 1/2 ||X beta(theta) - y||^2 in its own time, C = I (Gauss-Newton)."""
 
     timed = False
+    sums_forces = True
     overshoot = float("inf")
 
     @property
@@ -43,7 +44,7 @@ class RegressionFlow(Flow):
         parametrisation = self.parametrisation
         if isinstance(parametrisation, Curves):
             x, turn = turned_samples(data.x, parametrisation.rates(theta, data))
-            turned = data._replace(x=x, y=turn.T @ data.y)
+            turned = data._replace(x=x, y=turn.T @ data.y, turn=turn)
             _, push = parametrisation.push(theta, turned)
             gram = parametrisation.gram(theta, turned)
             rounding = EPSILON * jnp.linalg.norm(turn * data.y[:, None], axis=0)

@@ -29,6 +29,7 @@ class End:
         index: position of the run among the starts.
         jacobian: d f(x_i) / d Theta at the end, shape (n, P); empty where nothing is compared with it.
         orbit: recorded observables, shape (T, o); the last row is the end.
+        residual_integral: integral of y - X beta at the same points; None where it was not integrated.
     """
 
     index: int
@@ -40,6 +41,7 @@ class End:
     jacobian: Float[np.ndarray, "_ _"]
     final: Float[np.ndarray, " o"]
     orbit: Float[np.ndarray, "T o"]
+    residual_integral: Float[np.ndarray, "T n"] | None = None
 
 
 def run_ensemble(program: Program, starts: Sequence[Start]) -> Iterator[End]:

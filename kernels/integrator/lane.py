@@ -6,8 +6,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from kernels.flows.base import Control, Flow, State
+from kernels.flows.curves import Curves
 from kernels.flows.observables import Point, observe
-from kernels.flows.parametrisation import Forces, Push, RunData, Scalar, Theta
+from kernels.flows.parametrisation import Forces, Push, RunData, Scalar, Theta, times
 from kernels.flows.stiffness import Stiffness
 from kernels.integrator.solvers import Solver
 from kernels.observables import OBSERVABLES
@@ -37,7 +38,7 @@ LARGEST_RATE_GROWTH = 4.0
 class Step(NamedTuple):
     """The end of a step in the frame of its start, with error estimates; the time error is relative.
 
-    `noisy` is the error with what rounding has left in it.
+    `noisy` is the error with what rounding has left in it; `integral` is of the forces over the step, where recorded.
     """
 
     theta: Theta
@@ -46,6 +47,7 @@ class Step(NamedTuple):
     noisy: Theta
     log_elapsed: Scalar
     time_error: Scalar
+    integral: Forces
 
 
 class Lane(NamedTuple):
@@ -76,7 +78,9 @@ def start(flow: Flow, theta: Theta, data: RunData, control: Control, capacity: i
     theta, log_norm, floor = flow.start(theta, data)
     whole, data = data, flow.parametrisation.in_frame(data, log_norm)
     velocity = flow.velocity(theta, log_norm, data)
-    point = Point(theta, log_norm, velocity, jnp.full((), -jnp.inf), jnp.zeros((), int))
+    summed = flow.sums_forces and capacity > 0 and isinstance(flow.parametrisation, Curves)
+    integral = jnp.zeros(data.y.shape if summed else 0)
+    point = Point(theta, log_norm, velocity, jnp.full((), -jnp.inf), jnp.zeros((), int), integral)
     speed = jnp.linalg.norm(velocity)
     progress = flow.progress(theta, log_norm, data, control)
     status = jnp.select([progress >= 1, speed == 0], [NOTHING_TO_DO, AT_REST], RUNNING)
@@ -93,7 +97,7 @@ def start(flow: Flow, theta: Theta, data: RunData, control: Control, capacity: i
         progress=progress,
         orbit=orbit,
         recorded=jnp.full((), min(capacity, 1)),
-        seen=first if capacity else jnp.zeros(0),
+        seen=first[: first.size - integral.size] if capacity else jnp.zeros(0),
         length=jnp.zeros(()),
         lengths=jnp.zeros(capacity),
         spacing=jnp.full((), STEP_LENGTH / 2),
@@ -102,7 +106,7 @@ def start(flow: Flow, theta: Theta, data: RunData, control: Control, capacity: i
 
 def attempt(flow: Flow, solver: Solver, columns: int, lane: Lane, data: RunData, control: Control) -> Lane:
     """Try one step; take it if its error is within tolerance; choose the next step size either way."""
-    _, log_norm, _, log_time, steps = lane.point
+    _, log_norm, _, log_time, steps, integral = lane.point
     whole, data = data, flow.parametrisation.in_frame(data, log_norm)
     step = take_step(flow, solver, columns, lane.point, lane.h, data)
     error, noisy = (_error(flow, lane, step, error, data, control) for error in (step.error, step.noisy))
@@ -123,7 +127,7 @@ def attempt(flow: Flow, solver: Solver, columns: int, lane: Lane, data: RunData,
 
     # the next step is as long relative to theta: the clock changes with the frame, and h is not converted to it
     new, new_norm, slope = flow.renormalise(step.theta, log_norm, step.velocity, data)
-    moved = Point(new, new_norm, slope, jnp.logaddexp(log_time, step.log_elapsed), steps + 1)
+    moved = Point(new, new_norm, slope, jnp.logaddexp(log_time, step.log_elapsed), steps + 1, integral + step.integral)
     point = jax.tree.map(lambda a, b: jnp.where(accept, a, b), moved, lane.point)
     came = progress - lane.progress
     lane = lane._replace(
@@ -144,12 +148,15 @@ def take_step(flow: Flow, solver: Solver, columns: int, point: Point, h: Scalar,
     Regression runs in physical time: elapsed = h. Classification runs in a clock s, so that t is integrated as one more
     coordinate, dt/ds = exp(log_rate). On long steps that is inaccurate, because nearly all of t passes at their end;
     `flow.log_elapsed` then finds t by quadrature in -log Loss. The one with the smaller error estimate is returned.
+    Where forces are summed, their integral is n more coordinates of regression, damped as they are.
     """
     theta, log_norm, velocity = point[:3]
-    args = (log_norm, data)
+    args, empty = (log_norm, data), jnp.zeros(0)
+    if point.integral.size:
+        return _summed_step(flow, solver, columns, point, h, data)
     if not flow.timed:
         new, error, noisy, slope = solver.step(flow.force, flow.stiffness, columns, h, theta, args)
-        return Step(new, slope, error, noisy, jnp.log(h), jnp.zeros(()))
+        return Step(new, slope, error, noisy, jnp.log(h), jnp.zeros(()), empty)
     rate = flow.log_rate(theta, log_norm, data)
 
     def clocked(y: Theta, log_norm: Scalar, data: RunData) -> tuple[Forces, Push]:
@@ -171,7 +178,29 @@ def take_step(flow: Flow, solver: Solver, columns: int, point: Point, h: Scalar,
     time_error = jnp.where(followed, jnp.abs(time_error / time), jnp.inf)
     better = time_error < smooth_error
     log_elapsed = jnp.where(better, rate + jnp.log(time), smooth)
-    return Step(new, slope, error, noisy, log_elapsed, jnp.minimum(time_error, smooth_error))
+    return Step(new, slope, error, noisy, log_elapsed, jnp.minimum(time_error, smooth_error), empty)
+
+
+def _summed_step(flow: Flow, solver: Solver, columns: int, point: Point, h: Scalar, data: RunData) -> Step:
+    """A step with the integral of the forces beside theta, in samples as they are; its error is not controlled."""
+    size = point.theta.size
+    zeros = jnp.zeros_like(point.integral)
+
+    def force(y: Theta, log_norm: Scalar, data: RunData) -> tuple[Forces, Push]:
+        g, push = flow.force(y[:size], log_norm, data)
+        return g, lambda g: jnp.concatenate([push(g), times(data.turn, g)])
+
+    def stiffness(y: Theta, log_norm: Scalar, data: RunData) -> Stiffness:
+        stiff = flow.stiffness(y[:size], log_norm, data)
+        if stiff.noise is not None:
+            noise = stiff.noise
+            stiff.noise = lambda length, entry: jnp.concatenate([noise(length, entry), zeros])
+        return stiff
+
+    start = jnp.concatenate([point.theta, zeros])
+    ends = solver.step(force, stiffness, columns, h, start, (point.log_norm, data))
+    new, error, noisy, slope = (end[:size] for end in ends)
+    return Step(new, slope, error, noisy, jnp.log(h), jnp.zeros(()), ends[0][size:])
 
 
 def thin(lane: Lane, full: Bool[Array, ""]) -> Lane:
@@ -249,14 +278,15 @@ def _status(lane: Lane, control: Control, failed: Bool[Array, ""]) -> Int[Array,
 def _record(flow: Flow, lane: Lane, data: RunData, accept: Bool[Array, ""], came: Scalar) -> Lane:
     """Write the first point on every piece of the orbit's length, and the end of the run."""
     row = observe(flow, lane.point, data)
-    length = lane.length + jnp.where(accept, _length(lane.seen, row, came, flow.least_norm(data)), 0.0)
+    path = row[: row.size - lane.point.integral.size]
+    length = lane.length + jnp.where(accept, _length(lane.seen, path, came, flow.least_norm(data)), 0.0)
     slot, last = jnp.minimum(lane.recorded, lane.orbit.shape[0] - 1), lane.lengths[lane.recorded - 1]
     begins = jnp.floor(length / lane.spacing) > jnp.floor(last / lane.spacing)
     due = (accept & begins) | ((lane.status != RUNNING) & (length > last))
     return lane._replace(
         orbit=lane.orbit.at[slot].set(jnp.where(due, row, lane.orbit[slot])),
         recorded=lane.recorded + due.astype(int),
-        seen=row,
+        seen=path,
         length=length,
         lengths=lane.lengths.at[slot].set(jnp.where(due, length, lane.lengths[slot])),
     )

@@ -159,9 +159,12 @@ class CurvePassage(Passage):
             count = len(OBSERVABLES)
             return np.concatenate([rows[..., :count], rows[..., count : count + size] @ decomposition.s], axis=-1)
 
+        first, samples = len(OBSERVABLES) + self.room.coordinates, self.system.a.shape[0]
+        summed = end.orbit[:, first : first + samples] if end.orbit.shape[1] > first else None
         return replace(
-            end, theta=np.concatenate(layers), jacobian=jacobian, final=beta(end.final), orbit=beta(end.orbit)
-        )
+            end, theta=np.concatenate(layers), jacobian=jacobian, final=beta(end.final), orbit=beta(end.orbit),
+            residual_integral=summed,
+        )  # fmt: skip
 
 
 @final

@@ -11,6 +11,8 @@ from kernels.spec import RunSpec
 from kernels.theory.balanced import Balanced
 from kernels.theory.base import Endpoint, Prediction, record
 from kernels.theory.classification import LossRate, ParameterKKT, SingularVectors
+from kernels.theory.finite_margin import FiniteMargin
+from kernels.theory.lasso_path import LassoPath
 from kernels.theory.max_margin import MaxMarginBridge, MaxMarginL2
 from kernels.theory.regression import (
     MinimumBregman,
@@ -33,11 +35,13 @@ _ALL: tuple[Prediction, ...] = (
     MinimumL2Norm(),
     TwoLayerOneSample(),
     Balanced(),
+    LassoPath(),
     ParameterKKT(),
     SingularVectors(),
     MaxMarginL2(),
     MaxMarginBridge(),
     MaxMarginSchatten(),
+    FiniteMargin(),
     LossRate(),
 )
 PREDICTIONS = {made.name: made for made in _ALL}

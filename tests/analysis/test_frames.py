@@ -108,7 +108,7 @@ def test_two_layer_distance_to_the_l1_limit_is_proportional_to_alpha(store: Stor
     assert slopes["predicted"].to_list() == [pytest.approx(1.0, abs=1e-12)]
     assert (
         slopes["slope"].to_list()
-        == store.query("SELECT slope FROM slopes WHERE architecture = 'diagonal' AND kind = 'limit alpha->0'")[
+        == store.query("SELECT slope FROM slopes WHERE architecture = 'diagonal' AND prediction = 'weighted_l1'")[
             "slope"
         ].to_pylist()
     )

@@ -137,7 +137,7 @@ def test_what_is_observed_is_of_all_parameters(task: str, stop: dict[str, float]
     data = RunData(jnp.asarray(dataset.x), jnp.asarray(dataset.y), (), whitener=jnp.asarray(whitener))
     theta, log_norm = jnp.asarray(end.theta), jnp.asarray(end.log_norm)
     velocity = flow.velocity(theta, log_norm, data)
-    point = Point(theta, log_norm, velocity, jnp.asarray(end.final[1]), jnp.asarray(end.steps))
+    point = Point(theta, log_norm, velocity, jnp.asarray(end.final[1]), jnp.asarray(end.steps), jnp.zeros(0))
     np.testing.assert_allclose(observe(flow, point, data), end.final, atol=1e-12)
 
 

@@ -19,7 +19,7 @@ def upgrade() -> None:
     op.execute("ALTER TABLE trajectories ADD COLUMN residual_integral DOUBLE[][]")
     op.execute(
         "CREATE TABLE path_predictions (run_id VARCHAR NOT NULL, prediction VARCHAR NOT NULL, point INTEGER NOT NULL, "
-        "distance DOUBLE, certificate DOUBLE, objective DOUBLE, beta DOUBLE[])"
+        "distance DOUBLE, certificate DOUBLE, objective DOUBLE, beta DOUBLE[], bound DOUBLE)"
     )
     op.execute(
         "CREATE TABLE saddles (run_id VARCHAR NOT NULL, number INTEGER NOT NULL, predicted DOUBLE[] NOT NULL, "

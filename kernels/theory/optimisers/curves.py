@@ -74,6 +74,65 @@ class Curve(ABC):
     def of(self, index: Index) -> "Curve":
         """The curves of some of the b problems."""
 
+    @abstractmethod
+    def unit(self) -> Coordinates:
+        """A size of rho, in each coordinate: asinh(rho / unit) has a slope between 1 and L in z."""
+
+    def chart(self, rho: Coordinates) -> Coordinates:
+        """z with rho(z) = rho, by Newton's method in asinh(rho / unit), kept within a bracket.
+
+        Where rho is of a sign that a coordinate never takes, the end of the bracket.
+        """
+        far = max(60.0, 300.0 / self.depth)
+        low, high = -far - self.start, far - self.start
+        z, unit = np.zeros_like(rho), self.unit()
+        goal = np.arcsinh(rho / unit)
+        with np.errstate(all="ignore"):
+            for _ in range(200):
+                point = self.at(z)
+                above = point.rho > rho
+                low, high = np.where(above, low, z), np.where(above, z, high)
+                off = np.arcsinh(point.rho / unit) - goal
+                new = z - off * np.hypot(point.rho, unit) / point.drho
+                new = np.where((new > low) & (new < high), new, (low + high) / 2)
+                step = np.abs(new - z)
+                z = new
+                if not (step > 4e-16 * (1 + np.abs(z))).any():
+                    break
+        return z
+
+
+@final
+class StraightCurve(Curve):
+    """One layer: rho = rho(0) + nu."""
+
+    depth = 1
+
+    def __init__(self, start: Coordinates):
+        self.start = np.zeros_like(start)
+        self._rho = start
+
+    def at(self, z: Coordinates) -> Point:
+        return Point(self._rho + z, np.ones_like(z), np.ones_like(z))
+
+    def nu(self, z: Coordinates) -> Coordinates:
+        return z
+
+    def advance(self, nu: Coordinates, old: Coordinates, new: Coordinates) -> Coordinates:
+        return new
+
+    def potential_at(self, z: Coordinates, nu: Coordinates, rho: Coordinates) -> Float[np.ndarray, "*b"]:
+        return np.asarray((z * z / 2).sum(axis=-1))
+
+    def of(self, index: Index) -> "Curve":
+        return StraightCurve(self._rho[index])
+
+    def unit(self) -> Coordinates:
+        return np.ones_like(self._rho)
+
+    def chart(self, rho: Coordinates) -> Coordinates:
+        return rho - self._rho
+
 
 @final
 class StructuredCurve(Curve):
@@ -113,6 +172,9 @@ class StructuredCurve(Curve):
             values[index] for values in (self.start, self._square, self._rho, self._nu)
         )
         return some
+
+    def unit(self) -> Coordinates:
+        return self._rho
 
 
 def sech_integral(z: Coordinates, power: int) -> Coordinates:
@@ -230,6 +292,10 @@ class GeneralCurve(Curve):
     def _summed(self, edges: Float[np.ndarray, "p m"]) -> Float[np.ndarray, " m"]:
         """The integral of dnu/dz over consecutive panels."""
         return np.asarray(self._integral(edges[:-1], edges[1:]).sum(axis=0))
+
+    def unit(self) -> Coordinates:
+        """drho/dz where the least layer is zero; a coordinate that never is has rho ~ e^{lz} there."""
+        return np.where(self._tied, 1e-200, np.sqrt(self._gaps).prod(axis=0))
 
     def _least(self, z: Float[np.ndarray, "*p m"]) -> Float[np.ndarray, "*p m"]:
         if not self._tied.any():

@@ -214,7 +214,7 @@ class _Stack:
         length = np.abs(step).max(axis=1)
         still = (some.phase >= FINISHING) & ~gap.any(axis=1) & (length <= 1e-15 * np.abs(some.z).max(axis=1))
         uniform = some.phase == UNIFORM
-        damped = _tempered(some.curve.start + some.z, step, self.depth)
+        damped = tempered(some.curve.start + some.z, step, self.depth)
         if uniform.any():
             factor = np.minimum(1.0, 1 / length)[:, None]
             damped = np.where(uniform[:, None], factor * step, damped)
@@ -310,11 +310,16 @@ def _solve(
     along = np.arange(size + rank)
     matrix[:, along[:size], along[:size]] = diagonal
     matrix[:, along[size:], along[size:]] += REGULARISATION
-    right = np.concatenate([upper, lower], axis=1)[:, :, None]
+    return solutions(matrix, np.concatenate([upper, lower], axis=1))
+
+
+def solutions(matrix: Float[np.ndarray, "b k k"], right: Float[np.ndarray, "b k"]) -> Float[np.ndarray, "b k"]:
+    """The solution of each system; not a number where it is singular."""
+    sides = right[:, :, None]
     try:
-        return np.linalg.solve(matrix, right)[:, :, 0]
+        return np.asarray(np.linalg.solve(matrix, sides)[:, :, 0])
     except np.linalg.LinAlgError:  # one of them is singular
-        return np.array([_single(one, side) for one, side in zip(matrix, right, strict=True)])[:, :, 0]
+        return np.array([_single(one, side) for one, side in zip(matrix, sides, strict=True)])[:, :, 0]
 
 
 def _single(matrix: Float[np.ndarray, "k k"], right: Float[np.ndarray, "k 1"]) -> Float[np.ndarray, "k 1"]:
@@ -324,7 +329,7 @@ def _single(matrix: Float[np.ndarray, "k k"], right: Float[np.ndarray, "k 1"]) -
         return np.full_like(right, np.nan)
 
 
-def _tempered(place: Coordinates, step: Coordinates, depth: int) -> Coordinates:
+def tempered(place: Coordinates, step: Coordinates, depth: int) -> Coordinates:
     """As in `separable`: outwards linear in rho ~ e^{L|z|}, inwards in nu_max - nu ~ e^{-(L-2)|z|}; at most 2."""
     length = np.abs(step)
     outwards = np.log1p(depth * length) / depth

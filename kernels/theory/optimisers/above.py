@@ -1,0 +1,394 @@
+"""min sum_j D_j(rho_j) subject to Z rho >= b, D_j'(rho_j) = nu_j along a known curve: many problems at once.
+
+Its dual, max over mu >= 0 of b.mu - sum_j D_j*([Z^T mu]_j), is concave, and with the samples that have multipliers
+known it is the equality problem of stacked.py. So an active set is sought. Newton's method of all problems at once,
+from where they are thought to end, changes the sets on the way and solves nearly all that come from a flow. The others
+are searched one by one. Rounds of pivoting first, in which all negative multipliers leave and all violated samples
+enter; they usually end at once, and may cycle. Then one sample at a time as in the method of Lawson and Hanson for
+non-negative least squares: mu moves towards the solution of the present set until a multiplier vanishes, which leaves,
+and the most violated sample enters only where mu is that solution. The dual never falls, so that this ends. A sample
+that depends on those present takes the place of the one whose multiplier vanishes first (Goldfarb and Idnani,
+Mathematical Programming 27, 1983).
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import scipy.linalg
+from jaxtyping import Bool, Float, Int
+
+from kernels.problem import grouped
+from kernels.theory.optimisers import separable, stacked
+from kernels.theory.optimisers.curves import Curve, Point
+
+SHORT = 1e-11
+"""A sample is violated if it falls short by more than this, relative to its terms."""
+NEGATIVE = 1e-12
+"""A multiplier is negative if it is below minus this times the largest."""
+DEPENDENT = 1e-10
+"""A row of unit length this near to the span of others depends on them."""
+PIVOTS = 8
+"""Rounds of pivoting before one sample enters at a time."""
+STEPS = 120
+"""Newton steps of one equality problem, before it is given up."""
+SOLVED = 1e-9
+"""Residual of an equality problem on which the search may rely."""
+REACHED = 1e-11
+"""Residual of Newton's method above which a problem is searched by itself."""
+LOOSE = 1e-3
+"""Residual of a set's own equations below which Newton's method asks whether it is the right one."""
+FOLLOWED = 60
+"""Steps of Newton's method."""
+DENSE = 80
+"""Up to this many unknowns no coordinate is eliminated."""
+ALONE = 4
+"""Up to so many problems of one shape are solved one by one."""
+
+
+class Above(NamedTuple):
+    """The minima.
+
+    Attributes:
+        rho, nu: the minimiser, and D'(rho) there.
+        multipliers: mu >= 0.
+        objective: sum_j D_j(rho_j).
+        residual: of the optimality conditions, as `optimality` has them.
+    """
+
+    rho: Float[np.ndarray, "b m"]
+    nu: Float[np.ndarray, "b m"]
+    multipliers: Float[np.ndarray, "b n"]
+    objective: Float[np.ndarray, " b"]
+    residual: Float[np.ndarray, " b"]
+
+
+class Guess(NamedTuple):
+    """Where minima are thought to be: chart values, and multipliers, positive for the samples at their bounds.
+
+    Problems of one owner stand together, in the order of their bounds: where one is solved, its neighbours may begin.
+    """
+
+    z: Float[np.ndarray, "b m"]
+    multipliers: Float[np.ndarray, "b n"]
+    owner: Int[np.ndarray, " b"]
+
+
+def minimise_above(
+    curve: Curve, rows: Float[np.ndarray, "b n m"], bounds: Float[np.ndarray, "b n"], guess: Guess | None = None
+) -> Above:
+    """The minima of b problems; `residual` tells which were found, no failure raises.
+
+    Args:
+        curve: of all coordinates of all problems.
+        rows: Z of each problem.
+        bounds: b of each.
+        guess: where to begin; without one, at the initialisation and without multipliers.
+    """
+    if guess is None:
+        return searched(curve, rows, bounds, np.zeros(bounds.shape, dtype=bool))
+    found = _followed(curve, rows, bounds, guess)
+    tried, fresh = np.zeros(len(bounds), dtype=bool), found.residual <= REACHED
+    while not (found.residual <= REACHED).all():
+        missed = ~(found.residual <= REACHED)
+        spread = False
+        for shift in (1, -1):
+            beside = np.roll(np.arange(len(bounds)), shift)
+            some = np.flatnonzero(missed & fresh[beside] & (guess.owner == guess.owner[beside]))
+            if some.size:
+                near = beside[some]
+                start = Guess(curve.of(near).chart(found.rho[near]), found.multipliers[near], guess.owner[some])
+                _improve(found, some, _followed(curve.of(some), rows[some], bounds[some], start))
+                spread = True
+        fresh = missed & (found.residual <= REACHED)
+        if fresh.any() or spread:
+            continue
+        _, first = np.unique(np.where(missed & ~tried, guess.owner, -1), return_index=True)
+        some = first[(missed & ~tried)[first]]
+        if not some.size:
+            break
+        tried[some] = True
+        _improve(found, some, searched(curve.of(some), rows[some], bounds[some], guess.multipliers[some] > 0))
+        fresh[some] = found.residual[some] <= REACHED
+    return found
+
+
+def _improve(found: Above, places: Int[np.ndarray, " a"], others: Above) -> None:
+    """Take what is better in these places."""
+    known = np.where(np.isnan(found.residual[places]), np.inf, found.residual[places])
+    better = others.residual < known
+    for values, new in zip(found, others, strict=True):
+        values[places[better]] = new[better]
+
+
+def searched(
+    curve: Curve, rows: Float[np.ndarray, "b n m"], bounds: Float[np.ndarray, "b n"], proposed: Bool[np.ndarray, "b n"]
+) -> Above:
+    """The minima of b problems, each by a search for its active set; proposed: samples thought to have multipliers."""
+    searches = [_Search(*each) for each in zip(rows, bounds, proposed, strict=True)]
+    waiting = list(range(len(searches)))
+    while waiting:
+        for count, places in grouped(len(searches[k].active) for k in waiting):
+            some = [waiting[place] for place in places]
+            answers = _equal(curve.of(np.array(some)), [searches[k] for k in some], count)
+            for k, rho, nu in zip(some, *answers, strict=True):
+                searches[k].take(rho, nu)
+        waiting = [k for k in waiting if not searches[k].done]
+    rho, nu = np.array([each.rho for each in searches]), np.array([each.nu for each in searches])
+    return _above(curve, rows, bounds, (curve.chart(rho), nu, np.array([each.multipliers for each in searches])))
+
+
+def _above(
+    curve: Curve,
+    rows: Float[np.ndarray, "b n m"],
+    bounds: Float[np.ndarray, "b n"],
+    state: tuple[Float[np.ndarray, "b m"], Float[np.ndarray, "b m"], Float[np.ndarray, "b n"]],
+) -> Above:
+    z, nu, mu = state
+    with np.errstate(all="ignore"):
+        rho = curve.at(z).rho
+        return Above(rho, nu, mu, curve.potential_at(z, nu, rho), optimality(rows, bounds, rho, nu, mu))
+
+
+def optimality(
+    rows: Float[np.ndarray, "b n m"],
+    bounds: Float[np.ndarray, "b n"],
+    rho: Float[np.ndarray, "b m"],
+    nu: Float[np.ndarray, "b m"],
+    mu: Float[np.ndarray, "b n"],
+) -> Float[np.ndarray, " b"]:
+    """The worst of what a convex minimum must have, relative: nu = Z^T mu, Z rho >= b, mu >= 0, mu.(Z rho - b) = 0."""
+    terms = np.abs(bounds) + _times(np.abs(rows), np.abs(rho))
+    slack = _times(rows, rho) - bounds
+    off = np.linalg.norm(nu - _combined(rows, mu), axis=1), np.linalg.norm(nu, axis=1)
+    negative = np.maximum(-mu.min(axis=1), 0.0), np.abs(mu).max(axis=1)
+    apart = (np.abs(mu) * np.abs(slack)).sum(axis=1), (np.abs(mu) * terms).sum(axis=1)
+    parts = [np.maximum(-slack / np.where(terms > 0, terms, 1.0), 0.0).max(axis=1)]
+    parts += [np.where(up == 0, 0.0, up / np.where(down > 0, down, np.nan)) for up, down in (off, negative, apart)]
+    worst: Float[np.ndarray, " b"] = np.max(parts, axis=0)  # NaN where one is
+    return np.where(np.isnan(worst), np.inf, worst)
+
+
+def _followed(curve: Curve, rows: Float[np.ndarray, "b n m"], bounds: Float[np.ndarray, "b n"], guess: Guess) -> Above:
+    """Newton's method in (z, mu), whose active set loses negative multipliers and gains violated samples as it goes."""
+    length = np.linalg.norm(rows, axis=2)
+    length = np.where(length > 0, length, 1.0)
+    units, heights = rows / length[:, :, None], bounds / length
+    z, mu = guess.z.copy(), guess.multipliers * length
+    with np.errstate(all="ignore"):
+        nu = curve.nu(z)
+        active, going = mu > 0, np.arange(len(z))
+        for _ in range(FOLLOWED):
+            some = curve if len(going) == len(z) else curve.of(going)
+            part, high = units[going], heights[going]
+            point = some.at(z[going])
+            gap = high - _times(part, point.rho)
+            terms = np.abs(high) + _times(np.abs(part), np.abs(point.rho))
+            here, held = mu[going], active[going]
+            dual = nu[going] - _combined(part, here)
+            following = np.where(held, here > -NEGATIVE * np.abs(here).max(axis=1)[:, None], gap > SHORT * terms)
+            # a set is judged near its own solution: signs on the way there say little
+            far = np.linalg.norm(dual, axis=1) > LOOSE * np.linalg.norm(nu[going], axis=1)
+            far |= (np.where(held, np.abs(gap), 0.0) > LOOSE * terms).any(axis=1)
+            following = np.where(far[:, None], held, following)
+            here = np.where(following, here, 0.0)
+            met = (following == held).all(axis=1) & ~far
+            met &= np.linalg.norm(dual, axis=1) <= 1e-14 * np.linalg.norm(nu[going], axis=1)
+            met &= (np.where(following, np.abs(gap), 0.0) <= 1e-14 * terms).all(axis=1)
+            dual = nu[going] - _combined(part, here)
+            step, move = _direction(part, point, dual, gap, following)
+            step = step if curve.depth == 1 else stacked.tempered(some.start + z[going], step, curve.depth)
+            sound = ~met & np.isfinite(step).all(axis=1) & np.isfinite(move).all(axis=1)
+            moved = going[sound]
+            ahead = z[moved] + step[sound]
+            nu[moved] = curve.of(moved).advance(nu[moved], z[moved], ahead)
+            z[moved], mu[moved], active[moved] = ahead, here[sound] + move[sound], following[sound]
+            going = moved
+            if not going.size:
+                break
+        mu = np.where(active, mu, 0.0) / length
+        return _above(curve, rows, bounds, (z, curve.nu(z), mu))
+
+
+def _direction(
+    rows: Float[np.ndarray, "b n m"],
+    point: Point,
+    dual: Float[np.ndarray, "b m"],
+    gap: Float[np.ndarray, "b n"],
+    active: Bool[np.ndarray, "b n"],
+) -> tuple[Float[np.ndarray, "b m"], Float[np.ndarray, "b n"]]:
+    """(dz, dmu) that close nu - Z^T mu and the gaps of active samples; mu of the others stays as it is.
+
+    [[dnu/drho, -Z^T], [Z, 0]], in units of rho and nu. Where it is large, coordinates are eliminated, which loses
+    digits of those on which nu hardly depends: the residual tells.
+    """
+    (count, samples, size), held = rows.shape, active[:, :, None]
+    unit = np.maximum(np.abs(point.rho).max(axis=1), 1e-300)[:, None]
+    scale = np.maximum((point.dnu * np.minimum(1.0, unit / point.drho)).max(axis=1), 1e-300)[:, None]
+    stretch = unit / point.drho
+    stiffness = point.dnu / scale * stretch
+    right = np.where(active, gap / unit, 0.0)
+    part = np.where(held, rows, 0.0)
+    along = np.arange(samples)
+    if size + samples <= DENSE:
+        matrix = np.zeros((count, size + samples, size + samples))
+        matrix[:, np.arange(size), np.arange(size)] = stiffness
+        matrix[:, :size, size:] = -part.transpose(0, 2, 1)
+        matrix[:, size:, :size] = part
+        matrix[:, size + along, size + along] = np.where(active, 1e-15, 1.0)
+        solution = stacked.solutions(matrix, np.concatenate([-dual / scale, right], axis=1))
+        return solution[:, :size] * stretch, solution[:, size:] * scale
+    weights = 1 / stiffness
+    block = (part * weights[:, None, :]) @ part.transpose(0, 2, 1)
+    block[:, along, along] += np.where(active, 1e-15 * block[:, along, along], 1.0)
+    move = stacked.solutions(block, right + _times(part, weights * dual / scale))
+    return (_combined(part, move) - dual / scale) * weights * stretch, move * scale
+
+
+def _times(rows: Float[np.ndarray, "b n m"], vectors: Float[np.ndarray, "b m"]) -> Float[np.ndarray, "b n"]:
+    """Z v of each problem."""
+    return np.asarray((rows @ vectors[:, :, None])[:, :, 0])
+
+
+def _combined(rows: Float[np.ndarray, "b n m"], multipliers: Float[np.ndarray, "b n"]) -> Float[np.ndarray, "b m"]:
+    """Z^T mu of each problem."""
+    return np.asarray((multipliers[:, None, :] @ rows)[:, 0, :])
+
+
+@dataclass
+class _Search:
+    """The search for one problem's active set.
+
+    Attributes:
+        rows, bounds: Z and b.
+        proposed: where to begin.
+        active: samples whose equality problem comes next; independent.
+        base: mu >= 0, at which the dual has its largest value so far.
+        rho, nu, multipliers: of the last equality problem.
+        done: whether that is the answer, or no more can be done.
+    """
+
+    rows: Float[np.ndarray, "n m"]
+    bounds: Float[np.ndarray, " n"]
+    proposed: Bool[np.ndarray, " n"]
+    done: bool = False
+    rounds: int = 0
+    seen: set[bytes] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        count, size = self.rows.shape
+        length = np.linalg.norm(self.rows, axis=1)
+        self.length = np.where(length > 0, length, 1.0)
+        self.units, self.heights = self.rows / self.length[:, None], self.bounds / self.length
+        self.base, self.multipliers = np.zeros(count), np.zeros(count)
+        self.rho, self.nu = np.full(size, np.nan), np.full(size, np.nan)
+        self.active = self._independent(self.proposed)
+
+    def take(self, rho: Float[np.ndarray, " m"], nu: Float[np.ndarray, " m"]) -> None:
+        """The answer of the present equality problem: is it that of the whole problem, and if not, what is next."""
+        self.rounds += 1
+        count = len(self.rows)
+        if not np.isfinite(rho).all():
+            if not self.rounds <= PIVOTS:
+                self.done = True
+                return
+            self.rounds, self.active = PIVOTS + 1, []
+            return
+        mu = np.zeros(count)
+        mu[self.active] = np.linalg.lstsq(self.units[self.active].T, nu, rcond=None)[0] if self.active else []
+        self.rho, self.nu, self.multipliers = rho, nu, mu / self.length
+        short = self.heights - self.units @ rho
+        violated = short > SHORT * (np.abs(self.heights) + np.abs(self.units) @ np.abs(rho))
+        violated[self.active] = False
+        negative = mu < -NEGATIVE * np.abs(mu).max(initial=0.0)
+        if not (violated.any() or negative.any()) or self.rounds > 4 * count + 50:
+            self.done = True
+            return
+        present = np.zeros(count, dtype=bool)
+        present[self.active] = True
+        if not negative.any():
+            self.base = np.maximum(mu, 0.0)
+        if self.rounds <= PIVOTS:
+            following = self._independent((present & ~negative) | violated)
+            mark = np.array(sorted(following)).tobytes()
+            if mark not in self.seen:
+                self.seen.add(mark)
+                self.active = following
+                return
+        if self.rounds <= PIVOTS or self.rounds == PIVOTS + 1:
+            self.rounds = PIVOTS + 1
+            if negative.any():  # back to the last mu >= 0
+                self.active = np.flatnonzero(self.base > 0).tolist()
+                if set(self.active) != set(np.flatnonzero(present).tolist()):
+                    self.rounds += 1
+                    return
+        if negative.any():
+            self._leave(mu, negative)
+        else:
+            self._enter(int(np.argmax(np.where(violated, short, -np.inf))))
+
+    def _leave(self, mu: Float[np.ndarray, " n"], negative: Bool[np.ndarray, " n"]) -> None:
+        """From base towards mu until the first multiplier vanishes."""
+        shares = np.full(len(mu), np.inf)
+        shares[negative] = self.base[negative] / (self.base[negative] - mu[negative])
+        leaving = int(np.argmin(shares))
+        self.base = np.maximum(self.base + shares[leaving] * (mu - self.base), 0.0)
+        self.base[leaving] = 0.0
+        self.active = [sample for sample in self.active if sample != leaving]
+
+    def _enter(self, entering: int) -> None:
+        """One more sample, in the place of another if it depends on those present."""
+        if self.active:
+            present, row = self.units[self.active].T, self.units[entering]
+            shares = np.linalg.lstsq(present, row, rcond=None)[0]
+            if np.linalg.norm(row - present @ shares) <= DEPENDENT:
+                held = self.base[self.active]
+                steps = np.where(shares > NEGATIVE, held / np.where(shares > NEGATIVE, shares, 1.0), np.inf)
+                place = int(np.argmin(steps))
+                if not np.isfinite(steps[place]):
+                    self.done = True  # no rho has these margins
+                    return
+                self.base[self.active] = np.maximum(held - steps[place] * shares, 0.0)
+                self.base[entering] = steps[place]
+                self.base[self.active[place]] = 0.0
+                del self.active[place]
+        self.active = [*self.active, entering]
+
+    def _independent(self, wanted: Bool[np.ndarray, " n"]) -> list[int]:
+        """The wanted samples, without those that depend on others."""
+        places = np.flatnonzero(wanted)
+        if len(places) < 2:
+            return [int(place) for place in places]
+        triangle, order = scipy.linalg.qr(self.units[places].T, mode="r", pivoting=True)
+        rank = int((np.abs(np.diag(triangle)) > DEPENDENT).sum())
+        return sorted(int(places[place]) for place in order[:rank])
+
+
+def _equal(
+    curve: Curve, searches: list[_Search], count: int
+) -> tuple[Float[np.ndarray, "b m"], Float[np.ndarray, "b m"]]:
+    """rho and nu of min D(rho) subject to Z_P rho = b_P; not a number where it was not solved."""
+    start = np.zeros_like(curve.start)
+    if not count:
+        return curve.at(start).rho, start
+    factors = [scipy.linalg.qr(each.units[each.active].T, mode="economic") for each in searches]
+    rows = [np.ascontiguousarray(q.T) for q, _ in factors]
+    target = np.array(
+        [
+            scipy.linalg.solve_triangular(r, each.heights[each.active], trans=1)
+            for (_, r), each in zip(factors, searches, strict=True)
+        ]
+    )
+    if curve.depth == 1:
+        origin = curve.at(start).rho
+        found = [q.T @ (t - q @ begin) for q, t, begin in zip(rows, target, origin, strict=True)]
+        return origin + np.array(found), np.array(found)
+    if len(searches) <= ALONE:
+        minima = [separable.minimise(curve.of(k), rows[k], target[k], STEPS) for k in range(len(searches))]
+        rho, residual = np.array([each.rho for each in minima]), np.array([each.residual for each in minima])
+    else:
+        stack = stacked.minimise(curve, rows, target, STEPS)
+        rho, residual = stack.rho, stack.residual
+    rho = np.where((residual <= SOLVED)[:, None], rho, np.nan)
+    with np.errstate(all="ignore"):
+        return rho, curve.nu(curve.chart(rho))
