@@ -1,9 +1,10 @@
 """Claim 6: fully connected networks, the least l2 norm and the l2 margin."""
 
 from analysis.claims.claim import Claim
-from analysis.claims.queries import NETWORK, apart, asked, predicted
+from analysis.claims.queries import NETWORK, apart, asked, predicted, turned
 
 _GRID = "claims-fully-connected"
+_SEPARABLE = "claims-separable"
 _YUN = "Yun, Krishnan, Mobahi, arXiv:2010.02501v3, the result on fully connected networks"
 _GAP = apart("m.beta", "p.beta")
 _CONNECTED = "m.architecture = 'fully_connected'"
@@ -30,10 +31,27 @@ def _slopes(power: str) -> str:
 SELECT {NETWORK} AS series, depth AS x, runs, converged, abs(slope / ({power}) - 1) AS figure FROM fits"""
 
 
+_LONG = "(m.stop->>'$.log_loss')::DOUBLE < -1e7"
+_RATE = f"{turned('m.beta', 'p.beta')} * (-m.log_loss) ** (1 / m.depth)"
+_RATE_OF_OTHERS = f"{turned('m.beta', 'w.beta')} * (-m.log_loss) ** (1 / m.depth)"
+
+
+def _decomposable(figure: str) -> str:
+    """Cases of diagonal networks against the l2 margin of the same data."""
+    return f"""{asked(_SEPARABLE)}, wanted AS (
+  SELECT DISTINCT ON (dataset) dataset, p.beta FROM mine m JOIN predictions p USING (run_id)
+  WHERE {_CONNECTED} AND p.prediction = 'max_margin_l2' AND p.beta IS NOT NULL ORDER BY dataset, run_id
+)
+SELECT {NETWORK} AS series, depth AS x, 1 AS runs, (m.status = 'converged')::INT AS converged, {figure} AS figure
+FROM mine m JOIN wanted w USING (dataset)
+WHERE m.architecture = 'diagonal' AND depth IN (3, 4) AND {_LONG}"""
+
+
 CLAIMS = (
     Claim(
         number="6.1",
-        statement="From orthogonal layers a fully connected network ends in the least l2 norm at every alpha and depth.",
+        statement="From orthogonal layers a fully connected network ends in the least l2 norm, at every alpha and "
+        "depth.",
         kind="exact",
         reference=_YUN,
         grid=_GRID,
@@ -61,5 +79,23 @@ CLAIMS = (
         instead="the power L",
         across="depth L",
         chart="initialisation_scale",
+    ),
+    Claim(
+        number="6.3",
+        statement="On separable data fully connected networks turn to the l2 margin at every depth, at the rate "
+        "(-log Loss)^(-1/L).",
+        kind="limit t->inf",
+        reference=f"{_YUN}; Ji and Telgarsky, arXiv:1810.02032; the rate as in 2.2",
+        grid=_SEPARABLE,
+        figure="distance of directions times (-log Loss)^(1/L), at -log Loss = 1e8",
+        cases=predicted(_SEPARABLE, "max_margin_l2", _RATE, where=f"{_CONNECTED} AND {_LONG}"),
+        bound=4.0,
+        why="what rests of the start is of norm ||Theta(0)||, below one here, while layers grow to (-log Loss / "
+        "gamma)^(1/L) with a margin gamma below one: a constant of order one. For one layer it is what the l2 problem "
+        "leaves, of order one too",
+        rival=_decomposable(_RATE_OF_OTHERS),
+        instead="three and four diagonal layers turn there too",
+        across="depth L",
+        chart="classification_distance",
     ),
 )

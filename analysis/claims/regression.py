@@ -20,7 +20,8 @@ def _unweighted(prediction: str, where: str) -> str:
     """Cases of runs from a drawn eta against what is predicted from eta = 1 on the same data."""
     return f"""{asked(_GRID)}, equal AS (
   SELECT m.dataset, m.architecture, m.depth, m.alpha, p.beta
-  FROM mine m JOIN predictions p USING (run_id) WHERE p.prediction = '{prediction}' AND (m.init_detail->>'$.eta') = 'ones'
+  FROM mine m JOIN predictions p USING (run_id)
+  WHERE p.prediction = '{prediction}' AND (m.init_detail->>'$.eta') = 'ones'
 )
 SELECT {NETWORK} AS series, depth AS x, 1 AS runs, (m.status = 'converged')::INT AS converged,
   {apart("m.beta", "e.beta")} AS figure
