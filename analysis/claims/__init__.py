@@ -14,10 +14,27 @@ _ALL = (*separable.CLAIMS, *regression.CLAIMS, *fully_connected.CLAIMS, *gaps.CL
 CLAIMS: dict[str, Claim] = {claim.number: claim for claim in sorted(_ALL, key=lambda claim: claim.number)}
 
 GRIDS: dict[str, Sequence[str]] = {
-    "separable": (),
-    "regression": (),
-    "interpolation": (),
-    "fully-connected": (),
-    "gaps": (),
-}
+    "separable": (
+        "data.gaussian.seed=0",
+        "blocks.0.grid.architecture=diagonal,convolutional", "blocks.0.grid.depth=1,2,3,5", "blocks.0.grid.seed=0",
+        "blocks.1.grid.depth=1,3", "blocks.1.grid.seed=0",
+        "blocks.2.grid.depth=2", "blocks.2.grid.seed=0",
+        "blocks.3.grid.depth=3", "blocks.3.grid.seed=0",
+        "blocks.4.grid.architecture=diagonal", "blocks.4.grid.depth=3", "blocks.4.grid.seed=2,3",
+    ),
+    "regression": (
+        "blocks.0.data.gaussian.seed=0", "blocks.0.grid.depth=2,3,5",
+        "blocks.1.data.gaussian.seed=13",
+        "blocks.2.data.gaussian.seed=0", "blocks.2.grid.depth=2,3,5",
+        "blocks.3.data.gaussian.seed=0",
+    ),
+    "interpolation": ("data.gaussian.seed=1,9",),
+    "fully-connected": (
+        "data.gaussian.seed=0", "blocks.0.grid.depth=2,3", "blocks.1.grid.depth=2,3", "blocks.2.grid.depth=2,3",
+    ),
+    "gaps": (
+        "blocks.0.data.gaussian.seed=0", "blocks.0.grid.depth=2,3",
+        "blocks.1.data.gaussian.seed=0", "blocks.1.grid.depth=2,3",
+    ),
+}  # fmt: skip
 """Files of examples/claims, each a sweep of the name claims-FILE, and the `--set` options that make them quick."""

@@ -18,9 +18,9 @@ COLUMNS = {
 _SUMMARY = """SELECT coalesce(sum(runs), 0)::BIGINT AS runs, coalesce(sum(runs - converged), 0)::BIGINT AS unfit,
   count(*) FILTER (WHERE figure IS NULL OR NOT isfinite(figure)) AS without,
   max(figure) AS largest, min(figure) AS least, median(figure) AS middle
-FROM (
+FROM (SELECT series, x, runs, converged, figure FROM (
 {cases}
-)"""
+))"""
 
 
 @dataclass(frozen=True)
@@ -112,23 +112,18 @@ class Verdict:
 
 def evaluate(claim: Claim, store: Source) -> Verdict:
     """Ask a store. Where it has no runs, or runs without an end or a prediction, the claim fails and says so."""
-    row = _summary(store, claim.cases)
+    both = " UNION ALL ".join(f"({_SUMMARY.format(cases=sql.strip())})" for sql in (claim.cases, claim.rival))
+    row, other = store.query(both).to_pylist()
     worst = row["least" if claim.least else "largest"]
-    rival = _summary(store, claim.rival)["middle"]
     beside = store.query(claim.beside).to_pylist() if claim.beside else []
     return Verdict(
         claim,
         row["runs"],
         worst,
-        rival,
-        tuple(_faults(claim, row, worst, rival)),
+        other["middle"],
+        tuple(_faults(claim, row, worst, other["middle"])),
         str(next(iter(beside[0].values())) or "") if beside else "",
     )
-
-
-def _summary(store: Source, cases: str) -> dict[str, Any]:
-    (row,) = store.query(_SUMMARY.format(cases=cases.strip())).to_pylist()
-    return row
 
 
 def _faults(claim: Claim, row: dict[str, Any], worst: float | None, rival: float | None) -> list[str]:

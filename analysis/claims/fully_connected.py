@@ -28,7 +28,7 @@ def _slopes(power: str) -> str:
   FROM mine m JOIN predictions p USING (run_id)
   WHERE p.prediction = 'minimum_l2_norm' AND init = 'gaussian' AND alpha < 0.1 GROUP BY ALL
 )
-SELECT {NETWORK} AS series, depth AS x, runs, converged, abs(slope / ({power}) - 1) AS figure FROM fits"""
+SELECT architecture AS series, depth AS x, runs, converged, abs(slope / ({power}) - 1) AS figure FROM fits"""
 
 
 _LONG = "(m.stop->>'$.log_loss')::DOUBLE < -1e7"

@@ -40,14 +40,14 @@ def _rises(where: str) -> str:
     greatest(max(step), 0) / (max(norm) - min(norm)) AS figure
   FROM steps WHERE {where} GROUP BY architecture, depth, dataset
 )
-SELECT {NETWORK} AS series, depth AS x, sum(runs) AS runs, sum(converged) AS converged, max(figure) AS figure
+SELECT architecture AS series, depth AS x, sum(runs) AS runs, sum(converged) AS converged, max(figure) AS figure
 FROM curves GROUP BY architecture, depth"""
 
 
 _TO_WANTED = apart("m.beta", "w.beta")
 _TURNED = turned("m.beta", "w.beta")
 _SIGNED = "m.init = 'layers'"
-_ALIKE = "m.init_detail->>'$.arrays' LIKE '%[1.0,1.0]]'"
+_ALIKE = "(m.init_detail->>'$.arrays') LIKE '%[1.0,1.0]]'"
 
 CLAIMS = (
     Claim(

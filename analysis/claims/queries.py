@@ -1,6 +1,6 @@
 """SQL that claims have in common. Each claim's query can be run as it stands: it names the sweep that it asks."""
 
-NETWORK = "architecture"
+NETWORK = "m.architecture"
 
 
 def asked(grid: str) -> str:

@@ -36,7 +36,7 @@ def _slopes(power: str, prediction: str, where: str) -> str:
   FROM mine m JOIN predictions p USING (run_id)
   WHERE p.prediction = '{prediction}' AND {_DRAWN} AND {where} GROUP BY ALL
 )
-SELECT {NETWORK} AS series, depth AS x, runs, converged, abs(slope / ({power}) - 1) AS figure FROM fits"""
+SELECT architecture AS series, depth AS x, runs, converged, abs(slope / ({power}) - 1) AS figure FROM fits"""
 
 
 def _steps_back(prediction: str, sign: str, where: str) -> str:
@@ -47,7 +47,7 @@ def _steps_back(prediction: str, sign: str, where: str) -> str:
 ), steps AS (
   SELECT *, {sign} * (lead(norm) OVER (PARTITION BY dataset, depth ORDER BY alpha) - norm) AS step FROM norms
 )
-SELECT {NETWORK} AS series, depth AS x, count(*) AS runs, sum((status = 'converged' AND known)::INT) AS converged,
+SELECT architecture AS series, depth AS x, count(*) AS runs, sum((status = 'converged' AND known)::INT) AS converged,
   greatest(max(-step), 0) / (max(norm) - min(norm)) AS figure
 FROM steps WHERE {where} GROUP BY architecture, depth, dataset"""
 
