@@ -20,7 +20,7 @@ from db import schema
 from db.checksum import COLUMN, add, of_rows
 from db.connection import File, raw
 from db.errors import Damaged, StoreDenied, TooMuch
-from db.store import KEYS, Store, make
+from db.store import KEYS, OF_A_RUN, Store, make
 
 ROWS = {"trajectories": 4_096}
 MOST_ROWS = 20_480
@@ -180,12 +180,8 @@ def _of_runs(name: str, rows: pa.Table) -> pa.Table:
 
 
 def _of_predictions(name: str, rows: pa.Table) -> pa.Table:
-    return pa.table(
-        {
-            "run_id": rows["run_id"], "prediction": rows["prediction"],
-            "length": pc.list_value_length(rows["beta"]), "word": of_rows(name, rows),
-        }
-    )  # fmt: skip
+    lengths = pc.list_value_length(rows["predicted" if name == "saddles" else "beta"])
+    return _keys(name, rows).append_column("length", lengths).append_column("word", pa.array(of_rows(name, rows)))
 
 
 def _of_trajectories(name: str, rows: pa.Table) -> pa.Table:
@@ -208,6 +204,8 @@ KEPT: dict[str, Callable[[str, pa.Table], pa.Table]] = {
     "runs": _of_runs,
     "predictions": _of_predictions,
     "trajectories": _of_trajectories,
+    "path_predictions": _of_predictions,
+    "saddles": _of_predictions,
 }
 """What is kept of a table's rows; of the others their keys."""
 
@@ -221,7 +219,7 @@ def _damages(parts: Mapping[str, Part]) -> Iterator[Damage]:
     runs = parts["runs"]
     ids, dim = runs["run_id"], _numbers(runs["dim"])
     sums, of_a_run = runs["word"].to_numpy().copy(), {}
-    for name in ("predictions", "trajectories"):
+    for name in OF_A_RUN:
         part = parts[name]
         places = pc.index_in(part["run_id"], value_set=ids)
         sums = add(sums, places, part["word"].to_numpy())

@@ -1,4 +1,4 @@
-"""The checksum of a run: one number over its row, its predictions and its trajectory, by which damage shows.
+"""The checksum of a run: one number over all rows that it has in any table, by which damage shows.
 
 All sums are of 64-bit numbers, modulo 2^64; mix is the finaliser of splitmix64, a bijection.
 
@@ -6,12 +6,14 @@ All sums are of 64-bit numbers, modulo 2^64; mix is the finaliser of splitmix64,
   one NaN; a text the first eight bytes of its BLAKE2b; a list the sum over its places p = 1, 2, ... of mix(word + p G).
 - A row is mix of the sum, over its columns that are not NULL, of mix(word XOR name), where name is the word of
   "table.column". A column that a later version adds is NULL in older rows, and changes nothing.
-- A run is the sum over its rows in the three tables, so that their order means nothing.
+- A run is the sum over its rows in all tables, so that their order means nothing, and a table that a later version
+  adds changes no older run.
 
 Written with a run by the worker that computed it, so that it covers the way into the store too.
 """
 
 import functools
+from collections.abc import Mapping
 from hashlib import blake2b
 
 import numpy as np
@@ -28,10 +30,13 @@ Words = np.ndarray
 """64-bit numbers without sign, one a row."""
 
 
-def summed(runs: pa.Table, predictions: pa.Table, trajectories: pa.Table) -> pa.Table:
-    """The runs with their checksums; predictions and trajectories of other runs are passed over."""
-    sums = add_rows(of_rows("runs", runs), runs["run_id"], "predictions", predictions)
-    sums = add_rows(sums, runs["run_id"], "trajectories", trajectories)
+def summed(tables: Mapping[str, pa.Table]) -> pa.Table:
+    """The table `runs` with the checksums of its runs; rows of other runs are passed over."""
+    runs = tables["runs"]
+    sums = of_rows("runs", runs)
+    for name, rows in tables.items():
+        if name != "runs":
+            sums = add_rows(sums, runs["run_id"], name, rows)
     place = runs.schema.get_field_index(COLUMN)
     return runs.set_column(place, runs.schema.field(place), pa.array(sums.view(np.int64)))
 

@@ -138,8 +138,53 @@ class Prediction(Base):
     objective: Mapped[Number | None]
     beta: Mapped[Vector | None]
     detail: Mapped[Json | None]
+    singular_value: Mapped[Number | None]
+    """Here and below: of singular_vectors alone, and the last three of fully connected networks."""
+    singular_ratio: Mapped[Number | None]
+    adjacent_alignment: Mapped[Number | None]
+    rank: Mapped[Count | None]
 
     __mapper_args__ = {"primary_key": ["run_id", "prediction"]}  # noqa: RUF012  (SQLAlchemy declares it so)
+
+
+class PathPrediction(Base):
+    """What a prediction says of one recorded point of a run's orbit, and how far from it that point is."""
+
+    __tablename__ = "path_predictions"
+
+    run_id: Mapped[Text]
+    prediction: Mapped[Text]
+    point: Mapped[Count]
+    """Number of the recorded point, from 1, as in the view `orbits`."""
+    distance: Mapped[Number | None]
+    certificate: Mapped[Number | None]
+    objective: Mapped[Number | None]
+    beta: Mapped[Vector | None]
+
+    __mapper_args__ = {"primary_key": ["run_id", "prediction", "point"]}  # noqa: RUF012  (SQLAlchemy declares it so)
+
+
+class Saddle(Base):
+    """One saddle that a flow from small weights is to visit, and the recorded point of the orbit nearest to it."""
+
+    __tablename__ = "saddles"
+
+    run_id: Mapped[Text]
+    number: Mapped[Count]
+    """In the order of the visits: 0 is the origin, the last one the limit."""
+    predicted: Mapped[Vector]
+    """Coefficients of the saddle."""
+    log_time_predicted: Mapped[Number | None]
+    """Log of the time at which the flow is to jump to it; NULL of the origin."""
+    log_time: Mapped[Number | None]
+    """Log of the time at which it did; NULL of the origin, and where it did not."""
+    point: Mapped[Count | None]
+    """Number of the nearest recorded point, from 1."""
+    beta: Mapped[Vector | None]
+    """Coefficients there."""
+    distance: Mapped[Number | None]
+
+    __mapper_args__ = {"primary_key": ["run_id", "number"]}  # noqa: RUF012  (SQLAlchemy declares it so)
 
 
 class Trajectory(Base):
@@ -154,6 +199,7 @@ class Trajectory(Base):
             for name, row in OBSERVABLES.items()
         ),
         Column("beta", ARRAY(Double, dimensions=2), nullable=False),
+        Column("residual_integral", ARRAY(Double, dimensions=2), nullable=True),
     )
     __mapper_args__ = {"primary_key": [__table__.c.run_id]}  # noqa: RUF012  (SQLAlchemy declares it so)
 

@@ -52,13 +52,15 @@ KEYS = {
     "runs": ("run_id",),
     "predictions": ("run_id", "prediction"),
     "trajectories": ("run_id",),
+    "path_predictions": ("run_id", "prediction", "point"),
+    "saddles": ("run_id", "number"),
     "sweeps": ("sweep_id",),
     "sweep_runs": ("sweep_id", "run_id"),
     "attempts": ("attempt_id",),
 }
 """What is unique in each table."""
 
-OF_A_RUN = ("predictions", "trajectories")
+OF_A_RUN = ("predictions", "trajectories", "path_predictions", "saddles")
 """Tables whose rows go in with their run, or not at all."""
 
 FINAL = """
@@ -134,7 +136,7 @@ class Store:
         """Write rows of any tables in one transaction; returns how many runs were written. What is there already stays.
 
         Committing the same twice changes nothing. A failed run is replaced by what comes later; any other run is
-        final. Predictions and trajectories go in if their run does, which must be in the same commit.
+        final. Rows of a run (OF_A_RUN) go in if their run does, which must be in the same commit.
         On StoreLocked nothing was written and the same call may be made again.
         """
         rows = {name: _unique(name, tables[name]) for name in KEYS if name in tables and tables[name].num_rows}
@@ -301,7 +303,7 @@ def _unique(name: str, table: pa.Table) -> pa.Table:
 
 
 def _check_together(rows: Mapping[str, pa.Table]) -> None:
-    """Raise ValueError for predictions or trajectories without their run."""
+    """Raise ValueError for rows of a run that is not there."""
     for name in OF_A_RUN:
         if name in rows:
             runs = rows["runs"]["run_id"].combine_chunks() if "runs" in rows else pa.array([], pa.string())

@@ -10,6 +10,45 @@ from kernels.spec import RunSpec, Status
 
 
 @dataclass(frozen=True)
+class PathRecord:
+    """What a prediction says of one recorded point of an orbit.
+
+    Attributes:
+        point: number of the recorded point, from 1.
+        distance, certificate, objective, beta: as in PredictionRecord, of this point.
+    """
+
+    point: int
+    distance: float | None
+    certificate: float | None
+    objective: float | None = None
+    beta: Float[np.ndarray, " d"] | None = None
+
+
+@dataclass(frozen=True)
+class SaddleRecord:
+    """One saddle that a flow is to visit.
+
+    Attributes:
+        number: in the order of the visits; 0 is the origin, the last one the limit.
+        predicted: its coefficients, shape (d,).
+        log_time_predicted: log of the time at which the flow is to jump to it; None of the origin.
+        log_time: log of the time at which it did; None of the origin, and where it did not.
+        point: number of the nearest recorded point, from 1; None before the flow ran.
+        beta: coefficients there.
+        distance: ||beta - predicted|| / ||predicted||; of the origin over the norm of the last saddle.
+    """
+
+    number: int
+    predicted: Float[np.ndarray, " d"]
+    log_time_predicted: float | None
+    log_time: float | None = None
+    point: int | None = None
+    beta: Float[np.ndarray, " d"] | None = None
+    distance: float | None = None
+
+
+@dataclass(frozen=True)
 class PredictionRecord:
     """One prediction of one run.
 
@@ -23,7 +62,10 @@ class PredictionRecord:
             it is not small (CERTIFIED in kernels/theory/base.py) there is neither beta nor distance.
         objective: what the prediction minimises, at the prediction; None if it minimises nothing.
         beta: the predicted linear coefficients (direction for classification, unit norm), shape (d,), or None.
-        detail: further numbers by name (e.g. objective_reached, objective_best, singular_ratio), stored as JSON.
+        detail: further numbers by name (e.g. objective_reached, objective_best), stored as JSON.
+        path: what it says of recorded points, of a prediction that speaks of them.
+        saddles: what it says of saddles, of a prediction that does.
+        singular_value, singular_ratio, adjacent_alignment, rank: of singular_vectors alone.
     """
 
     prediction: str
@@ -33,6 +75,12 @@ class PredictionRecord:
     objective: float | None
     beta: Float[np.ndarray, " d"] | None
     detail: dict[str, float]
+    path: tuple[PathRecord, ...] = ()
+    saddles: tuple[SaddleRecord, ...] = ()
+    singular_value: float | None = None
+    singular_ratio: float | None = None
+    adjacent_alignment: float | None = None
+    rank: int | None = None
 
 
 @dataclass(frozen=True)
@@ -42,10 +90,12 @@ class Trajectory:
     Attributes:
         observed: name -> one number a point, of every row of `kernels.observables.OBSERVABLES`.
         beta: linear coefficients; for classification of the normalised parameters Theta / ||Theta||.
+        residual_integral: integral from 0 to t of y - X beta, one number a sample; None where it was not integrated.
     """
 
     observed: Mapping[str, np.ndarray]
     beta: Float[np.ndarray, "T d"]
+    residual_integral: Float[np.ndarray, "T n"] | None = None
 
     def __getitem__(self, name: str) -> np.ndarray:
         """The numbers of one observable, shape (T,)."""

@@ -51,17 +51,20 @@ def simulate(runs: Sequence[Run], room: Room | None = None) -> list[RunResult]:
     problems = problems_of(runs)
     ends = sorted(integrate(problems, room), key=lambda end: end.index)
     finals = [dict(zip(OBSERVABLES, end.final.tolist(), strict=False)) for end in ends]
-    records = _compared(problems, ends, finals)
+    orbits = [_trajectory(end) if problem.spec.record else None for problem, end in zip(problems, ends, strict=True)]
+    records = _compared(problems, ends, finals, orbits)
     drifts, gaps = invariant_drifts(problems, ends), gap_drifts(problems, ends)
     device, share = jax.devices()[0].device_kind, (time.perf_counter() - begin) / len(runs)
     return [
-        _result(problem, end, final, (drift, gap), found, share, device)
-        for problem, end, final, drift, gap, found in zip(problems, ends, finals, drifts, gaps, records, strict=True)
+        _result(problem, end, final, (drift, gap), found, orbit, share, device)
+        for problem, end, final, drift, gap, found, orbit in zip(
+            problems, ends, finals, drifts, gaps, records, orbits, strict=True
+        )
     ]
 
 
 def _compared(
-    problems: Sequence[Problem], ends: Sequence[End], finals: Sequence[Observed]
+    problems: Sequence[Problem], ends: Sequence[End], finals: Sequence[Observed], orbits: Sequence[Trajectory | None]
 ) -> list[tuple[PredictionRecord, ...]]:
     """Every applicable prediction against the runs that moved and did not break down; none for the others."""
     endpoints: dict[int, Endpoint] = {}
@@ -70,13 +73,13 @@ def _compared(
         finite = np.isfinite(thetas).all(axis=1).tolist()
         for place, layers, sound in zip(places, zip(*architecture.split(thetas), strict=True), finite, strict=True):
             if sound and ends[place].status not in (AT_REST, NOTHING_TO_DO):
-                endpoints[place] = _endpoint(ends[place], finals[place], layers)
+                endpoints[place] = _endpoint(ends[place], finals[place], layers, orbits[place])
     made = comparisons([problems[place] for place in endpoints], list(endpoints.values()))
     records = dict(zip(endpoints, made, strict=True))
     return [records.get(place, ()) for place in range(len(ends))]
 
 
-def _endpoint(end: End, observed: Observed, layers: tuple[np.ndarray, ...]) -> Endpoint:
+def _endpoint(end: End, observed: Observed, layers: tuple[np.ndarray, ...], orbit: Trajectory | None) -> Endpoint:
     return Endpoint(
         layers=layers,
         beta=end.final[len(OBSERVABLES) :],
@@ -84,6 +87,7 @@ def _endpoint(end: End, observed: Observed, layers: tuple[np.ndarray, ...]) -> E
         log_norm=end.log_norm,
         log_loss=observed["log_loss"],
         log_time=observed["log_time"],
+        trajectory=orbit,
     )
 
 
@@ -93,6 +97,7 @@ def _result(
     observed: Observed,
     drifts: tuple[float, float],
     records: tuple[PredictionRecord, ...],
+    orbit: Trajectory | None,
     seconds: float,
     device: str,
 ) -> RunResult:
@@ -119,7 +124,7 @@ def _result(
         wall_seconds=seconds,
         device=device,
         predictions=records,
-        trajectory=_trajectory(end) if problem.spec.record else None,
+        trajectory=orbit,
     )
 
 

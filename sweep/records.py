@@ -22,6 +22,9 @@ NUMBERS = (
 )  # fmt: skip
 """Results that are numbers; NaN where there is none."""
 
+SINGULAR = ("singular_value", "singular_ratio", "adjacent_alignment", "rank")
+"""Columns of one prediction, singular_vectors."""
+
 PLAIN = tuple(name for name, axis in AXES.items() if not axis.described)
 """Axes that are columns as they are."""
 
@@ -32,19 +35,24 @@ def now() -> datetime:
 
 
 def tables(results: Sequence[RunResult], sweep_id: str) -> Tables:
-    """runs with their checksums, predictions and trajectories of finished runs."""
-    runs = _runs(results, sweep_id)
+    """Of finished runs: `runs` with their checksums, and every table of rows of a run."""
     pairs = [(result.spec.run_id, record) for result in results for record in result.predictions]
     orbits = [(result.spec.run_id, result.trajectory) for result in results if result.trajectory is not None]
-    predictions, trajectories = _predictions(pairs), _orbits(orbits)
-    return {"runs": summed(runs, predictions, trajectories), "predictions": predictions, "trajectories": trajectories}
+    made = {
+        "runs": _runs(results, sweep_id),
+        "predictions": _predictions(pairs),
+        "trajectories": _orbits(orbits),
+        "path_predictions": _path_predictions(pairs),
+        "saddles": _saddles(pairs),
+    }
+    return {**made, "runs": summed(made)}
 
 
 def failed_run(spec: RunSpec, dataset: str, dim: int, samples: int, message: str, sweep_id: str) -> pa.Table:
     """The `runs` row of a run that has no result."""
     row = {**_axes([spec]), "dataset": [dataset], "dim": [dim], "samples": [samples], "message": [message],
            "status": ["failed"], "sweep_id": [sweep_id], "created_at": [now()]}  # fmt: skip
-    return summed(table("runs", row), table("predictions", {"run_id": []}), table("trajectories", {"run_id": []}))
+    return summed({"runs": table("runs", row)})
 
 
 def table(name: str, columns: Mapping[str, Any]) -> pa.Table:
@@ -107,11 +115,30 @@ def _parameters(result: RunResult, known: dict[tuple[Any, ...], int]) -> int:
 def _predictions(pairs: Sequence[tuple[str, PredictionRecord]]) -> pa.Table:
     records = [record for _, record in pairs]
     columns: dict[str, Any] = {"run_id": [run_id for run_id, _ in pairs]}
-    for name in ("prediction", "kind", "distance", "certificate", "objective"):
+    for name in ("prediction", "kind", "distance", "certificate", "objective", *SINGULAR):
         columns[name] = [getattr(record, name) for record in records]
     columns["beta"] = _vectors([record.beta for record in records])
     columns["detail"] = [_json(record.detail) for record in records]
     return table("predictions", columns)
+
+
+def _path_predictions(pairs: Sequence[tuple[str, PredictionRecord]]) -> pa.Table:
+    rows = [(run_id, record.prediction, point) for run_id, record in pairs for point in record.path]
+    columns: dict[str, Any] = {"run_id": [run_id for run_id, _, _ in rows], "prediction": [name for _, name, _ in rows]}
+    for name in ("point", "distance", "certificate", "objective"):
+        columns[name] = [getattr(point, name) for _, _, point in rows]
+    columns["beta"] = _vectors([point.beta for _, _, point in rows])
+    return table("path_predictions", columns)
+
+
+def _saddles(pairs: Sequence[tuple[str, PredictionRecord]]) -> pa.Table:
+    rows = [(run_id, saddle) for run_id, record in pairs for saddle in record.saddles]
+    columns: dict[str, Any] = {"run_id": [run_id for run_id, _ in rows]}
+    for name in ("number", "log_time_predicted", "log_time", "point", "distance"):
+        columns[name] = [getattr(saddle, name) for _, saddle in rows]
+    for name in ("predicted", "beta"):
+        columns[name] = _vectors([getattr(saddle, name) for _, saddle in rows])
+    return table("saddles", columns)
 
 
 def _json(detail: Mapping[str, float]) -> str:
@@ -125,6 +152,7 @@ def _orbits(orbits: Sequence[tuple[str, Trajectory]]) -> pa.Table:
     for name, row in OBSERVABLES.items():
         columns[name] = _vectors([orbit[name] for _, orbit in orbits], np.int64 if row.whole else np.float64)
     columns["beta"] = _matrices([orbit.beta for _, orbit in orbits])
+    columns["residual_integral"] = _matrices([orbit.residual_integral for _, orbit in orbits])
     return table("trajectories", columns)
 
 
@@ -137,13 +165,15 @@ def _vectors(rows: Iterable[np.ndarray | None], kind: type = np.float64) -> pa.L
     return pa.ListArray.from_arrays(pa.array(_offsets(lengths)), pa.array(flat), mask=missing if len(vectors) else None)
 
 
-def _matrices(matrices: Sequence[np.ndarray]) -> pa.ListArray:
-    """A list-of-lists column from arrays of shape (T, d)."""
+def _matrices(rows: Sequence[np.ndarray | None]) -> pa.ListArray:
+    """A list-of-lists column from arrays of shape (T, d); None is NULL."""
+    matrices = [np.zeros((0, 0)) if row is None else row for row in rows]
     lengths = [len(matrix) for matrix in matrices]
     widths = np.repeat([matrix.shape[1] for matrix in matrices], lengths)
     flat = np.concatenate([np.asarray(matrix, np.float64).ravel() for matrix in matrices] or [np.zeros(0)])
     inner = pa.ListArray.from_arrays(pa.array(_offsets(widths)), pa.array(flat))
-    return pa.ListArray.from_arrays(pa.array(_offsets(lengths)), inner)
+    missing = pa.array([row is None for row in rows], pa.bool_())
+    return pa.ListArray.from_arrays(pa.array(_offsets(lengths)), inner, mask=missing if len(rows) else None)
 
 
 def _offsets(lengths: Any) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Inexact
 
 from kernels.problem import Problem, grouped
-from kernels.results import PredictionRecord
+from kernels.results import PredictionRecord, Trajectory
 from kernels.theory.optimisers.certificates import ratio
 
 CERTIFIED = 1e-8
@@ -36,6 +36,7 @@ class Endpoint:
         jacobian: d f(x_i) / d Theta at `layers`, layers flattened (C order) and concatenated.
         log_norm: log ||Theta|| (before normalising).
         log_loss, log_time: as in RunResult.
+        trajectory: the recorded orbit, for statements about it; None where none was recorded.
     """
 
     layers: tuple[np.ndarray, ...]
@@ -44,6 +45,7 @@ class Endpoint:
     log_norm: float
     log_loss: float
     log_time: float
+    trajectory: Trajectory | None = None
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,8 @@ TRAJECTORY: dict[str, Any] = {
     "alignment": [0.5, 0.0],
     "beta": [[0.0, 0.0], [3.0, 4.0]],
 }
+PATH_PREDICTION: dict[str, Any] = {"prediction": "lasso_path", "point": 2, "distance": 0.5, "beta": [1.0, 0.0]}
+SADDLE: dict[str, Any] = {"number": 1, "predicted": [3.0, 0.0], "log_time": 2.0, "point": 2, "beta": [3.0, 4.0]}
 ATTEMPT: dict[str, Any] = {"outcome": "finished", "compile_key": "k", "seconds": 1.0, "runs": 1}
 
 
@@ -60,11 +62,22 @@ def trajectories(ids: Iterable[str], **columns: Any) -> pa.Table:
     return table("trajectories", TRAJECTORY, ({"run_id": run_id, **columns} for run_id in ids))
 
 
+def path_predictions(ids: Iterable[str], **columns: Any) -> pa.Table:
+    return table("path_predictions", PATH_PREDICTION, ({"run_id": run_id, **columns} for run_id in ids))
+
+
+def saddles(ids: Iterable[str], **columns: Any) -> pa.Table:
+    return table("saddles", SADDLE, ({"run_id": run_id, **columns} for run_id in ids))
+
+
 def attempts(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     return table("attempts", ATTEMPT, rows)
 
 
 def results(ids: Iterable[str], **columns: Any) -> dict[str, pa.Table]:
-    """What a sweep commits: runs with one prediction and one trajectory each."""
+    """What a sweep commits: runs with one row each in every table of rows of a run."""
     ids = list(ids)
-    return {"runs": runs(ids, **columns), "predictions": predictions(ids), "trajectories": trajectories(ids)}
+    return {
+        "runs": runs(ids, **columns), "predictions": predictions(ids), "trajectories": trajectories(ids),
+        "path_predictions": path_predictions(ids), "saddles": saddles(ids),
+    }  # fmt: skip

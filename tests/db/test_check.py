@@ -13,12 +13,12 @@ from db.check import Checked, check
 from db.checksum import summed
 from db.errors import Damaged, StoreError
 from db.schema import HEADERS
-from db.store import KEYS, Store, StoreDenied
+from db.store import KEYS, OF_A_RUN, Store, StoreDenied
 from tests.db import store_rows as rows
 
 BLOCK = 262_144
 RUNS = 3_000
-ROWS = dict.fromkeys(("runs", "predictions", "trajectories", "sweep_runs", "attempts"), RUNS) | {"sweeps": 1}
+ROWS = dict.fromkeys(KEYS, RUNS) | {"sweeps": 1}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ]  # fmt: skip
         results = rows.results(part)
         results["trajectories"] = rows.table("trajectories", rows.TRAJECTORY, orbits)
-        results["runs"] = summed(results["runs"], results["predictions"], results["trajectories"])
+        results["runs"] = summed(results)
         store.commit(results)
     return store.path
 
@@ -79,7 +79,7 @@ def assert_saved_are_undamaged(whole: Path, new: Path, found: Checked) -> None:
         connection.execute(f"ATTACH '{whole}' AS old (READ_ONLY); ATTACH '{new}' AS new (READ_ONLY)")
         for name in KEYS:
             assert connection.execute(f"FROM new.{name} EXCEPT ALL FROM old.{name}").fetchall() == [], name
-        for name in ("predictions", "trajectories"):
+        for name in OF_A_RUN:
             missing = f"FROM old.{name} SEMI JOIN new.runs USING (run_id) EXCEPT ALL FROM new.{name}"
             assert connection.execute(missing).fetchall() == [], name
 
@@ -194,7 +194,7 @@ DIM, UNEVEN = "rows have coefficients of another dimension than their run", "row
 LACKS = "runs lack their trajectory"
 
 VIOLATIONS: dict[str, list[tuple[str, str]]] = {
-    "DELETE FROM runs": [("predictions", NO_RUN), ("trajectories", NO_RUN)],
+    "DELETE FROM runs": [(name, NO_RUN) for name in OF_A_RUN],
     "UPDATE runs SET alpha = 0.1000001": [("runs", SUM)],
     "UPDATE runs SET status = 'stopped'": [("runs", SUM)],
     "UPDATE runs SET checksum = checksum + 1": [("runs", SUM)],
@@ -204,6 +204,10 @@ VIOLATIONS: dict[str, list[tuple[str, str]]] = {
     "INSERT INTO predictions FROM predictions": [("predictions", REPEATED), ("runs", SUM)],
     "UPDATE predictions SET distance = NULL": [("runs", SUM)],
     "UPDATE predictions SET beta = beta[:1]": [("predictions", DIM), ("runs", SUM)],
+    "UPDATE path_predictions SET beta = beta[:1]": [("path_predictions", DIM), ("runs", SUM)],
+    "INSERT INTO saddles FROM saddles": [("saddles", REPEATED), ("runs", SUM)],
+    "UPDATE saddles SET predicted = predicted[:1]": [("saddles", DIM), ("runs", SUM)],
+    "UPDATE saddles SET log_time = 3": [("runs", SUM)],
     "DELETE FROM trajectories": [("runs", LACKS), ("runs", SUM)],
     "INSERT INTO trajectories FROM trajectories": [("trajectories", REPEATED), ("runs", SUM)],
     "UPDATE trajectories SET norm = norm[:1]": [("trajectories", UNEVEN), ("runs", SUM)],

@@ -45,10 +45,10 @@ def test_rows_are_summed_as_defined() -> None:
 
 def test_the_store_gives_back_what_was_summed(store: Store) -> None:
     results = rows.results(["a", "b"], min_margin=-0.0, residual=math.nan, message="é")
-    results["runs"] = summed(results["runs"], results["predictions"], results["trajectories"])
+    results["runs"] = summed(results)
     store.commit(results)
     read = {name: store.query(f"FROM {name} ORDER BY run_id DESC") for name in results}
-    again = summed(read["runs"], read["predictions"], read["trajectories"])
+    again = summed(read)
     assert again["checksum"].to_pylist() == results["runs"]["checksum"].to_pylist()[::-1]
     assert len(set(again["checksum"].to_pylist())) == 2
 
@@ -69,10 +69,14 @@ def test_the_store_gives_back_what_was_summed(store: Store) -> None:
         ("trajectories", {"norm": rows.TRAJECTORY["residual"], "residual": rows.TRAJECTORY["norm"]}),
         ("trajectories", {"beta": [[0.0, 0.0, 3.0], [4.0]]}),
         ("trajectories", {"beta": [[3.0, 4.0], [0.0, 0.0]]}),
+        ("path_predictions", {"point": 1}),
+        ("path_predictions", {"beta": [0.0, 1.0]}),
+        ("saddles", {"predicted": [3.0, 5.0]}),
+        ("saddles", {"log_time": None}),
     ],
 )
 def test_every_change_shows(name: str, changed: dict[str, Any]) -> None:
-    make = {"runs": rows.runs, "predictions": rows.predictions, "trajectories": rows.trajectories}[name]
+    make = getattr(rows, name)
     assert of_rows(name, make(["a"])).tolist() != of_rows(name, make(["a"], **changed)).tolist()
 
 

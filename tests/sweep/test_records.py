@@ -9,7 +9,7 @@ import pytest
 from db.arrow import schema
 from db.store import Store
 from kernels.observables import OBSERVABLES
-from kernels.results import PredictionRecord, RunResult, Trajectory
+from kernels.results import PathRecord, PredictionRecord, RunResult, SaddleRecord, Trajectory
 from kernels.spec import KERNEL_VERSION
 from kernels.validate import canonicalise
 from sweep.records import failed_run, table, tables
@@ -33,11 +33,15 @@ def results(seed: int) -> list[RunResult]:
     def trajectory() -> Trajectory | None:
         points = int(rng.integers(0, 4))
         observed = {name: np.arange(points) if row.whole else array(points) for name, row in OBSERVABLES.items()}
-        return Trajectory(observed, array(points, dim)) if rng.random() < 0.7 else None
+        integral = array(points, 1) if rng.random() < 0.5 else None
+        return Trajectory(observed, array(points, dim), integral) if rng.random() < 0.7 else None
 
     def prediction(name: str) -> PredictionRecord:
         beta, distance = array(dim) if rng.random() < 0.5 else None, number() if rng.random() < 0.7 else None
-        return PredictionRecord(name, "exact", distance, number(), None, beta, {"a": number(), "b": number()})
+        points = tuple(PathRecord(point, number(), None, 1.0, beta) for point in range(1, rng.integers(1, 4)))
+        saddles = tuple(SaddleRecord(k, array(dim), number(), None, 1, beta, 0.5) for k in range(rng.integers(0, 3)))
+        detail = {"a": number(), "b": number()}
+        return PredictionRecord(name, "exact", distance, number(), None, beta, detail, points, saddles, rank=1)
 
     def result(run: int) -> RunResult:
         axes = {"task": "regression", "data": data, "architecture": "fully_connected", "init": "gaussian", "seed": run}
@@ -72,11 +76,23 @@ def test_rows_hold_the_results(seed: int) -> None:
         if record.beta is not None:
             np.testing.assert_array_equal(row["beta"], record.beta)
         assert json.loads(row["detail"], parse_constant=pytest.fail).keys() == {"a", "b"}
+        assert (row["rank"], row["singular_value"]) == (1, None)
+    points = [(result, record, point) for result, record in records for point in record.path]
+    for (result, record, point), row in zip(points, rows["path_predictions"].to_pylist(), strict=True):
+        key = (result.spec.run_id, record.prediction, point.point)
+        assert (row["run_id"], row["prediction"], row["point"]) == key
+        np.testing.assert_array_equal(row["distance"], point.distance)
+    saddles = [(result, saddle) for result, record in records for saddle in record.saddles]
+    for (result, saddle), row in zip(saddles, rows["saddles"].to_pylist(), strict=True):
+        assert (row["run_id"], row["number"]) == (result.spec.run_id, saddle.number)
+        np.testing.assert_array_equal(row["predicted"], saddle.predicted)
+        np.testing.assert_array_equal(row["log_time_predicted"], saddle.log_time_predicted)
     orbits = [result for result in found if result.trajectory is not None]
     for result, row in zip(orbits, rows["trajectories"].to_pylist(), strict=True):
         assert result.trajectory is not None
         for name in OBSERVABLES:
             np.testing.assert_array_equal(row[name], result.trajectory[name])
+        assert (row["residual_integral"] is None) == (result.trajectory.residual_integral is None)
         shape = result.trajectory.beta.shape
         np.testing.assert_array_equal(np.array(row["beta"], np.float64).reshape(shape), result.trajectory.beta)
 
