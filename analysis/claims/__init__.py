@@ -5,12 +5,12 @@ A new claim is an entry in the CLAIMS of a file here, and what its grid in examp
 
 from collections.abc import Sequence
 
-from analysis.claims import fully_connected, gaps, regression, separable
+from analysis.claims import fully_connected, gaps, known, regression, separable
 from analysis.claims.claim import COLUMNS, Claim, Verdict, evaluate
 
 __all__ = ["CLAIMS", "COLUMNS", "GRIDS", "Claim", "Verdict", "evaluate"]
 
-_ALL = (*separable.CLAIMS, *regression.CLAIMS, *fully_connected.CLAIMS, *gaps.CLAIMS)
+_ALL = (*separable.CLAIMS, *regression.CLAIMS, *fully_connected.CLAIMS, *known.CLAIMS, *gaps.CLAIMS)
 CLAIMS: dict[str, Claim] = {claim.number: claim for claim in sorted(_ALL, key=lambda claim: claim.number)}
 
 GRIDS: dict[str, Sequence[str]] = {
@@ -31,6 +31,11 @@ GRIDS: dict[str, Sequence[str]] = {
     "interpolation": ("data.gaussian.seed=1,9",),
     "fully-connected": (
         "data.gaussian.seed=0", "blocks.0.grid.depth=2,3", "blocks.1.grid.depth=2,3", "blocks.2.grid.depth=2,3",
+    ),
+    "known": (
+        "blocks.0.grid.architecture=diagonal", "blocks.0.grid.seed=0", "blocks.1.grid.seed=0",
+        "blocks.2.grid.depth=3", "blocks.2.grid.seed=0",
+        "blocks.5.grid.alpha=0.5,2",
     ),
     "gaps": (
         "blocks.0.data.gaussian.seed=0", "blocks.0.grid.depth=2,3",

@@ -24,9 +24,11 @@ def draw(claim: Claim, store: Source) -> Drawing | None:
     y = LogAxis.over(cases["figure"], rival["figure"], bound["figure"])
     across = alt.X("x:Q", title=claim.across, scale=_scale(cases, rival), axis=_axis(cases))
     line = alt.Chart(bound).mark_rule(strokeDash=[5, 4], color=GUIDE).encode(y=y.y("figure", None))
-    label = alt.Chart(bound).mark_text(align="right", dy=-7, color=GUIDE, fontSize=11).encode(
-        y=y.y("figure", None), x=alt.value(SIZE["width"] - 4), text="label:N"
-    )  # fmt: skip
+    label = (
+        alt.Chart(bound)
+        .mark_text(align="left", color=GUIDE, fontSize=11)
+        .encode(y=y.y("figure", None), x=alt.value(SIZE["width"] + 5), text="label:N")
+    )
     beside = alt.Chart(rival).mark_point(shape="cross", color="#9a9a9a", size=26).encode(
         x=across, y=y.y("figure", None)
     )  # fmt: skip
