@@ -24,7 +24,12 @@ def check_suffix(target: Path, formats: Sequence[str]) -> str:
 
 def check_report(target: Path) -> None:
     """Raise AnalysisError where no report could be written, before something long is done for it."""
-    check_suffix(target, REPORT_FORMATS)
+    check_target(target, REPORT_FORMATS)
+
+
+def check_target(target: Path, formats: Sequence[str]) -> None:
+    """Raise AnalysisError where no file of one of these formats could be written."""
+    check_suffix(target, formats)
     try:
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))

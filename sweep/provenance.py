@@ -68,6 +68,20 @@ def grid_text(grid: Grid) -> str:
     return stream.getvalue()
 
 
+def machine() -> str:
+    """The processor and how many of its cores this process may use, for a page that names no host."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{cores} cores of {_processor()}"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
 def git_state(folder: Path) -> tuple[str | None, bool | None, str | None]:
     """Commit of the code, whether its files differ from it, and how; None where the code is no git checkout."""
     sha = _git(folder, "rev-parse", "HEAD")

@@ -17,7 +17,7 @@ from kernels.spec import STATUSES
 from sweep import summary
 from sweep.batches import Sizer
 from sweep.executors import Executor, LocalExecutor
-from sweep.grid import load
+from sweep.grid import Grid, load
 from sweep.launch import Driver, Outcome
 from sweep.plan import Plan, make_plan
 from sweep.progress import Live, Plain, Progress, duration
@@ -127,7 +127,11 @@ def run(grid_path: Path, options: Options) -> Ended:
     """Plan, run, store, sum up. Raises before anything is written if something in the input is wrong."""
     if options.report is not None:
         check_report(options.report)
-    grid = load(grid_path, options.overrides, options.plugins)
+    return run_grid(load(grid_path, options.overrides, options.plugins), options)
+
+
+def run_grid(grid: Grid, options: Options) -> Ended:
+    """The same of a grid that is read already."""
     stream = sys.stderr if options.quiet else sys.stdout
     store = _store(options, stream)
     plan = make_plan(grid, store, options.retry_failed)
@@ -164,6 +168,12 @@ def run(grid_path: Path, options: Options) -> Ended:
         report=report,
         **told,
     )
+
+
+def record(grid: Grid, store: Store) -> None:
+    """Enter a grid of which the store has every run as a sweep of its own, as launching it again would."""
+    plan = make_plan(grid, store)
+    _open(store, new_sweep_id(), plan, plan.counts(Sizer({})))
 
 
 def _store(options: Options, stream: Any) -> Store:

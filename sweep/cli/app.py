@@ -2,7 +2,7 @@
 
 import typer
 
-from sweep.cli import check, outputs, runs, stores
+from sweep.cli import check, claims, outputs, runs, stores
 from sweep.cli.streams import Application
 
 app = Application(
@@ -17,6 +17,7 @@ app.add_typer(database, name="db")
 
 app.command()(runs.launch)
 app.command()(runs.plan)
+app.command()(claims.claims)
 app.command()(stores.status)
 app.command()(stores.query)
 app.command()(outputs.report)

@@ -91,10 +91,10 @@ def launch(
     else:
         for line in ended.lines():
             echo(line)
-    raise typer.Exit(_code(ended))
+    raise typer.Exit(exit_code(ended))
 
 
-def _code(ended: "Ended") -> int:
+def exit_code(ended: "Ended") -> int:
     """The exit code of a launch."""
     if ended.interrupted:
         return INTERRUPTED
