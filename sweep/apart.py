@@ -212,6 +212,8 @@ def _pass_on(tasks: Tasks, connection: Connection, commands: "queue.Queue[Any]")
         else:
             if command is None:
                 return
+            if isinstance(command, Exception):
+                raise ClusterLost(f"a batch cannot be read there: {type(command).__name__}: {first_line(command)}")
             tasks.submit(*command)
             busy += 1
             continue
@@ -225,9 +227,14 @@ def _pass_on(tasks: Tasks, connection: Connection, commands: "queue.Queue[Any]")
 
 def _listen(connection: Connection, commands: "queue.Queue[Any]", folder: Path) -> None:
     """Read all the time, for both ends may be sending at once; then see to it that this process ends."""
-    with contextlib.suppress(Exception):  # the driver is gone
+    try:
         while (command := connection.recv()) is not None:
             commands.put(command)
+    except (EOFError, OSError):  # the driver is gone
+        pass
+    except Exception as error:  # what it sent cannot be unpickled: the other thread tells it, and this process ends
+        commands.put(error)
+        return
     commands.put(None)
     time.sleep(CLOSE_SECONDS / 2)  # it ends in order, or like this
     _finish(folder)

@@ -92,7 +92,7 @@ class Tasks:
 
     def _cancel(self) -> None:
         for ref in self._in_flight:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(self._ray.exceptions.RayError, OSError):  # of a cluster that is gone
                 self._ray.cancel(ref, force=True)
         self._in_flight.clear()
 

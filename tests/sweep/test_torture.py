@@ -89,11 +89,16 @@ HARM: dict[str, Callable[[Launched], bool]] = {
 }
 """Each says whether there was something to harm."""
 
+WORKERS = ("worker",) * 4
 ORDER = (
-    "worker", "raylet", "worker", "driver", "worker", "SIGINT", "worker", "gcs_server", "worker", "driver in a commit",
-    "SIGTERM",
+    *WORKERS, "raylet", *WORKERS, "driver", "SIGINT", "driver", "SIGTERM",
+    *WORKERS, "gcs_server", *WORKERS, "driver in a commit", "SIGTERM", "driver", "SIGINT",
+    *WORKERS, "SIGINT", "driver", *WORKERS, "SIGTERM", "SIGINT", "SIGTERM",
 )  # fmt: skip
-"""Many harms of one launch in a row; what ends it comes last, and sometimes before Ray has started."""
+"""Many harms of one launch in a row, what ends it comes last; then launches that mostly end before Ray has started.
+
+Never nine workers in one launch: a run whose workers all died is a failed one, and would be one here.
+"""
 
 PATIENCE = 600
 """Seconds that a launch under harm may take."""
@@ -143,9 +148,9 @@ class Torturer:
     def harm(self, running: Launched) -> None:
         """Wait for a moment that is drawn, then do the next harm."""
         what = self._next
-        if what in ("worker", "raylet", "gcs_server", "driver in a commit") or self._chosen.random() < 0.5:
+        if what not in ("driver", "SIGINT", "SIGTERM") or self._chosen.random() < 0.3:
             running.wait_for(self._chosen.choice(("running ", "/1200")))
-        time.sleep(self._chosen.uniform(0, 4))
+        time.sleep(self._chosen.uniform(0, 3 if "running " in running.said() else 10))
         phase = "running" if "running " in running.said() else "starting"
         if running.running and HARM[what](running):
             self.harms[what, phase] += 1
