@@ -20,6 +20,7 @@ from analysis.wording import headlines
 from db.store import Store
 from sweep import records
 from tests.db import store_rows as rows
+from tests.needs import lack
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (
@@ -242,8 +243,9 @@ def test_many_runs_make_no_large_report(store: Store, tmp_path: Path) -> None:
     assert 0 < min(sizes) < sum(sizes) < 2_500_000
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH to render the report with")
 def test_chromium_draws_every_chart_and_asks_the_network_for_nothing(report: Path, tmp_path: Path) -> None:
+    if CHROMIUM is None:
+        lack("chromium", "none on PATH")
     log = tmp_path / "net.json"
     done = subprocess.run(
         [

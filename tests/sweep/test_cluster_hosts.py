@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from db.store import Store
+from tests.needs import lack
 from tests.sweep.conftest import SMALL, Write
 
 pytestmark = pytest.mark.slow
@@ -178,7 +179,7 @@ def hosts(tmp_path: Path, write: Write) -> Iterator[Hosts]:
         try:
             made.wire()
         except (OSError, subprocess.CalledProcessError) as error:
-            pytest.skip(f"no network namespaces here: {getattr(error, 'stderr', None) or error}")
+            lack("namespaces", getattr(error, "stderr", None) or error)
         yield made
     finally:
         made.end()

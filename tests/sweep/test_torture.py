@@ -24,10 +24,11 @@ import pytest
 
 from db.store import Store
 from sweep.leftovers import left_behind
+from tests.needs import lack
 from tests.sweep.conftest import SMALL, Launch, Write
 from tests.sweep.torture import Launched, launched, none_left
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("proc")]
 
 SLOW = SMALL.replace("architecture: diagonal", "architecture: 'fragile:Slow'").replace("[0, 4]", "[0, 600]")
 RECORDED = SLOW.replace("record: false", "record: true")
@@ -231,7 +232,7 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
         ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder], capture_output=True, text=True
     )
     if made.returncode:
-        pytest.skip(f"no small disk can be mounted: {made.stderr.strip()}")
+        lack("small disks", made.stderr)
     try:
         yield folder
     finally:
@@ -294,7 +295,7 @@ def deleted(store: Path) -> Callable[[], None]:
 def read_only(store: Path) -> Callable[[], None]:
     done = subprocess.run(["chattr", "+i", store], capture_output=True, text=True)
     if done.returncode:
-        pytest.skip(f"no file can be made immutable: {done.stderr.strip()}")
+        lack("immutable files", done.stderr)
     return lambda: subprocess.run(["chattr", "-i", store], check=True) and None
 
 
