@@ -39,8 +39,8 @@ RESOURCES_SECONDS = 10
 HEALTH_SECONDS = 1.0
 """Between two looks at whether the cluster is there."""
 
-HEAD_SECONDS = 45.0
-"""How long a joined cluster's head may be away: with a fault tolerant one it comes back. Ray itself waits 60 s."""
+HEAD_SECONDS = 20.0
+"""How long a joined cluster's head may be away: a cable may be back by then. Ray itself waits 60 s, in silence."""
 
 
 class Tasks:
@@ -52,6 +52,7 @@ class Tasks:
         self._tasks = {False: self._task(), True: self._gpu_task()}
         self._stranded = Stranded(self._ray)
         self._head_seen = self._looked = time.monotonic()
+        self._head_answers = True
         self._asked = 0.0
         self.size = self._size()
 
@@ -61,13 +62,13 @@ class Tasks:
     def poll(self, timeout: float) -> list[tuple[int, Outcome]]:
         """What ended. Raises ClusterLost where the cluster is gone, which is nobody's failure."""
         self._check()
-        if time.monotonic() - self._asked > RESOURCES_SECONDS:
+        if self._head_answers and time.monotonic() - self._asked > RESOURCES_SECONDS:
             self.size = self._size()
         if not self._in_flight:
             return []
         refs = list(self._in_flight)
         ready, _ = self._ray.wait(refs, num_returns=1, timeout=timeout)
-        if not ready and not self._own and self._stranded.found():
+        if not ready and self._head_answers and not self._own and self._stranded.found():
             return self._abandon()
         if ready:
             ready, _ = self._ray.wait(refs, num_returns=len(refs), timeout=0)
@@ -97,7 +98,10 @@ class Tasks:
         self._in_flight.clear()
 
     def _check(self, at_once: bool = False) -> None:
-        """Raise ClusterLost without this machine's raylet, or without the head for longer than it may be away."""
+        """Raise ClusterLost without this machine's raylet, or without the head for longer than it may be away.
+
+        Meanwhile nothing is asked of the head: such a call would wait for it.
+        """
         now = time.monotonic()
         if now - self._looked < HEALTH_SECONDS and not at_once:
             return
@@ -106,7 +110,8 @@ class Tasks:
         if not _listens(socket.AF_UNIX, node.raylet_socket_name):
             raise ClusterLost("Ray's process on this machine (raylet) has ended")
         host, _, port = self._ray.get_runtime_context().gcs_address.rpartition(":")
-        if _listens(None, (host.strip("[]"), int(port))):
+        self._head_answers = _listens(None, (host.strip("[]"), int(port)))
+        if self._head_answers:
             self._head_seen = time.monotonic()
         elif at_once or self._own or now - self._head_seen > HEAD_SECONDS:
             raise ClusterLost("the head of the Ray cluster (gcs_server) answers no more")

@@ -1,4 +1,5 @@
 """Two hosts as network namespaces with a cable between them: cut, cut for good, a host killed, a host that comes late.
+The head killed, with the driver on its machine and on the other one.
 
 On one of them an autoscaler starts machines for a sweep and ends them after it (Ray's fake provider: a raylet each).
 
@@ -120,21 +121,22 @@ class Hosts:
         own = (f"--address={HEAD}:{PORT}", f"--node-ip-address={WORKER}", "--num-cpus=1")
         self.start(self.worker, *RAY, *own, log="worker.log")
 
-    def launch(self, address: str = HEAD) -> subprocess.Popen[bytes]:
+    def launch(self, address: str = HEAD, host: str | None = None) -> subprocess.Popen[bytes]:
         return self.start(
-            self.head, *SWEEP, "launch", "grid.yaml", "--address", f"{address}:{PORT}", "--store", "results.duckdb",
-            log="sweep.log",
+            host or self.head, *SWEEP, "launch", "grid.yaml", "--address", f"{address}:{PORT}",
+            "--store", "results.duckdb", log="sweep.log",
         )  # fmt: skip
 
     def cable(self, state: str) -> None:
         ip("-n", self.worker, "link", "set", "cable", state)
 
-    def kill(self, host: str) -> None:
-        """End every process of a host, as a power cut does."""
+    def kill(self, host: str, *names: str) -> None:
+        """End every process of a host, as a power cut does, or those of some names."""
         found = subprocess.run(["ip", "netns", "pids", host], capture_output=True, text=True).stdout.split()
         for pid in found:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
+            with contextlib.suppress(OSError):
+                if not names or Path(f"/proc/{pid}/comm").read_text().strip() in names:
+                    os.kill(int(pid), signal.SIGKILL)
 
     def end(self) -> None:
         for name in (self.head, self.worker):
@@ -204,6 +206,40 @@ def test_a_host_that_is_lost_costs_no_run(hosts: Hosts, what: str) -> None:
         {"outcome": "finished"},
         {"outcome": "lost"},
     ]
+
+
+@pytest.mark.parametrize("what", ["its machine", "its cable", "its processes", "gcs_server"])
+def test_a_head_that_is_lost_is_said_within_30_seconds(hosts: Hosts, what: str) -> None:
+    """The sweep keeps what it has and stops; with a head again the command that it printed goes on."""
+    apart = what in ("its machine", "its cable")
+    hosts.start_head(cpus=1)
+    hosts.start_worker()
+    hosts.until(lambda: "Ray runtime started" in hosts.said("worker.log"), 120)
+    sweep = hosts.launch(host=hosts.worker if apart else hosts.head)
+    hosts.until(lambda: hosts.workers() >= 1, 240)
+    match what:
+        case "its machine":
+            hosts.kill(hosts.head)
+        case "its cable":
+            hosts.cable("down")
+        case "its processes":
+            hosts.kill(hosts.head, "raylet", "gcs_server")
+        case _:
+            hosts.kill(hosts.head, "gcs_server")
+    hosts.until(lambda: "the Ray cluster is gone" in hosts.said("sweep.log"), 30)
+    hosts.until(lambda: sweep.poll() is not None, 60)
+    lines = hosts.said("sweep.log").splitlines()
+    assert sweep.returncode == 3, lines
+    assert lines[-2].startswith("to go on: ")
+    assert f"--address {HEAD}:{PORT}" in lines[-2]
+    assert ", 0 failed, " in lines[-1]
+    assert 0 < hosts.rows("SELECT count(*) AS n FROM runs")[0]["n"] < RUNS
+    assert hosts.rows("FROM attempts WHERE outcome <> 'finished'") == []
+    hosts.cable("up")
+    hosts.kill(hosts.head)
+    hosts.kill(hosts.worker)
+    hosts.start_head(cpus=2)
+    hosts.all_is_stored_once(hosts.launch())
 
 
 def test_a_host_that_comes_late_does_the_work(hosts: Hosts) -> None:
