@@ -15,7 +15,7 @@ import pytest
 from analysis.charts import CHARTS, save
 from analysis.errors import CannotWrite, NoData
 from analysis.frames import along, counts, plane, scale
-from analysis.report import command_without_folders, figure, without_folders, write_report
+from analysis.report import command_without_folders, figure, sample, without_folders, write_report
 from analysis.wording import headlines
 from db.store import Store
 from sweep import records
@@ -224,6 +224,19 @@ def test_charts_without_data_are_left_out_with_the_reason(store: Store, tmp_path
     assert '<figure id="regression_paths">' not in text
     assert "the store holds no regression runs on data of dimension 2" in text
     assert '<figure id="classification_paths">' in text
+
+
+def test_figures_of_many_runs_are_of_a_sample_that_is_named(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counts and tables are of all runs all the same; the SQL beside a figure is that of its sample."""
+    monkeypatch.setattr("analysis.report.DRAWN_RUNS", 10)
+    text = html.unescape(write_report(store, tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert "of 20 runs converged" in text
+    condition = "run_id < '800000'"
+    assert f"a random sample was taken for this figure: {condition}." in text
+    assert f"WITH runs AS (SELECT * FROM main.runs WHERE ({condition}))" in text
+    assert [sample(runs) for runs in (9, 10, 40)] == ["true", "true", "run_id < '400000'"]
 
 
 @pytest.mark.slow
