@@ -17,7 +17,7 @@ from typing import Any
 
 from sweep import leftovers
 from sweep.executors import ClusterLost, ExecutorError, Outcome, Size
-from sweep.ray_tasks import Tasks, check_address, first_line, join, start_here
+from sweep.ray_tasks import HEALTH_SECONDS, Tasks, check_address, first_line, join, start_here
 from sweep.signals import held
 from sweep.worker import Payload
 
@@ -189,19 +189,53 @@ def serve(handle: int, address: str | None, workers: int | None, folder: str, se
         with contextlib.suppress(OSError):
             connection.send(("failed", f"{type(error).__name__}: {first_line(error)}"))
         os._exit(1)
+    tell = Tell(connection)
+    threading.Thread(target=_watch, args=(tasks, tell), daemon=True).start()
     try:
-        _pass_on(tasks, connection, commands)
+        _pass_on(tasks, tell, commands)
     except ClusterLost as error:
-        connection.send(("lost", str(error)))
-        os._exit(0)
+        tell.lost(error)
     except OSError:  # the driver is gone
         pass
+    tell.closing.set()
     tasks.close()
     ray.shutdown()
     _finish(Path(folder))
 
 
-def _pass_on(tasks: Tasks, connection: Connection, commands: "queue.Queue[Any]") -> None:
+class Tell:
+    """What the driver is told, by two threads.
+
+    Attributes:
+        closing: set once the cluster is being left, and its end is nobody's news.
+    """
+
+    def __init__(self, connection: Connection):
+        self.closing = threading.Event()
+        self._connection, self._lock = connection, threading.Lock()
+
+    def __call__(self, *said: Any) -> None:
+        with self._lock:
+            self._connection.send(said)
+
+    def lost(self, error: ClusterLost) -> None:
+        """The cluster is gone, and with it this process."""
+        with contextlib.suppress(OSError):
+            self("lost", str(error))
+        os._exit(0)
+
+
+def _watch(tasks: Tasks, tell: Tell) -> None:
+    """Look whether the cluster is there, even while a call of Ray's waits for it in the other thread."""
+    while not tell.closing.wait(HEALTH_SECONDS):
+        try:
+            tasks.check()
+        except ClusterLost as error:
+            if not tell.closing.is_set():
+                tell.lost(error)
+
+
+def _pass_on(tasks: Tasks, tell: Tell, commands: "queue.Queue[Any]") -> None:
     """Until the driver says that it is enough."""
     size, busy = tasks.size, 0
     while True:
@@ -218,11 +252,11 @@ def _pass_on(tasks: Tasks, connection: Connection, commands: "queue.Queue[Any]")
             busy += 1
             continue
         for number, outcome in tasks.poll(PAUSE):
-            connection.send(("ended", number, outcome))
+            tell("ended", number, outcome)
             busy -= 1
         if tasks.size != size:
             size = tasks.size
-            connection.send(("size", size))
+            tell("size", size)
 
 
 def _listen(connection: Connection, commands: "queue.Queue[Any]", folder: Path) -> None:

@@ -51,6 +51,8 @@ class Tasks:
         self._in_flight: dict[Any, int] = {}
         self._tasks = {False: self._task(), True: self._gpu_task()}
         self._stranded = Stranded(self._ray)
+        self._raylet: str = self._ray._private.worker.global_worker.node.raylet_socket_name
+        self._head: str = self._ray.get_runtime_context().gcs_address
         self._head_seen = self._looked = time.monotonic()
         self._head_answers = True
         self._asked = 0.0
@@ -61,7 +63,7 @@ class Tasks:
 
     def poll(self, timeout: float) -> list[tuple[int, Outcome]]:
         """What ended. Raises ClusterLost where the cluster is gone, which is nobody's failure."""
-        self._check()
+        self.check()
         if self._head_answers and time.monotonic() - self._asked > RESOURCES_SECONDS:
             self.size = self._size()
         if not self._in_flight:
@@ -74,7 +76,7 @@ class Tasks:
             ready, _ = self._ray.wait(refs, num_returns=len(refs), timeout=0)
         ended = [(self._in_flight[ref], self._outcome(ref)) for ref in ready]
         if any(isinstance(outcome, Lost) for _, outcome in ended):
-            self._check(at_once=True)
+            self.check(at_once=True)
         for ref in ready:
             del self._in_flight[ref]
         return ended
@@ -97,19 +99,18 @@ class Tasks:
                 self._ray.cancel(ref, force=True)
         self._in_flight.clear()
 
-    def _check(self, at_once: bool = False) -> None:
+    def check(self, at_once: bool = False) -> None:
         """Raise ClusterLost without this machine's raylet, or without the head for longer than it may be away.
 
-        Meanwhile nothing is asked of the head: such a call would wait for it.
+        Meanwhile nothing is asked of the head: such a call would wait for it. May be called by another thread.
         """
         now = time.monotonic()
         if now - self._looked < HEALTH_SECONDS and not at_once:
             return
         self._looked = now
-        node = self._ray._private.worker.global_worker.node
-        if not _listens(socket.AF_UNIX, node.raylet_socket_name):
+        if not _listens(socket.AF_UNIX, self._raylet):
             raise ClusterLost("Ray's process on this machine (raylet) has ended")
-        host, _, port = self._ray.get_runtime_context().gcs_address.rpartition(":")
+        host, _, port = self._head.rpartition(":")
         self._head_answers = _listens(None, (host.strip("[]"), int(port)))
         if self._head_answers:
             self._head_seen = time.monotonic()

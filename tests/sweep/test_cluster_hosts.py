@@ -7,8 +7,10 @@ The addresses exist inside the two namespaces only; nothing leads outside. Slow,
 """
 
 import contextlib
+import importlib.util
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -27,8 +29,9 @@ from tests.sweep.conftest import SMALL, Write
 
 pytestmark = pytest.mark.slow
 
-HEAD, WORKER, PORT = "10.231.7.1", "10.231.7.2", 6379
+HEAD, WORKER, PORT, BOARD = "10.231.7.1", "10.231.7.2", 6379, 8265
 RAY = [sys.executable, "-m", "ray.scripts.scripts", "start", "--disable-usage-stats", "--block"]
+JOB = [sys.executable, "-m", "ray.scripts.scripts", "job"]
 SWEEP = [sys.executable, "-uc", "from sweep.cli import app; app()"]
 GRID = SMALL.replace("architecture: diagonal", "architecture: 'fragile:Slow'").replace("[0, 4]", "[0, 3000]")
 RUNS = 6_000
@@ -84,7 +87,8 @@ class Hosts:
         """A head without CPUs, on loopback, whose autoscaler starts at most two machines of one CPU."""
         config = {
             "cluster_name": "fake",
-            "provider": {"type": "fake_multinode", "launch_multiple": True},
+            # idle times are kept by address, which the provider says is a node's id: else no machine is ever idle
+            "provider": {"type": "fake_multinode", "launch_multiple": True, "use_node_id_as_ip": True},
             "available_node_types": {
                 "ray.head.default": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
                 "worker": {"resources": {"CPU": 1}, "node_config": {}, "min_workers": 0, "max_workers": 2},
@@ -120,6 +124,13 @@ class Hosts:
     def start_worker(self) -> None:
         own = (f"--address={HEAD}:{PORT}", f"--node-ip-address={WORKER}", "--num-cpus=1")
         self.start(self.worker, *RAY, *own, log="worker.log")
+
+    def start_head_for_jobs(self) -> None:
+        """A head on loopback that takes jobs."""
+        own = ("--node-ip-address=127.0.0.1", f"--port={PORT}", f"--temp-dir={self.temp}")
+        board = ("--include-dashboard=true", "--dashboard-host=127.0.0.1", f"--dashboard-port={BOARD}")
+        self.start(self.head, *RAY, "--head", "--num-cpus=1", *own, *board, log="head.log")
+        self.until(lambda: "Ray runtime started" in self.said("head.log"), 90)
 
     def launch(self, address: str = HEAD, host: str | None = None) -> subprocess.Popen[bytes]:
         return self.start(
@@ -251,7 +262,7 @@ def test_a_host_that_comes_late_does_the_work(hosts: Hosts) -> None:
     assert hosts.workers() == 1
 
 
-def test_an_autoscaler_starts_machines_for_a_sweep(hosts: Hosts) -> None:
+def test_an_autoscaler_starts_machines_for_a_sweep_and_ends_them(hosts: Hosts) -> None:
     hosts.start_autoscaler()
     assert hosts.machines() == 0
     sweep = hosts.launch("127.0.0.1")
@@ -259,3 +270,18 @@ def test_an_autoscaler_starts_machines_for_a_sweep(hosts: Hosts) -> None:
     hosts.all_is_stored_once(sweep)
     assert "waiting: the cluster has no CPUs" in hosts.said("sweep.log")
     assert hosts.workers() == 2
+    hosts.until(lambda: hosts.machines() == 0, 180)
+
+
+def test_a_sweep_runs_as_a_job_of_ray(hosts: Hosts) -> None:
+    """The driver is a process of the cluster's, and the store lies on the head."""
+    if importlib.util.find_spec("aiohttp") is None:
+        lack("ray[default]", "without it no head takes jobs: uv sync --extra cluster")
+    hosts.start_head_for_jobs()
+    address = f"http://127.0.0.1:{BOARD}"
+    command = shlex.join([*SWEEP, "launch", str(hosts.folder / "grid.yaml"), "--address", "auto", "--store"])
+    store = hosts.folder / "results.duckdb"
+    job = [*JOB, "submit", "--address", address, "--", "bash", "-c", f"{command} {store}"]
+    hosts.until(lambda: hosts.start(hosts.head, *JOB, "list", "--address", address, log="list.log").wait() == 0, 120)
+    hosts.all_is_stored_once(hosts.start(hosts.head, *job, log="sweep.log"))
+    assert "on the Ray cluster at auto with 1 CPUs" in hosts.said("sweep.log")
