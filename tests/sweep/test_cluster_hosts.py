@@ -130,7 +130,7 @@ class Hosts:
         own = ("--node-ip-address=127.0.0.1", f"--port={PORT}", f"--temp-dir={self.temp}")
         board = ("--include-dashboard=true", "--dashboard-host=127.0.0.1", f"--dashboard-port={BOARD}")
         self.start(self.head, *RAY, "--head", "--num-cpus=1", *own, *board, log="head.log")
-        self.until(lambda: "Ray runtime started" in self.said("head.log"), 90)
+        self.until(lambda: "Ray runtime started" in self.said("head.log"), 240)
 
     def launch(self, address: str = HEAD, host: str | None = None) -> subprocess.Popen[bytes]:
         return self.start(
@@ -282,6 +282,6 @@ def test_a_sweep_runs_as_a_job_of_ray(hosts: Hosts) -> None:
     command = shlex.join([*SWEEP, "launch", str(hosts.folder / "grid.yaml"), "--address", "auto", "--store"])
     store = hosts.folder / "results.duckdb"
     job = [*JOB, "submit", "--address", address, "--", "bash", "-c", f"{command} {store}"]
-    hosts.until(lambda: hosts.start(hosts.head, *JOB, "list", "--address", address, log="list.log").wait() == 0, 120)
+    hosts.until(lambda: hosts.start(hosts.head, *JOB, "list", "--address", address, log="list.log").wait() == 0, 240)
     hosts.all_is_stored_once(hosts.start(hosts.head, *job, log="sweep.log"))
     assert "on the Ray cluster at auto with 1 CPUs" in hosts.said("sweep.log")
