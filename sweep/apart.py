@@ -21,7 +21,7 @@ from sweep.ray_tasks import HEALTH_SECONDS, Tasks, check_address, first_line, jo
 from sweep.signals import held
 from sweep.worker import Payload
 
-START_SECONDS = (45, 120)
+START_SECONDS = (60, 300)
 """How long Ray may take to start here, at the first try and at the second."""
 
 JOIN_SECONDS = (30,)
