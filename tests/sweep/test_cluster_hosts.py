@@ -58,6 +58,7 @@ class Hosts:
             **{name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
             "RAY_AUTH_MODE": "disabled",
             "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+            "RAY_raylet_start_wait_time_s": "120",  # of a busy machine
         }
 
     def wire(self) -> None:
