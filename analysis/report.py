@@ -25,7 +25,7 @@ from analysis.charts.theme import arrow, number, told_apart
 from analysis.errors import NoData
 from analysis.files import REPORT_FORMATS, ScriptEncoder, check_suffix, writing
 from analysis.frames import counts, scale
-from analysis.frames.frame import Frame, Source
+from analysis.frames.frame import EVERY_RUN, Frame, Source, restricted
 from analysis.frames.provenance import SWEEPS
 from analysis.wording import headlines
 from db.store import Store
@@ -34,6 +34,9 @@ MOST_LINES = 200
 MOST_SWEEPS = 20
 MOST_DIFF = 20_000
 """Characters of a sweep's uncommitted changes that the report carries."""
+
+DRAWN_RUNS = 100_000
+"""Runs of a store of which every one counts in the figures; of more the figures have a sample of about so many."""
 
 FOLDERS = re.compile(
     r"(?<![\w.)<\]/\\])(?:file://|~\w*|\.\.?|[A-Za-z]:|[/\\])?[/\\](?:[^'\",:;=<>\[\]{}\n/\\]+[/\\])*(?=[^\s/\\])"
@@ -90,10 +93,12 @@ def write_report(store: Store | str | Path, output: str | Path, *, provenance: b
 
 def render(store: Source, name: str, provenance: bool = False) -> str:
     """The report as HTML text."""
+    store = Once(store)
     head = counts.HEAD.read(store).row(0, named=True)
     if not head["runs"]:
         raise NoData("report", "runs", "sweep launch examples/quickstart.yaml")
     every = counts.PREDICTIONS.read(store)
+    drawn = sample(head["runs"])
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("analysis"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -105,7 +110,7 @@ def render(store: Source, name: str, provenance: bool = False) -> str:
         headlines=headlines(head, counts.ENDS.read(store), every, counts.LIMITS.read(store)),
         queries=[frame.sql for frame in (counts.HEAD, counts.ENDS, counts.PREDICTIONS, counts.LIMITS)],
         tables=[*_tables(store, every)],
-        figures=[figure(key, chart, store) for key, chart in CHARTS.items()],
+        figures=[figure(key, chart, store, drawn) for key, chart in CHARTS.items()],
         sweeps=_sweeps(store, provenance),
         versions={package: version(package) for package in ("altair", "duckdb", "polars", "vl-convert-python")},
         library=_library(),
@@ -118,16 +123,31 @@ def unbroken(text: str) -> markupsafe.Markup:
     return markupsafe.Markup(re.sub(r"\d[\d.]*e-\d+", r'<span class="unbroken">\g<0></span>', escaped))
 
 
-def figure(name: str, chart: Chart, store: Source) -> Figure:
-    """The chart as Vega-Lite, or why it is left out."""
-    queries = {key: frame.sql.strip() for key, frame in chart.frames.items()}
+class Once:
+    """A source that answers the same query once."""
+
+    def __init__(self, source: Source):
+        self.query = functools.cache(source.query)
+
+
+def sample(runs: int) -> str:
+    """The condition on runs that figures of a store of so many draw: ids are digests, so the first are random ones."""
+    share = DRAWN_RUNS / max(runs, 1)
+    return EVERY_RUN if share >= 1 else f"run_id < '{round(share * 16**6):06x}'"
+
+
+def figure(name: str, chart: Chart, store: Source, drawn: str = EVERY_RUN) -> Figure:
+    """The chart of the runs that meet a condition as Vega-Lite, or why it is left out."""
+    queries = {key: restricted(frame.sql, drawn).strip() for key, frame in chart.frames.items()}
     try:
-        drawing = chart.drawing(name, store)
+        drawing = chart.drawing(name, store, drawn)
     except NoData as reason:
         return Figure(name, chart.title, chart.shows, queries, missing=str(reason))
     with alt.data_transformers.enable("default", max_rows=None):
         spec = drawing.to_dict()
     note = " ".join(spec.pop("title")["subtitle"])
+    if drawn != EVERY_RUN:
+        note += f" Of all runs a random sample was taken for this figure: {drawn}."
     text = json.dumps(_rounded(spec), cls=ScriptEncoder, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return Figure(name, chart.title, chart.shows, queries, note, spec=text)
 

@@ -28,7 +28,10 @@ from db.statements import SEALED
 PAUSE = 0.005
 """Seconds between two tries at a locked file, drawn from half to one and a half of it."""
 
-SEAL = "SET disabled_filesystems = 'LocalFileSystem'; SET lock_configuration = true"
+LOCK = "SET enable_progress_bar = false; SET lock_configuration = true"
+"""What a writer's connection runs first: the bar would go to stdout where Python has no file as its program."""
+
+SEAL = f"SET disabled_filesystems = 'LocalFileSystem'; {LOCK}"
 """What a reader's connection runs first: from then on not even the store's own file can be named in SQL."""
 
 UNREADABLE = (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException, duckdb.PermissionException)
@@ -85,8 +88,7 @@ class File:
         while True:
             try:
                 connection = self._engine(write).connect()
-                if not write:
-                    raw(connection).execute(SEAL)
+                raw(connection).execute(LOCK if write else SEAL)
                 return connection
             except (duckdb.Error, DBAPIError) as error:
                 found = translate(error, self.path)
@@ -98,7 +100,7 @@ class File:
         if write not in self._engines:
             config: dict[str, str] = dict(SEALED)
             if write:
-                config |= {"lock_configuration": "true", "storage_compatibility_version": IDENTIFIED}
+                config |= {"storage_compatibility_version": IDENTIFIED}
             elif self._memory is not None:
                 config |= {"memory_limit": f"{self._memory}B", "temp_directory": ""}
             self._engines[write] = create_engine(

@@ -43,6 +43,7 @@ def _end(code: int) -> None:
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
         os._exit(code)
+    signals.ignore()
     sys.exit(code)
 
 

@@ -17,11 +17,11 @@ from typing import Any
 
 from sweep import leftovers
 from sweep.executors import ClusterLost, ExecutorError, Outcome, Size
-from sweep.ray_tasks import Tasks, check_address, first_line, join, start_here
+from sweep.ray_tasks import HEALTH_SECONDS, Tasks, check_address, first_line, join, start_here
 from sweep.signals import held
 from sweep.worker import Payload
 
-START_SECONDS = (45, 120)
+START_SECONDS = (60, 300)
 """How long Ray may take to start here, at the first try and at the second."""
 
 JOIN_SECONDS = (30,)
@@ -189,19 +189,53 @@ def serve(handle: int, address: str | None, workers: int | None, folder: str, se
         with contextlib.suppress(OSError):
             connection.send(("failed", f"{type(error).__name__}: {first_line(error)}"))
         os._exit(1)
+    tell = Tell(connection)
+    threading.Thread(target=_watch, args=(tasks, tell), daemon=True).start()
     try:
-        _pass_on(tasks, connection, commands)
+        _pass_on(tasks, tell, commands)
     except ClusterLost as error:
-        connection.send(("lost", str(error)))
-        os._exit(0)
+        tell.lost(error)
     except OSError:  # the driver is gone
         pass
+    tell.closing.set()
     tasks.close()
     ray.shutdown()
     _finish(Path(folder))
 
 
-def _pass_on(tasks: Tasks, connection: Connection, commands: "queue.Queue[Any]") -> None:
+class Tell:
+    """What the driver is told, by two threads.
+
+    Attributes:
+        closing: set once the cluster is being left, and its end is nobody's news.
+    """
+
+    def __init__(self, connection: Connection):
+        self.closing = threading.Event()
+        self._connection, self._lock = connection, threading.Lock()
+
+    def __call__(self, *said: Any) -> None:
+        with self._lock:
+            self._connection.send(said)
+
+    def lost(self, error: ClusterLost) -> None:
+        """The cluster is gone, and with it this process."""
+        with contextlib.suppress(OSError):
+            self("lost", str(error))
+        os._exit(0)
+
+
+def _watch(tasks: Tasks, tell: Tell) -> None:
+    """Look whether the cluster is there, even while a call of Ray's waits for it in the other thread."""
+    while not tell.closing.wait(HEALTH_SECONDS):
+        try:
+            tasks.check()
+        except ClusterLost as error:
+            if not tell.closing.is_set():
+                tell.lost(error)
+
+
+def _pass_on(tasks: Tasks, tell: Tell, commands: "queue.Queue[Any]") -> None:
     """Until the driver says that it is enough."""
     size, busy = tasks.size, 0
     while True:
@@ -212,22 +246,29 @@ def _pass_on(tasks: Tasks, connection: Connection, commands: "queue.Queue[Any]")
         else:
             if command is None:
                 return
+            if isinstance(command, Exception):
+                raise ClusterLost(f"a batch cannot be read there: {type(command).__name__}: {first_line(command)}")
             tasks.submit(*command)
             busy += 1
             continue
         for number, outcome in tasks.poll(PAUSE):
-            connection.send(("ended", number, outcome))
+            tell("ended", number, outcome)
             busy -= 1
         if tasks.size != size:
             size = tasks.size
-            connection.send(("size", size))
+            tell("size", size)
 
 
 def _listen(connection: Connection, commands: "queue.Queue[Any]", folder: Path) -> None:
     """Read all the time, for both ends may be sending at once; then see to it that this process ends."""
-    with contextlib.suppress(Exception):  # the driver is gone
+    try:
         while (command := connection.recv()) is not None:
             commands.put(command)
+    except (EOFError, OSError):  # the driver is gone
+        pass
+    except Exception as error:  # what it sent cannot be unpickled: the other thread tells it, and this process ends
+        commands.put(error)
+        return
     commands.put(None)
     time.sleep(CLOSE_SECONDS / 2)  # it ends in order, or like this
     _finish(folder)

@@ -39,8 +39,8 @@ RESOURCES_SECONDS = 10
 HEALTH_SECONDS = 1.0
 """Between two looks at whether the cluster is there."""
 
-HEAD_SECONDS = 45.0
-"""How long a joined cluster's head may be away: with a fault tolerant one it comes back. Ray itself waits 60 s."""
+HEAD_SECONDS = 20.0
+"""How long a joined cluster's head may be away: a cable may be back by then. Ray itself waits 60 s, in silence."""
 
 
 class Tasks:
@@ -51,7 +51,10 @@ class Tasks:
         self._in_flight: dict[Any, int] = {}
         self._tasks = {False: self._task(), True: self._gpu_task()}
         self._stranded = Stranded(self._ray)
+        self._raylet: str = self._ray._private.worker.global_worker.node.raylet_socket_name
+        self._head: str = self._ray.get_runtime_context().gcs_address
         self._head_seen = self._looked = time.monotonic()
+        self._head_answers = True
         self._asked = 0.0
         self.size = self._size()
 
@@ -60,20 +63,20 @@ class Tasks:
 
     def poll(self, timeout: float) -> list[tuple[int, Outcome]]:
         """What ended. Raises ClusterLost where the cluster is gone, which is nobody's failure."""
-        self._check()
-        if time.monotonic() - self._asked > RESOURCES_SECONDS:
+        self.check()
+        if self._head_answers and time.monotonic() - self._asked > RESOURCES_SECONDS:
             self.size = self._size()
         if not self._in_flight:
             return []
         refs = list(self._in_flight)
         ready, _ = self._ray.wait(refs, num_returns=1, timeout=timeout)
-        if not ready and not self._own and self._stranded.found():
+        if not ready and self._head_answers and not self._own and self._stranded.found():
             return self._abandon()
         if ready:
             ready, _ = self._ray.wait(refs, num_returns=len(refs), timeout=0)
         ended = [(self._in_flight[ref], self._outcome(ref)) for ref in ready]
         if any(isinstance(outcome, Lost) for _, outcome in ended):
-            self._check(at_once=True)
+            self.check(at_once=True)
         for ref in ready:
             del self._in_flight[ref]
         return ended
@@ -92,21 +95,24 @@ class Tasks:
 
     def _cancel(self) -> None:
         for ref in self._in_flight:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(self._ray.exceptions.RayError, OSError):  # of a cluster that is gone
                 self._ray.cancel(ref, force=True)
         self._in_flight.clear()
 
-    def _check(self, at_once: bool = False) -> None:
-        """Raise ClusterLost without this machine's raylet, or without the head for longer than it may be away."""
+    def check(self, at_once: bool = False) -> None:
+        """Raise ClusterLost without this machine's raylet, or without the head for longer than it may be away.
+
+        Meanwhile nothing is asked of the head: such a call would wait for it. May be called by another thread.
+        """
         now = time.monotonic()
         if now - self._looked < HEALTH_SECONDS and not at_once:
             return
         self._looked = now
-        node = self._ray._private.worker.global_worker.node
-        if not _listens(socket.AF_UNIX, node.raylet_socket_name):
+        if not _listens(socket.AF_UNIX, self._raylet):
             raise ClusterLost("Ray's process on this machine (raylet) has ended")
-        host, _, port = self._ray.get_runtime_context().gcs_address.rpartition(":")
-        if _listens(None, (host.strip("[]"), int(port))):
+        host, _, port = self._head.rpartition(":")
+        self._head_answers = _listens(None, (host.strip("[]"), int(port)))
+        if self._head_answers:
             self._head_seen = time.monotonic()
         elif at_once or self._own or now - self._head_seen > HEAD_SECONDS:
             raise ClusterLost("the head of the Ray cluster (gcs_server) answers no more")

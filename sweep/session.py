@@ -72,6 +72,7 @@ class Ended:
     store: Path
     plan: dict[str, Any]
     counts: dict[str, int]
+    summed: bool
     computed: dict[str, int]
     seconds: float
     interrupted: bool
@@ -98,7 +99,7 @@ class Ended:
         }  # fmt: skip
 
     def lines(self) -> Iterator[str]:
-        """The end of a launch for people; the last line counts statuses."""
+        """The end of a launch for people; the last line counts statuses, where the store could be read."""
         from sweep.cli.formats import text
 
         if self.table.num_rows:
@@ -120,7 +121,10 @@ class Ended:
             yield f"stopped because results could not be stored: {self.unstored}"
         if self.interrupted or self.traceback or self.lost or self.unstored:
             yield f"to go on: {self.resume}"
-        yield summary.counts_line(self.plan["total"], self.counts)
+        if self.summed:
+            yield summary.counts_line(self.plan["total"], self.counts)
+        else:
+            yield f"{self.plan['cached']} of {self.plan['total']} runs were stored before; how many are: sweep status"
 
 
 def run(grid_path: Path, options: Options) -> Ended:
@@ -142,18 +146,25 @@ def run_grid(grid: Grid, options: Options) -> Ended:
     for line in [] if options.quiet else summary.plan_lines(counts):
         print(lines_shown(line), file=stream, flush=True)
     begin = time.monotonic()
-    outcome = Outcome()
-    if plan.pending:
-        with _executor(sweep_id, user_code(grid), options) as executor:
-            sizer.slots = executor.slots
-            counts = plan.counts(sizer)
+    outcome: Outcome | None = None
+    try:
+        if plan.pending:
+            with _executor(sweep_id, user_code(grid), options) as executor:
+                sizer.slots = executor.slots
+                counts = plan.counts(sizer)
+                _open(store, sweep_id, plan, counts)
+                outcome = _compute(plan, store, options, executor, sizer, sweep_id)
+        else:
             _open(store, sweep_id, plan, counts)
-            outcome = _compute(plan, store, options, executor, sizer, sweep_id)
-    else:
-        _open(store, sweep_id, plan, counts)
-    some = plan.total > plan.pending or outcome.statuses
-    report = _report(options) if some and not outcome.unstored else None
-    told = _summary(store, options.store, sweep_id, outcome)
+            outcome = Outcome()
+        some = plan.total > plan.pending or outcome.statuses
+        report = _report(options) if some and not outcome.unstored else None
+        told = _summary(store, options.store, sweep_id, outcome)
+    except KeyboardInterrupt:  # after the last run: the executor was closing, or the summary was being read
+        if outcome is None:
+            raise
+        outcome.interrupted = True
+        report, told = None, _unread(outcome)
     return Ended(
         sweep_id=sweep_id,
         store=options.store,
@@ -194,6 +205,7 @@ def _summary(store: Store, path: Path, sweep_id: str, outcome: Outcome) -> dict[
     try:
         return {
             "counts": summary.counts(store, sweep_id),
+            "summed": True,
             "drifting": summary.drifting(store, sweep_id),
             "uncertified": summary.uncertified(store, sweep_id),
             "found": summary.found_lines(store, sweep_id, str(path)),
@@ -203,8 +215,14 @@ def _summary(store: Store, path: Path, sweep_id: str, outcome: Outcome) -> dict[
     except StoreError:
         if not outcome.unstored:
             raise
-        counts = {name: outcome.statuses[name] for name in STATUSES}
-        return {"counts": counts, "drifting": 0, "uncertified": 0, "found": [], "endings": [], "table": pa.table({})}
+        return _unread(outcome)
+
+
+def _unread(outcome: Outcome) -> dict[str, Any]:
+    """What is known of a launch without its store."""
+    counts = {name: outcome.statuses[name] for name in STATUSES}
+    none: dict[str, Any] = {"drifting": 0, "uncertified": 0, "found": [], "endings": [], "table": pa.table({})}
+    return {"counts": counts, "summed": False, **none}
 
 
 def _check_writable(store: Store) -> None:

@@ -27,6 +27,12 @@ def answer() -> None:
             signal.signal(number, interrupt)
 
 
+def ignore() -> None:
+    """Leave both signals unanswered: all is done, and Python on its end would die of them."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
 @contextmanager
 def answered_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     """`handler` answers both signals for the length of the body; only in a process's main thread."""

@@ -1,11 +1,14 @@
 """Networks and data functions of the user's own (module:Class in a grid), on whatever machine a batch runs."""
 
+import importlib.abc
 import importlib.util
+import linecache
 import sys
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # a worker has no use for grids, nor for the packages that read them
@@ -25,16 +28,45 @@ class UserCode:
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def install(self) -> None:
-        """Make the modules importable in this process."""
+        """Make the modules importable in this process: their text as it was when the launch began, without a file.
+
+        An installed module of that name comes first, as it does at planning; the folder's file, which may have been
+        changed since, or be an old copy on another machine, does not.
+        """
+        sent = {name: text for name, text in self.sources.items() if name not in sys.modules and not self._known(name)}
+        if sent:
+            sys.meta_path.insert(0, Sent(self.folder, sent))
         if self.folder and Path(self.folder).is_dir() and self.folder not in sys.path:
             sys.path.append(self.folder)
-        absent = {name: text for name, text in self.sources.items() if importlib.util.find_spec(name) is None}
-        if absent:
-            folder = Path(tempfile.mkdtemp(prefix="sweep-modules-"))
-            for name, text in absent.items():
-                (folder / f"{name}.py").write_text(text, encoding="utf-8")
-            sys.path.append(str(folder))
-            importlib.invalidate_caches()
+
+    def _known(self, name: str) -> bool:
+        """Whether a module is to be had from elsewhere than the folder."""
+        spec = importlib.util.find_spec(name)
+        return spec is not None and (isinstance(spec.loader, Sent) or spec.origin != self._file(name))
+
+    def _file(self, name: str) -> str:
+        return str(Path(self.folder) / f"{name}.py")
+
+
+class Sent(importlib.abc.MetaPathFinder, importlib.abc.ExecutionLoader):
+    """Finds and loads modules whose text came with a batch."""
+
+    def __init__(self, folder: str, sources: Mapping[str, str]):
+        self._folder, self._sources = folder, sources
+        for name, text in sources.items():  # for tracebacks, which would show what the file says today
+            file = self.get_filename(name)
+            linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        return importlib.util.spec_from_loader(fullname, self) if fullname in self._sources else None
+
+    def get_source(self, fullname: str) -> str:
+        return self._sources[fullname]
+
+    def get_filename(self, fullname: str) -> str:
+        return str(Path(self._folder) / f"{fullname}.py")
 
 
 def user_code(grid: "Grid") -> UserCode:

@@ -7,6 +7,11 @@ import os
 import shutil
 import signal
 import tempfile
+from collections import Counter
+
+import pytest
+
+from tests.needs import PREFIX
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 MADE = "" if "JAX_COMPILATION_CACHE_DIR" in os.environ else tempfile.mkdtemp(prefix="compiled-")
@@ -25,6 +30,17 @@ from kernels.x64 import jax  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+def pytest_terminal_summary(terminalreporter: "pytest.TerminalReporter") -> None:
+    """What no test of this run could show here, in one place."""
+    skipped = (report.longrepr for report in terminalreporter.getreports("skipped"))
+    reasons = [str(found[2]) for found in skipped if isinstance(found, tuple)]
+    lacking = Counter(reason.partition(PREFIX)[2] for reason in reasons if PREFIX in reason)
+    if lacking:
+        terminalreporter.section("not tested on this machine")
+        for what, tests in sorted(lacking.items()):
+            terminalreporter.write_line(f"{what}: {tests} tests")
 
 
 def pytest_sessionfinish() -> None:

@@ -3,11 +3,15 @@
 from analysis.frames.frame import Frame
 
 SWEEPS = Frame(
-    """SELECT sweep_id, s."name" AS name, s.created_at, command, grid, git_sha, git_dirty, git_diff, host, python,
-  packages::VARCHAR AS packages, count(w.run_id) AS asked, count(r.run_id) AS done,
-  count(*) FILTER (WHERE r.sweep_id = s.sweep_id) AS computed
-FROM sweeps s LEFT JOIN sweep_runs w USING (sweep_id) LEFT JOIN runs r ON r.run_id = w.run_id
-GROUP BY ALL ORDER BY s.created_at DESC""",
+    """WITH counted AS (
+  SELECT w.sweep_id, count(*) AS asked, count(r.run_id) AS done,
+    count(*) FILTER (WHERE r.sweep_id = w.sweep_id) AS computed
+  FROM sweep_runs w LEFT JOIN runs r USING (run_id) GROUP BY w.sweep_id
+)
+SELECT sweep_id, s."name" AS name, s.created_at, command, grid, git_sha, git_dirty, git_diff, host, python,
+  packages::VARCHAR AS packages, coalesce(asked, 0) AS asked, coalesce(done, 0) AS done,
+  coalesce(computed, 0) AS computed
+FROM sweeps s LEFT JOIN counted USING (sweep_id) ORDER BY s.created_at DESC""",
     {
         "sweep_id": "the launch",
         "name": "of the grid",

@@ -1,10 +1,16 @@
 """Opening the store for a command."""
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from db.limits import Limits, parse_memory, parse_seconds
+from db.names import check_name
 from db.store import Store
-from sweep.cli.common import WAIT, last_resort
+from sweep.cli.common import WAIT, echo, last_resort
+
+NOT_YET = "there is no store yet; sweep launch makes it, --store names another"
 
 
 def opened(path: Path, wait: float = WAIT, seconds: str | None = None, memory: str | None = None) -> Store:
@@ -15,3 +21,24 @@ def opened(path: Path, wait: float = WAIT, seconds: str | None = None, memory: s
     if memory is not None:
         given["memory"] = parse_memory(memory)
     return Store(path, timeout=wait, limits=Limits(**given, last_resort=last_resort))  # type: ignore[arg-type]
+
+
+def not_made_yet(path: Path) -> bool:
+    """Whether a launch could make the store there: a sweep that starts has none for a while. Raises StoreError."""
+    check_name(path)
+    return not path.exists() and not path.is_symlink() and path.absolute().parent.is_dir()
+
+
+@contextmanager
+def opened_or_empty(
+    path: Path, wait: float = WAIT, seconds: str | None = None, memory: str | None = None
+) -> Iterator[Store]:
+    """The store at a path; in the place of one that is not made yet an empty one, which is said on stderr."""
+    if not not_made_yet(path):
+        yield opened(path, wait, seconds, memory)
+        return
+    with tempfile.TemporaryDirectory(prefix="sweep-empty-") as folder:
+        empty = opened(Path(folder) / "empty.duckdb", wait, seconds, memory)
+        empty.create()
+        yield empty
+    echo(f"{path}: {NOT_YET}", err=True)

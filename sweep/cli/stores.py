@@ -1,7 +1,7 @@
 """Commands that read a store: status, query, show; and db upgrade."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,8 +26,12 @@ from sweep.shown import shown
 def status(store: StoreOption = STORE, json: JsonOption = False, wait: WaitOption = WAIT) -> None:
     """Sweeps in the store and how far they are; works while one is running."""
     from sweep import summary
-    from sweep.cli.open import opened
+    from sweep.cli.open import NOT_YET, not_made_yet, opened
 
+    if not_made_yet(store):
+        found: dict[str, Any] = {"store": str(store.absolute()), "runs": {}, "sweeps": []}
+        print_json(found) if json else echo(f"{store}: {NOT_YET}")
+        return
     found = summary.status(opened(store, wait))
     if json:
         print_json(found)
@@ -47,17 +51,17 @@ def query(
     wait: WaitOption = WAIT,
 ) -> None:
     """Ask the store in SQL, which sees nothing else; works while a sweep is running. `convergence` has all axes."""
-    from sweep.cli.open import opened
+    from sweep.cli.open import opened_or_empty
 
     check_output("-o", output, store=store)
-    source = opened(store, wait, max_seconds, max_memory)
-    found = source.query(sql)
-    write(found, format, output)
-    if not found.num_rows:
-        from analysis.absent import absent_values
+    with opened_or_empty(store, wait, max_seconds, max_memory) as source:
+        found = source.query(sql)
+        write(found, format, output)
+        if not found.num_rows:
+            from analysis.absent import absent_values
 
-        for each in absent_values(source, sql):
-            echo(each, err=True)
+            for each in absent_values(source, sql):
+                echo(each, err=True)
 
 
 @answering

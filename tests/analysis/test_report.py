@@ -15,11 +15,12 @@ import pytest
 from analysis.charts import CHARTS, save
 from analysis.errors import CannotWrite, NoData
 from analysis.frames import along, counts, plane, scale
-from analysis.report import command_without_folders, figure, without_folders, write_report
+from analysis.report import command_without_folders, figure, sample, without_folders, write_report
 from analysis.wording import headlines
 from db.store import Store
 from sweep import records
 from tests.db import store_rows as rows
+from tests.needs import lack
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (
@@ -225,6 +226,19 @@ def test_charts_without_data_are_left_out_with_the_reason(store: Store, tmp_path
     assert '<figure id="classification_paths">' in text
 
 
+def test_figures_of_many_runs_are_of_a_sample_that_is_named(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counts and tables are of all runs all the same; the SQL beside a figure is that of its sample."""
+    monkeypatch.setattr("analysis.report.DRAWN_RUNS", 10)
+    text = html.unescape(write_report(store, tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert "of 20 runs converged" in text
+    condition = "run_id < '800000'"
+    assert f"a random sample was taken for this figure: {condition}." in text
+    assert f"WITH runs AS (SELECT * FROM main.runs WHERE ({condition}))" in text
+    assert [sample(runs) for runs in (9, 10, 40)] == ["true", "true", "run_id < '400000'"]
+
+
 @pytest.mark.slow
 def test_many_runs_make_no_large_report(store: Store, tmp_path: Path) -> None:
     many = Store(tmp_path / "many.duckdb")
@@ -242,8 +256,9 @@ def test_many_runs_make_no_large_report(store: Store, tmp_path: Path) -> None:
     assert 0 < min(sizes) < sum(sizes) < 2_500_000
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH to render the report with")
 def test_chromium_draws_every_chart_and_asks_the_network_for_nothing(report: Path, tmp_path: Path) -> None:
+    if CHROMIUM is None:
+        lack("chromium", "none on PATH")
     log = tmp_path / "net.json"
     done = subprocess.run(
         [

@@ -3,6 +3,8 @@
 import math
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from datetime import datetime
@@ -171,6 +173,19 @@ def test_query_takes_parameters_and_tables(store: Store) -> None:
     found = store.query("SELECT run_id FROM runs JOIN wanted USING (run_id) WHERE depth = ?", [2], {"wanted": wanted})
     assert found.to_pydict() == {"run_id": ["b"]}
     assert store.query("SELECT $x AS x", {"x": 3}).to_pydict() == {"x": [3]}
+
+
+LONG = "SELECT count(*) AS n FROM (SELECT row_number() OVER (ORDER BY hash(range)) FROM range(15000000))"
+
+
+@pytest.mark.slow
+def test_a_long_query_prints_no_bar_into_the_output(tmp_path: Path) -> None:
+    """DuckDB draws one after two seconds in a Python that has no file as its program."""
+    store = Store(tmp_path / "results.duckdb")
+    store.create()
+    script = f"from db.store import Store; Store({str(store.path)!r}).query({LONG!r})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
 
 
 def test_an_interrupted_query_is_an_interrupt(store: Store) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from kernels.integrator.lane import CAPACITY
+from tests.needs import lack
 
 SCRIPT = """
 import json
@@ -64,7 +65,7 @@ def ensembles(platform: str) -> dict[str, Any]:
     environment = {**os.environ, "JAX_PLATFORMS": platform, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=environment, cwd=ROOT)
     if done.returncode == NO_DEVICE:
-        pytest.skip(f"no {platform} device: {done.stderr.strip().splitlines()[-1]}")
+        lack("cuda", done.stderr.strip().splitlines()[-1])
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found

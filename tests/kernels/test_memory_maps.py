@@ -5,6 +5,7 @@ import pytest
 from kernels.integrator.ensemble import MAPS, make_room
 from tests.kernels.conftest import regression_data, spec_of
 from tests.kernels.test_flow import ends_of
+from tests.needs import lack
 
 
 def maps() -> int:
@@ -12,8 +13,9 @@ def maps() -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not MAPS.exists(), reason="there is no such bound")
 def test_compiled_programs_give_their_maps_back() -> None:
+    if not MAPS.exists():
+        lack("memory maps", f"there is no {MAPS}")
     dataset = regression_data(2, 5)
     run = spec_of(dataset, task="regression", architecture="diagonal", depth=2, alpha=0.5), dataset
     (end,) = ends_of([run])

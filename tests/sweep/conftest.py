@@ -12,6 +12,7 @@ import pytest
 
 from kernels.spec import STATUSES
 from sweep.session import Ended, Options, run
+from tests.needs import lack
 
 NETWORKS = Path(__file__).parent / "networks"
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -61,6 +62,13 @@ def launch(tmp_path: Path, write: Write) -> Launch:
         return run(write(text), Options(overrides=overrides, **chosen))
 
     return start
+
+
+@pytest.fixture(scope="session")
+def proc() -> None:
+    """Processes are told by their environment, in /proc."""
+    if not Path("/proc/self/environ").exists():
+        lack("proc", "processes are told by their environment")
 
 
 @pytest.fixture(scope="session")

@@ -326,10 +326,25 @@ def test_a_report_that_cannot_be_written_is_refused_before_anything_is_computed(
     assert not store.exists()
 
 
+def test_a_store_that_is_not_made_yet_is_an_answer(tmp_path: Path) -> None:
+    absent = tmp_path / "absent.duckdb"
+    words = "there is no store yet; sweep launch makes it"
+    done = invoke("status", store=absent)
+    assert (done.exit_code, words in done.stdout, done.stderr) == (0, True, "")
+    done = invoke("status", "--json", store=absent)
+    assert json.loads(done.stdout) == {"store": str(absent), "runs": {}, "sweeps": []}
+    done = invoke("query", "SELECT count(*) AS n FROM runs", "--format", "csv", store=absent)
+    assert (done.exit_code, done.stdout, words in done.stderr) == (0, "n\n0\n", True)
+    done = invoke("report", "-o", tmp_path / "report.html", store=absent)
+    refused(done, "does not exist; sweep launch makes it")
+    assert not list(tmp_path.iterdir())
+
+
 def test_other_mistakes(filled: tuple[Path, Path], tmp_path: Path) -> None:
     grid, store = filled
     absent = tmp_path / "absent.duckdb"
-    refused(invoke("status", store=absent), "does not exist")
+    refused(invoke("show", "zzz", store=absent), "does not exist")
+    refused(invoke("status", store=tmp_path / "none" / "absent.duckdb"), "does not exist")
     for sql, words in (("SELECT nothing FROM runs", '"nothing" not found'), ("DELETE FROM runs", "read-only")):
         done = invoke("query", sql, store=store)
         assert (done.exit_code, done.stdout, words in done.stderr) == (2, "", True)

@@ -4,6 +4,7 @@ Whatever speaks to anything but loopback is refused by an audit hook of the inte
 what `resolve:ssm:` image names lead to, which moto does not look up: that they are of that form is all that is checked.
 """
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.needs import lack
 
 ROOT = Path(__file__).parents[2]
 
@@ -86,7 +89,8 @@ server.stop()
 
 
 def test_what_cluster_yaml_asks_for_is_what_the_api_takes(tmp_path: Path) -> None:
-    pytest.importorskip("moto", reason="needs the group clouds: uv run --group clouds pytest")
+    if importlib.util.find_spec("moto") is None:
+        lack("moto", "it is in the group clouds: uv run --group clouds pytest")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     environment |= {
         "HOME": str(tmp_path),  # the key pair is written to ~/.ssh

@@ -1,4 +1,5 @@
 """Two hosts as network namespaces with a cable between them: cut, cut for good, a host killed, a host that comes late.
+The head killed, with the driver on its machine and on the other one.
 
 On one of them an autoscaler starts machines for a sweep and ends them after it (Ray's fake provider: a raylet each).
 
@@ -6,8 +7,10 @@ The addresses exist inside the two namespaces only; nothing leads outside. Slow,
 """
 
 import contextlib
+import importlib.util
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -21,12 +24,14 @@ from typing import Any
 import pytest
 
 from db.store import Store
+from tests.needs import lack
 from tests.sweep.conftest import SMALL, Write
 
 pytestmark = pytest.mark.slow
 
-HEAD, WORKER, PORT = "10.231.7.1", "10.231.7.2", 6379
+HEAD, WORKER, PORT, BOARD = "10.231.7.1", "10.231.7.2", 6379, 8265
 RAY = [sys.executable, "-m", "ray.scripts.scripts", "start", "--disable-usage-stats", "--block"]
+JOB = [sys.executable, "-m", "ray.scripts.scripts", "job"]
 SWEEP = [sys.executable, "-uc", "from sweep.cli import app; app()"]
 GRID = SMALL.replace("architecture: diagonal", "architecture: 'fragile:Slow'").replace("[0, 4]", "[0, 3000]")
 RUNS = 6_000
@@ -53,6 +58,7 @@ class Hosts:
             **{name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
             "RAY_AUTH_MODE": "disabled",
             "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+            "RAY_raylet_start_wait_time_s": "120",  # of a busy machine
         }
 
     def wire(self) -> None:
@@ -82,7 +88,8 @@ class Hosts:
         """A head without CPUs, on loopback, whose autoscaler starts at most two machines of one CPU."""
         config = {
             "cluster_name": "fake",
-            "provider": {"type": "fake_multinode", "launch_multiple": True},
+            # idle times are kept by address, which the provider says is a node's id: else no machine is ever idle
+            "provider": {"type": "fake_multinode", "launch_multiple": True, "use_node_id_as_ip": True},
             "available_node_types": {
                 "ray.head.default": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
                 "worker": {"resources": {"CPU": 1}, "node_config": {}, "min_workers": 0, "max_workers": 2},
@@ -119,21 +126,29 @@ class Hosts:
         own = (f"--address={HEAD}:{PORT}", f"--node-ip-address={WORKER}", "--num-cpus=1")
         self.start(self.worker, *RAY, *own, log="worker.log")
 
-    def launch(self, address: str = HEAD) -> subprocess.Popen[bytes]:
+    def start_head_for_jobs(self) -> None:
+        """A head on loopback that takes jobs."""
+        own = ("--node-ip-address=127.0.0.1", f"--port={PORT}", f"--temp-dir={self.temp}")
+        board = ("--include-dashboard=true", "--dashboard-host=127.0.0.1", f"--dashboard-port={BOARD}")
+        self.start(self.head, *RAY, "--head", "--num-cpus=1", *own, *board, log="head.log")
+        self.until(lambda: "Ray runtime started" in self.said("head.log"), 240)
+
+    def launch(self, address: str = HEAD, host: str | None = None) -> subprocess.Popen[bytes]:
         return self.start(
-            self.head, *SWEEP, "launch", "grid.yaml", "--address", f"{address}:{PORT}", "--store", "results.duckdb",
-            log="sweep.log",
+            host or self.head, *SWEEP, "launch", "grid.yaml", "--address", f"{address}:{PORT}",
+            "--store", "results.duckdb", log="sweep.log",
         )  # fmt: skip
 
     def cable(self, state: str) -> None:
         ip("-n", self.worker, "link", "set", "cable", state)
 
-    def kill(self, host: str) -> None:
-        """End every process of a host, as a power cut does."""
+    def kill(self, host: str, *names: str) -> None:
+        """End every process of a host, as a power cut does, or those of some names."""
         found = subprocess.run(["ip", "netns", "pids", host], capture_output=True, text=True).stdout.split()
         for pid in found:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
+            with contextlib.suppress(OSError):
+                if not names or Path(f"/proc/{pid}/comm").read_text().strip() in names:
+                    os.kill(int(pid), signal.SIGKILL)
 
     def end(self) -> None:
         for name in (self.head, self.worker):
@@ -178,7 +193,7 @@ def hosts(tmp_path: Path, write: Write) -> Iterator[Hosts]:
         try:
             made.wire()
         except (OSError, subprocess.CalledProcessError) as error:
-            pytest.skip(f"no network namespaces here: {getattr(error, 'stderr', None) or error}")
+            lack("namespaces", getattr(error, "stderr", None) or error)
         yield made
     finally:
         made.end()
@@ -205,6 +220,40 @@ def test_a_host_that_is_lost_costs_no_run(hosts: Hosts, what: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("what", ["its machine", "its cable", "its processes", "gcs_server"])
+def test_a_head_that_is_lost_is_said_within_30_seconds(hosts: Hosts, what: str) -> None:
+    """The sweep keeps what it has and stops; with a head again the command that it printed goes on."""
+    apart = what in ("its machine", "its cable")
+    hosts.start_head(cpus=1)
+    hosts.start_worker()
+    hosts.until(lambda: "Ray runtime started" in hosts.said("worker.log"), 120)
+    sweep = hosts.launch(host=hosts.worker if apart else hosts.head)
+    hosts.until(lambda: hosts.workers() >= 1, 240)
+    match what:
+        case "its machine":
+            hosts.kill(hosts.head)
+        case "its cable":
+            hosts.cable("down")
+        case "its processes":
+            hosts.kill(hosts.head, "raylet", "gcs_server")
+        case _:
+            hosts.kill(hosts.head, "gcs_server")
+    hosts.until(lambda: "the Ray cluster is gone" in hosts.said("sweep.log"), 30)
+    hosts.until(lambda: sweep.poll() is not None, 60)
+    lines = hosts.said("sweep.log").splitlines()
+    assert sweep.returncode == 3, lines
+    assert lines[-2].startswith("to go on: ")
+    assert f"--address {HEAD}:{PORT}" in lines[-2]
+    assert ", 0 failed, " in lines[-1]
+    assert 0 < hosts.rows("SELECT count(*) AS n FROM runs")[0]["n"] < RUNS
+    assert hosts.rows("FROM attempts WHERE outcome <> 'finished'") == []
+    hosts.cable("up")
+    hosts.kill(hosts.head)
+    hosts.kill(hosts.worker)
+    hosts.start_head(cpus=2)
+    hosts.all_is_stored_once(hosts.launch())
+
+
 def test_a_host_that_comes_late_does_the_work(hosts: Hosts) -> None:
     hosts.start_head(cpus=0)
     sweep = hosts.launch()
@@ -214,7 +263,7 @@ def test_a_host_that_comes_late_does_the_work(hosts: Hosts) -> None:
     assert hosts.workers() == 1
 
 
-def test_an_autoscaler_starts_machines_for_a_sweep(hosts: Hosts) -> None:
+def test_an_autoscaler_starts_machines_for_a_sweep_and_ends_them(hosts: Hosts) -> None:
     hosts.start_autoscaler()
     assert hosts.machines() == 0
     sweep = hosts.launch("127.0.0.1")
@@ -222,3 +271,18 @@ def test_an_autoscaler_starts_machines_for_a_sweep(hosts: Hosts) -> None:
     hosts.all_is_stored_once(sweep)
     assert "waiting: the cluster has no CPUs" in hosts.said("sweep.log")
     assert hosts.workers() == 2
+    hosts.until(lambda: hosts.machines() == 0, 180)
+
+
+def test_a_sweep_runs_as_a_job_of_ray(hosts: Hosts) -> None:
+    """The driver is a process of the cluster's, and the store lies on the head."""
+    if importlib.util.find_spec("aiohttp") is None:
+        lack("ray[default]", "without it no head takes jobs: uv sync --extra cluster")
+    hosts.start_head_for_jobs()
+    address = f"http://127.0.0.1:{BOARD}"
+    command = shlex.join([*SWEEP, "launch", str(hosts.folder / "grid.yaml"), "--address", "auto", "--store"])
+    store = hosts.folder / "results.duckdb"
+    job = [*JOB, "submit", "--address", address, "--", "bash", "-c", f"{command} {store}"]
+    hosts.until(lambda: hosts.start(hosts.head, *JOB, "list", "--address", address, log="list.log").wait() == 0, 240)
+    hosts.all_is_stored_once(hosts.start(hosts.head, *job, log="sweep.log"))
+    assert "on the Ray cluster at auto with 1 CPUs" in hosts.said("sweep.log")

@@ -161,3 +161,18 @@ def test_a_variable_with_which_no_run_can_end_is_refused_before_any(
     assert words in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "results.duckdb").exists()
+
+
+@pytest.mark.slow
+def test_ray_starts_under_a_long_temporary_folder_and_without_a_home(write: Write, tmp_path: Path) -> None:
+    """As batch systems set them: a socket's path has at most 107 bytes; nothing can be kept in a home."""
+    long = tmp_path / ("t" * 100)
+    long.mkdir()
+    environment = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
+    environment |= {"TMPDIR": str(long), "HOME": "/proc/nowhere"}
+    command = ["launch", str(write(SMALL)), "--store", str(tmp_path / "s.duckdb"), "--workers", "1"]
+    done = subprocess.run([sys.executable, "-m", "sweep", *command], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "8 converged" in done.stdout.splitlines()[-1]
+    assert done.stderr == ""
+    assert not list(long.iterdir())

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -132,3 +133,29 @@ def test_an_interrupt_while_ray_starts_ends_the_process_in_order(delay: float, w
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=100)
     assert process.returncode == 130, err
+
+
+def test_an_interrupt_in_the_summary_still_says_how_to_go_on(
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweep.summary.endings", lambda store, sweep_id: signal.raise_signal(signal.SIGINT))
+    ended = launch(SMALL)
+    lines = list(ended.lines())
+    assert ended.interrupted
+    assert stored(tmp_path / "results.duckdb") == sum(ended.computed.values()) == 8
+    assert lines[-2].startswith("to go on: ")
+    assert lines[-1] == "0 of 8 runs were stored before; how many are: sweep status"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_after_the_last_line_changes_no_exit_code(number: int) -> None:
+    """Python gives up its handlers before it has ended."""
+    script = (
+        "import atexit, os, sys, sweep.__main__ as main\n"
+        "class Last:\n"
+        f"    def __del__(self, kill=os.kill, pid=os.getpid()): kill(pid, {int(number)})\n"
+        "sys.last = Last(); atexit.register(Last().__del__)\n"
+        "main.signals.answer(); main._end(0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -1,20 +1,23 @@
 """Launches on Ray: one cluster for the session; dying workers, foreign addresses, and (slow) nodes that go away."""
 
+import multiprocessing
 import os
+import queue
 import signal
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from db.store import Store
 from sweep import apart
-from sweep.executors import ExecutorError
-from sweep.ray_tasks import check_address
+from sweep.executors import ClusterLost, ExecutorError
+from sweep.ray_tasks import Tasks, check_address
 from tests.sweep.conftest import FRAGILE, SMALL, Launch, Write, counts_of
 
 COMMAND = [sys.executable, "-m", "sweep"]
@@ -119,6 +122,15 @@ def test_an_address_of_something_else_is_refused_in_bounded_time(monkeypatch: py
     with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(ExecutorError) as caught:
         apart.Apart(f"127.0.0.1:{server.getsockname()[1]}", None)
     assert "no answer as a Ray cluster" in str(caught.value)
+
+
+def test_what_cannot_be_unpickled_is_not_taken_for_the_end_of_the_driver(tmp_path: Path) -> None:
+    ours, theirs = multiprocessing.Pipe()
+    commands: queue.Queue[Any] = queue.Queue()
+    ours.send_bytes(b"no pickle")
+    apart._listen(theirs, commands, tmp_path)
+    with pytest.raises(ClusterLost, match="a batch cannot be read there: UnpicklingError"):
+        apart._pass_on(cast(Tasks, SimpleNamespace(size=None)), apart.Tell(theirs), commands)
 
 
 NODES = """

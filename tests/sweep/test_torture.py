@@ -4,6 +4,7 @@ SWEEP_TORTURE_MINUTES sets for how long kills go on, SWEEP_TORTURE_SEED which.
 """
 
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -23,10 +24,11 @@ import pytest
 
 from db.store import Store
 from sweep.leftovers import left_behind
+from tests.needs import lack
 from tests.sweep.conftest import SMALL, Launch, Write
 from tests.sweep.torture import Launched, launched, none_left
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("proc")]
 
 SLOW = SMALL.replace("architecture: diagonal", "architecture: 'fragile:Slow'").replace("[0, 4]", "[0, 600]")
 RECORDED = SLOW.replace("record: false", "record: true")
@@ -66,62 +68,117 @@ def stored(path: Path) -> int:
     return count
 
 
-def driver(number: signal.Signals) -> Callable[[Launched], object]:
-    return lambda running: running.process.send_signal(number)
+def in_a_commit(running: Launched) -> bool:
+    """SIGKILL the driver while DuckDB's log of the store is there, which is for the length of a commit."""
+    log = running.log.parent / "results.duckdb.wal"
+    deadline = time.monotonic() + 20
+    while not log.exists():
+        if not running.running or time.monotonic() > deadline:
+            return False
+        time.sleep(0.0005)
+    return running.send(signal.SIGKILL)
 
 
-HARM: dict[str, Callable[[Launched], object]] = {
-    "driver": driver(signal.SIGKILL),
-    "driver in a commit": lambda running: in_a_commit(running),
+HARM: dict[str, Callable[[Launched], bool]] = {
+    "driver": lambda running: running.send(signal.SIGKILL),
+    "driver in a commit": in_a_commit,
     "worker": lambda running: running.kill("ray::run_batch"),
     "raylet": lambda running: running.kill("raylet"),
     "gcs_server": lambda running: running.kill("gcs_server"),
-    "SIGINT": driver(signal.SIGINT),
-    "SIGTERM": driver(signal.SIGTERM),
+    "SIGINT": lambda running: running.send(signal.SIGINT),
+    "SIGTERM": lambda running: running.send(signal.SIGTERM),
 }
+"""Each says whether there was something to harm."""
+
+WORKERS = ("worker",) * 4
+ORDER = (
+    *WORKERS, "raylet", *WORKERS, "driver", "SIGINT", "driver", "SIGTERM",
+    *WORKERS, "gcs_server", *WORKERS, "driver in a commit", "SIGTERM", "driver", "SIGINT",
+    *WORKERS, "SIGINT", "driver", *WORKERS, "SIGTERM", "SIGINT", "SIGTERM",
+)  # fmt: skip
+"""Many harms of one launch in a row, what ends it comes last; then launches that mostly end before Ray has started.
+
+Never nine workers in one launch: a run whose workers all died is a failed one, and would be one here.
+"""
+
+PATIENCE = 600
+"""Seconds that a launch under harm may take."""
 
 
-def in_a_commit(running: Launched) -> None:
-    """SIGKILL the driver while DuckDB's log of the store is there, which is for the length of a commit."""
-    log = running.log.parent / "results.duckdb.wal"
-    deadline = time.monotonic() + 15
-    while not log.exists() and running.running and time.monotonic() < deadline:
-        time.sleep(0.0005)
-    running.process.kill()
+class Torturer:
+    """Harms launches of one grid into one store, one harm after the other, until the time is over.
+
+    Attributes:
+        harms: how often what was harmed, and before or after the first batch was handed out.
+        codes: exit codes of launches.
+        compared: sweeps that were finished and found equal to the undisturbed one.
+    """
+
+    def __init__(self, grid: Path, folder: Path, seconds: float, seed: int):
+        self.grid, self.folder, self.store = grid, folder, folder / "results.duckdb"
+        self.mark = f"torture-{os.getpid()}"
+        self.harms, self.codes, self.compared = Counter[tuple[str, str]](), Counter[int](), 0
+        self._chosen, self._order = random.Random(seed), itertools.cycle(ORDER)
+        self._begin, self._seconds = time.monotonic(), seconds
+        self._next = next(self._order)
+
+    @property
+    def time_is_left(self) -> bool:
+        return time.monotonic() - self._begin < self._seconds
+
+    def launched(self) -> Launched:
+        return launched(self.folder, self.mark, self.grid, "--store", self.store, "--workers", "2")
+
+    def torture(self) -> None:
+        done = 0
+        while self.time_is_left:
+            running = self.launched()
+            end = time.monotonic() + PATIENCE
+            while running.running and self.time_is_left:
+                assert time.monotonic() < end, running.said()
+                self.harm(running)
+            self.codes[running.end(PATIENCE)] += 1
+            assert not set(self.codes) - {0, 3, 130, -signal.SIGKILL}, running.said()
+            assert stored(self.store) >= done, running.said()
+            done = stored(self.store)
+            if done == 1200:  # once more from the start
+                self.compare()
+                self.store.unlink()
+                done = 0
+
+    def harm(self, running: Launched) -> None:
+        """Wait for a moment that is drawn, then do the next harm."""
+        what = self._next
+        if what not in ("driver", "SIGINT", "SIGTERM") or self._chosen.random() < 0.3:
+            running.wait_for(self._chosen.choice(("running ", "/1200")))
+        time.sleep(self._chosen.uniform(0, 3 if "running " in running.said() else 10))
+        phase = "running" if "running " in running.said() else "starting"
+        if running.running and HARM[what](running):
+            self.harms[what, phase] += 1
+            self._next = next(self._order)
+            self.say(f"{what} ({phase})")
+
+    def compare(self) -> None:
+        check_same(self.folder / "undisturbed.duckdb", self.store)
+        self.compared += 1
+        self.say(f"a sweep is finished and equal to the undisturbed one; exit codes {dict(self.codes)}")
+
+    def say(self, what: str) -> None:
+        print(f"{time.monotonic() - self._begin:7.1f} s  {sum(self.harms.values()):4}  {what}", flush=True)
 
 
 def test_kills_at_random_lose_nothing(write: Write, launch: Launch, tmp_path: Path) -> None:
-    grid, store, mark = write(RECORDED), tmp_path / "results.duckdb", f"torture-{os.getpid()}"
     launch(RECORDED, store=tmp_path / "undisturbed.duckdb")
-    chosen = random.Random(int(os.environ.get("SWEEP_TORTURE_SEED", time.time_ns())))
-    deadline, codes, done = time.monotonic() + 60 * MINUTES, Counter[int](), 0
-    harms = Counter[str]()
-    for number in range(10_000):
-        if time.monotonic() > deadline:
-            break
-        running = launched(tmp_path, mark, grid, "--store", store, "--workers", "2")
-        what = list(HARM)[number % len(HARM)]
-        if what in ("worker", "raylet", "gcs_server", "driver in a commit") or chosen.random() < 0.5:
-            running.wait_for("running ")
-        time.sleep(chosen.uniform(0, 8))
-        if running.running:
-            harms[what] += 1
-            HARM[what](running)
-        codes[running.end()] += 1
-        assert stored(store) >= done, running.said()
-        done = stored(store)
-        if done == 1200 and time.monotonic() < deadline:  # once more from the start
-            check_same(tmp_path / "undisturbed.duckdb", store)
-            store.unlink()
-            done = 0
-    ended = launched(tmp_path, mark, grid, "--store", store, "--workers", "2")
+    seed = int(os.environ.get("SWEEP_TORTURE_SEED", time.time_ns()))
+    torturer = Torturer(write(RECORDED), tmp_path, 60 * MINUTES, seed)
+    torturer.torture()
+    ended = torturer.launched()
     assert ended.end() == 0, ended.said()
-    print(f"{sum(harms.values())} times harmed: {dict(harms)}; exit codes {dict(codes)}")
-    assert not set(codes) - {0, 3, 130, -signal.SIGKILL}
-    none_left(mark)
-    check_same(tmp_path / "undisturbed.duckdb", store)
-    subprocess.run([sys.executable, "-m", "sweep", "gc", "--store", str(store)], check=True)
-    assert not list(left_behind(store))
+    none_left(torturer.mark)
+    torturer.compare()
+    print(f"{sum(torturer.harms.values())} times harmed: {dict(torturer.harms)}; {torturer.compared} sweeps compared")
+    subprocess.run([sys.executable, "-m", "sweep", "gc", "--store", str(torturer.store)], check=True)
+    assert not list(left_behind(torturer.store))
 
 
 @pytest.mark.parametrize("name", ["raylet", "gcs_server"])
@@ -175,7 +232,7 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
         ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder], capture_output=True, text=True
     )
     if made.returncode:
-        pytest.skip(f"no small disk can be mounted: {made.stderr.strip()}")
+        lack("small disks", made.stderr)
     try:
         yield folder
     finally:
@@ -238,7 +295,7 @@ def deleted(store: Path) -> Callable[[], None]:
 def read_only(store: Path) -> Callable[[], None]:
     done = subprocess.run(["chattr", "+i", store], capture_output=True, text=True)
     if done.returncode:
-        pytest.skip(f"no file can be made immutable: {done.stderr.strip()}")
+        lack("immutable files", done.stderr)
     return lambda: subprocess.run(["chattr", "-i", store], check=True) and None
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import signal
 import subprocess
 import time
@@ -41,11 +42,17 @@ class Launched:
 
     def kill(self, name: str) -> bool:
         """SIGKILL one process of that name; false if there is none."""
-        found = self.processes(name)
-        with contextlib.suppress(ProcessLookupError):
-            if found:
-                os.kill(found[-1], signal.SIGKILL)
-        return bool(found)
+        for pid in random.sample(found := self.processes(name), len(found)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                return True
+        return False
+
+    def send(self, number: signal.Signals) -> bool:
+        """Send the driver a signal; false if it has ended."""
+        running = self.running
+        self.process.send_signal(number)
+        return running
 
     def end(self, seconds: float = 240) -> int:
         """Its exit code, once it has ended."""
