@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import final
 
 import numpy as np
@@ -17,7 +18,7 @@ from kernels.theory.domains import domain
 from kernels.theory.one_sample import of_one_sample
 from kernels.theory.optimisers.certificates import worst
 from kernels.theory.potentials import exact_limits
-from kernels.theory.sequences import least_sum
+from kernels.theory.sequences import least_sum, only_least_sum
 from kernels.theory.systems import Start, minimum_norm, system, weighted_l1, weighted_l2
 
 
@@ -126,9 +127,7 @@ class WeightedL1(Prediction):
         return domain(problem) is not None
 
     def forecast_all(self, problems: Sequence[Problem]) -> list[Forecast | None]:
-        scaled = [problem for problem in problems if problem.eta is not None]
-        found = dict(zip(scaled, _once_for_all_scales(scaled, _least_sum), strict=True))
-        return [found[problem] if problem in found else _least_sides(problem) for problem in problems]
+        return [_least_sum(problem) for problem in problems]
 
     def compare_all(
         self, problems: Sequence[Problem], forecasts: Forecasts, endpoints: Sequence[Endpoint]
@@ -268,25 +267,30 @@ def _known(values: Float[np.ndarray, " m"] | None) -> Float[np.ndarray, " m"]:
     return values
 
 
-def _least_sum(problem: Problem, eta: Float[np.ndarray, " m"]) -> Forecast:
-    constraint = system(problem)
-    assert constraint is not None
-    assert problem.signs is not None
-    found = weighted_l1(constraint, Start(eta, problem.signs, problem.depth))
-    beta = constraint.coefficients(np.real(found.rho))
-    detail = {"face_dimension": float(found.freedom), "slope": found.slope}
-    return Forecast(beta, found.certificate, found.objective, detail)
+def _least_sum(problem: Problem) -> Forecast:
+    """Where the saddles end; else, for all scales at once, by a program.
 
-
-def _least_sides(problem: Problem) -> Forecast:
-    """Where one number a coordinate does not tell the start: its two sides have weights of their own."""
+    Where one number a coordinate does not tell the start, its two sides have weights of their own.
+    """
     interval, constraint = domain(problem), system(problem)
     assert interval is not None
     assert constraint is not None
-    key = (_least_sides, problem.dataset, problem.architecture, interval.key, interval.eta.tobytes())
-    found = problem.shared.keep(key, lambda: least_sum(problem, constraint, interval))
+    found, eta, signs, depth = only_least_sum(problem), problem.eta, problem.signs, problem.depth
+    if found is not None:
+        weights = None if eta is None else eta ** (2 - depth)
+        objective = found.objective if weights is None else float(weights @ np.abs(found.rho))
+        found = replace(found, objective=objective)
+    elif eta is not None and signs is not None:
+        key = (_least_sum, problem.dataset, problem.architecture, eta.tobytes(), signs.tobytes())
+        start = Start(eta, signs, depth)
+        found = problem.shared.keep(key, lambda: weighted_l1(constraint, start))
+    else:
+        key = (_least_sum, problem.dataset, problem.architecture, interval.key, interval.eta.tobytes())
+        found = problem.shared.keep(key, lambda: least_sum(constraint, interval))
     beta = constraint.coefficients(np.real(found.rho))
-    return Forecast(beta, found.certificate, found.objective, {"face_dimension": float(found.freedom)})
+    return Forecast(
+        beta, found.certificate, found.objective, {"face_dimension": float(found.freedom), "slope": found.slope}
+    )
 
 
 def _least_squares(problem: Problem, eta: Float[np.ndarray, " m"]) -> Forecast:

@@ -38,28 +38,26 @@ def saddles(problem: Problem) -> Saddles | None:
     return problem.shared.keep(asked, lambda: _saddles(problem, constraint, interval))
 
 
-def least_sum(problem: Problem, constraint: System, interval: Domain) -> Solution:
-    """min sum t^+ rho^+ + t^- rho^-: where the saddles end; if that is not the only one, or unknown, by a program."""
+def only_least_sum(problem: Problem) -> Solution | None:
+    """min sum t^+ rho^+ + t^- rho^-: where the saddles end; None where that is not the only one, or unknown."""
     found = saddles(problem)
-    if found is not None and found.end.freedom == 0 and found.end.certificate <= REACHED:
-        return found.end
+    return found.end if found is not None and found.end.freedom == 0 and found.end.certificate <= REACHED else None
+
+
+def least_sum(constraint: System, interval: Domain) -> Solution:
+    """The same by a program, of several minimisers the flow's choice."""
     whole = interval.sides(constraint)
     least = sums.least_weighted_sum(whole)
     if least is None:
         return Solution(np.full(len(interval.upper), np.nan), np.nan, np.inf)
-    return _solution(constraint, interval, least)
+    rho = np.subtract(*np.split(least.rho, 2))
+    freedom = sums.freedom(whole, least, np.hstack([constraint.lift, -constraint.lift]))
+    slope = sums.decay(whole, least, freedom > 0)
+    return Solution(rho, float(interval.sum(rho)), sums.certificate(whole, least), freedom, slope)
 
 
 REACHED = 1e-12
 """Residual at which an end of saddles is the least sum to all digits that count."""
-
-
-def _solution(constraint: System, interval: Domain, least: sums.LeastSum) -> Solution:
-    """Of two halves of every coordinate, one."""
-    whole = interval.sides(constraint)
-    rho = np.subtract(*np.split(least.rho, 2))
-    freedom = sums.freedom(whole, least, np.hstack([constraint.lift, -constraint.lift]))
-    return Solution(rho, float(interval.sum(rho)), sums.certificate(whole, least), freedom)
 
 
 def _saddles(problem: Problem, constraint: System, interval: Domain) -> Saddles:
@@ -72,9 +70,11 @@ def _saddles(problem: Problem, constraint: System, interval: Domain) -> Saddles:
         return Saddles(beta, path.clock, np.inf, Solution(np.zeros(a.shape[1]), 0.0, np.inf, -1))
     multipliers = constraint.rows @ folded.dual(path.ends) / interval.unit
     last = sums.LeastSum(np.concatenate([np.maximum(rho[-1], 0), np.maximum(-rho[-1], 0)]), multipliers)
-    residual = sums.certificate(interval.sides(constraint), last)
+    whole = interval.sides(constraint)
+    residual = sums.certificate(whole, last)
     unique = folded.unique(path) and folded.agree(constraint)
-    end = Solution(rho[-1], float(interval.sum(rho[-1])), residual, 0 if unique else -1)
+    slope = sums.decay(whole, last, several=False) if unique and residual <= REACHED else float("nan")
+    end = Solution(rho[-1], float(interval.sum(rho[-1])), residual, 0 if unique else -1, slope)
     return Saddles(beta, path.clock, max(path.residual, residual), end)
 
 
