@@ -42,6 +42,7 @@ def test_two_layers_have_a_power_of_the_data(seed: int) -> None:
 def test_fewer_coordinates_than_samples_leave_the_multipliers_free() -> None:
     """One coordinate on the support of two samples: the least r over the line of multipliers that are tight on it."""
     x = np.random.default_rng(3).standard_normal((2, 5))
+    x[:, 1] *= 3
     data = Dataset("sparse", x, x[:, 1])
     predicted, fitted = slopes(data, 2, (1e-6, 1e-4))
     normal, along = x[:, 1] / (x[:, 1] @ x[:, 1]), np.array([-x[1, 1], x[0, 1]])
