@@ -29,7 +29,8 @@ class MinimumQNorm(Prediction):
     h_3 = tan sec^2, h_4 = nu / (1 - nu^2)^2.
 
     Applies: regression, L >= 2, start w_l(0) = alpha eta for l < L and w_L(0) = 0, and a real orthogonal decomposition,
-    or a complex one if all inputs are parallel (see System; beyond the paper).
+    or a complex one if all inputs are parallel (see System; beyond the paper). Two layers and one sample: every network
+    that is so in the singular basis of M(x) (one_sample.py).
     Kind: exact. Certificate: residual of A rho = y and of Q'(rho) in the row space of A, relative.
     Reference: Yun, Krishnan, Mobahi, arXiv:2010.02501, the regression theorem.
     """
@@ -62,6 +63,7 @@ class MinimumBregman(Prediction):
     D is the Bregman divergence of that potential from rho(0); minimum_q_norm is the case w_L(0) = 0.
 
     Applies: regression, real orthogonal decomposition (or as minimum_q_norm), at most one w_l(0) = 0 in a coordinate.
+    Two layers and one sample: every network, from every start that can reach the target (one_sample.py).
     Kind: exact. Certificate: residual of A rho = y and of D'(rho) in the row space of A, relative.
     Reference: the argument above, beyond Yun, Krishnan, Mobahi, arXiv:2010.02501; for L = 2 see Woodworth et al.,
     arXiv:2002.09277.
@@ -102,7 +104,7 @@ class WeightedL1(Prediction):
     w_l(0) = alpha eta for l < L with w_L(0) = 0, or, real, of one modulus alpha eta in all layers, such as u^L - v^L
     from u = v = alpha: rho_j then keeps its sign, and the least sum is among rho of these signs. Complex
     decompositions only with parallel inputs: with others the flow of moduli has no potential, and integrations (d = 5
-    and 8, L = 2 and 3, alpha to 1e-4) end up to 20 % and more above the least sum.
+    and 8, L = 2 and 3, alpha to 1e-4) end up to 20 % and more above the least sum. Also as one_sample.py says.
     Kind: limit alpha->0; rates differ between L = 2 and L >= 3 (Matt and Stoeger, arXiv:2506.01143).
     Certificate: the worst of A rho = y, the multipliers' feasibility, the duality gap and the choice's stationarity,
     relative, in the coordinates themselves (equal ones are merged to find the solution, not to check it).
@@ -135,7 +137,8 @@ class WeightedL2(Prediction):
     """As alpha -> infinity the limit tends to min sum_j |rho_j|^2 |eta_j|^{2-2L} subject to A rho = y.
 
     The network then stays linear about its start, where only the zero layer moves: dw_L/dt = -(conj(S) X^T r) c^{L-1}.
-    Applies: regression, L >= 2, structured start, any orthogonal decomposition, real or complex.
+    Applies: regression, L >= 2, structured start, any orthogonal decomposition, real or complex; or two layers, one of
+    them zero, and one sample, as one_sample.py says.
     Kind: limit alpha->inf. Certificate: residual of A rho = y and of the gradient in the row space of A, relative.
     Reference: Yun, Krishnan, Mobahi, arXiv:2010.02501, the regression theorem.
     """
