@@ -84,7 +84,8 @@ class MaxMarginBridge(RunByRun):
     least |w_l(0)|. The theorem is of the exponential loss; the logistic one has its forces in the limit.
     The theorem's condition is that this be the last layer everywhere; the flow of w is symmetric in the layers,
     coordinate by coordinate, so which layer it is does not matter. It holds for ordered and structured starts and,
-    with probability one, for Gaussian ones; a small gap only delays. Kind: limit t->infinity.
+    with probability one, for Gaussian ones; a small gap only delays. Two layers and one sample: every
+    network, in the singular basis of M(x) (one_sample.py). Kind: limit t->infinity.
     Certificate: L = 1 KKT residual, L = 2 duality gap; L >= 3 KKT residual of the stationary point, after the run.
     Reference: Yun, Krishnan, Mobahi, arXiv:2010.02501, the classification theorem; for convolutional networks Gunasekar
     et al., arXiv:1806.00468.

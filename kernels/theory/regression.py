@@ -19,7 +19,7 @@ from kernels.theory.one_sample import of_one_sample
 from kernels.theory.optimisers.certificates import worst
 from kernels.theory.potentials import exact_limits
 from kernels.theory.sequences import least_sum, only_least_sum
-from kernels.theory.systems import Start, minimum_norm, system, weighted_l1, weighted_l2
+from kernels.theory.systems import Solution, Start, System, minimum_norm, system, weighted_l1, weighted_l2
 
 
 @final
@@ -32,7 +32,8 @@ class MinimumQNorm(Prediction):
     h_3 = tan sec^2, h_4 = nu / (1 - nu^2)^2.
 
     Applies: regression, L >= 2, start w_l(0) = alpha eta for l < L and w_L(0) = 0, and a real orthogonal decomposition,
-    or a complex one if all inputs are parallel (see System; beyond the paper).
+    or a complex one if all inputs are parallel (see System; beyond the paper). Two layers and one sample: every network
+    that is so in the singular basis of M(x) (one_sample.py).
     Kind: exact. Certificate: residual of A rho = y and of Q'(rho) in the row space of A, relative.
     Reference: Yun, Krishnan, Mobahi, arXiv:2010.02501, the regression theorem.
     """
@@ -65,6 +66,7 @@ class MinimumBregman(Prediction):
     D is the Bregman divergence of that potential from rho(0); minimum_q_norm is the case w_L(0) = 0.
 
     Applies: regression, real orthogonal decomposition (or as minimum_q_norm), at most one w_l(0) = 0 in a coordinate.
+    Two layers and one sample: every network, from every start that can reach the target (one_sample.py).
     Kind: exact. Certificate: residual of A rho = y and of D'(rho) in the row space of A, relative.
     Reference: the argument above, beyond Yun, Krishnan, Mobahi, arXiv:2010.02501; for L = 2 see Woodworth et al.,
     arXiv:2002.09277.
@@ -109,7 +111,7 @@ class WeightedL1(Prediction):
     Applies: regression, L >= 2, a real orthogonal decomposition or parallel inputs (as minimum_q_norm), and any start
     with a potential (as minimum_bregman). Complex decompositions only with parallel inputs: with others the flow of
     moduli has no potential, and integrations (d = 5 and 8, L = 2 and 3, alpha to 1e-4) end up to 20 % and more above
-    the least sum.
+    the least sum. Also as one_sample.py says.
     Kind: limit alpha->0; rates differ between L = 2 and L >= 3 (Matt and Stoeger, arXiv:2506.01143).
     Certificate: the worst of A rho = y, the multipliers' feasibility, the duality gap and the choice's stationarity,
     relative, in the coordinates themselves (equal ones are merged to find the solution, not to check it).
@@ -141,7 +143,8 @@ class WeightedL2(Prediction):
     """As alpha -> infinity the limit tends to min sum_j |rho_j|^2 |eta_j|^{2-2L} subject to A rho = y.
 
     The network then stays linear about its start, where only the zero layer moves: dw_L/dt = -(conj(S) X^T r) c^{L-1}.
-    Applies: regression, L >= 2, structured start, any orthogonal decomposition, real or complex.
+    Applies: regression, L >= 2, structured start, any orthogonal decomposition, real or complex; or two layers, one of
+    them zero, and one sample, as one_sample.py says.
     Kind: limit alpha->inf. Certificate: residual of A rho = y and of the gradient in the row space of A, relative.
     Reference: Yun, Krishnan, Mobahi, arXiv:2010.02501, the regression theorem.
     """
@@ -281,9 +284,7 @@ def _least_sum(problem: Problem) -> Forecast:
         objective = found.objective if weights is None else float(weights @ np.abs(found.rho))
         found = replace(found, objective=objective)
     elif eta is not None and signs is not None:
-        key = (_least_sum, problem.dataset, problem.architecture, eta.tobytes(), signs.tobytes())
-        start = Start(eta, signs, depth)
-        found = problem.shared.keep(key, lambda: weighted_l1(constraint, start))
+        found = _least_moduli(problem, constraint, Start(eta, signs, depth))
     else:
         key = (_least_sum, problem.dataset, problem.architecture, interval.key, interval.eta.tobytes())
         found = problem.shared.keep(key, lambda: least_sum(constraint, interval))
@@ -291,6 +292,16 @@ def _least_sum(problem: Problem) -> Forecast:
     return Forecast(
         beta, found.certificate, found.objective, {"face_dimension": float(found.freedom), "slope": found.slope}
     )
+
+
+def _least_moduli(problem: Problem, constraint: System, start: Start) -> Solution:
+    """By a program, once for equal starts; of two layers, where one beta is least, for all."""
+    if start.depth == 2 and constraint.twins is None and (start.eta != 1).any():
+        found = _least_moduli(problem, constraint, replace(start, eta=np.ones_like(start.eta)))
+        if found.freedom == 0:
+            return found
+    key = (_least_moduli, problem.dataset, problem.architecture, start.eta.tobytes(), start.signs.tobytes())
+    return problem.shared.keep(key, lambda: weighted_l1(constraint, start))
 
 
 def _least_squares(problem: Problem, eta: Float[np.ndarray, " m"]) -> Forecast:

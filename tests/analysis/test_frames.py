@@ -123,8 +123,10 @@ def test_effective_number_of_the_least_l2_solution(store: Store) -> None:
 
 def test_exact_predictions_come_before_limits(store: Store) -> None:
     limits = plane.REGRESSION_LIMITS.read(store, "architecture = 'fully_connected' AND init = 'orthogonal'")
-    assert limits["kind"].unique().to_list() == ["exact"]
-    assert limits.select("beta_1", "beta_2").unique().rows() == [pytest.approx((0.2, 0.4))]
+    exact = limits.filter(pl.col("kind") == "exact")
+    assert exact["prediction"].unique().to_list() == ["minimum_q_norm"]
+    assert exact.height == limits["alpha"].n_unique() == 4
+    assert np.abs(limits.select("beta_1", "beta_2").to_numpy() - (0.2, 0.4)).max() < 1e-6
 
 
 def test_limits_at_both_ends_of_alpha(store: Store) -> None:

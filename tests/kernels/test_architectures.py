@@ -50,6 +50,21 @@ def test_homogeneous_of_degree_depth(architecture: Architecture) -> None:
     np.testing.assert_allclose(scaled, 1.7**architecture.depth * architecture.coefficients(layers), rtol=1e-12)
 
 
+def test_the_data_matrix_of_two_layers_gives_the_output(architecture: Architecture) -> None:
+    """f(x) = sum_c v_c^T M(x) w_c; what a class says of itself is what the coefficients give entry by entry."""
+    if architecture.depth != 2:
+        return
+    x = np.random.default_rng(5).standard_normal(4)
+    matrix, channels = architecture.data_matrix(x)
+    first, second = (layer.reshape(-1, channels) for layer in draw(architecture))
+    assert np.sum(first * (matrix @ second)) == pytest.approx(x @ architecture.coefficients(draw(architecture)))
+    if architecture.decomposition() is None:
+        tried = Architecture.data_matrix(architecture, x)
+        assert tried.channels == 1
+        values = np.linalg.svd(matrix, compute_uv=False).repeat(channels)
+        np.testing.assert_allclose(np.linalg.svd(tried.matrix, compute_uv=False)[: len(values)], values, atol=1e-12)
+
+
 def test_decomposition_rebuilds_the_coefficients(architecture: Architecture) -> None:
     decomposition = architecture.decomposition()
     if decomposition is None:
