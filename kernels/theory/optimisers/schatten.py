@@ -19,6 +19,9 @@ from kernels.theory.optimisers.stationary import CLOSE, EQUAL
 CUTS = 8
 """Ranks that are tried."""
 
+ROUNDS = 4
+"""Sets of active samples that are tried on one rank, as long as the certificate falls."""
+
 GOOD = 1e-11
 """A certificate that ends the search for a better set of active samples."""
 
@@ -81,7 +84,7 @@ def _settled(
 ) -> Stationary:  # fmt: skip
     """Newton's result, while samples of negative multipliers leave and a violated one enters."""
     best = Stationary(beta, np.inf)
-    for _ in range(6):
+    for _ in range(ROUNDS):
         held = mu > 1e-9 * mu.max()
         if not held.any():
             break
@@ -89,8 +92,10 @@ def _settled(
         if not np.isfinite(beta).all():
             break
         residual = _residual(blocks, signed, beta, mu, floor, power)
-        best = min(best, Stationary(beta, residual), key=lambda each: each.certificate)
-        if best.certificate <= GOOD:
+        if not residual < best.certificate:
+            break
+        best = Stationary(beta, residual)
+        if residual <= GOOD:
             break
         margins, mu = signed @ beta, np.maximum(mu, 0)
         if margins.min() < 1 - GOOD:
