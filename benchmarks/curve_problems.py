@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from kernels.data.kinds import Dataset, canonical, load
+from kernels.integrator.loop import compiled_loops
 from kernels.problem import problem_of
 from kernels.simulate import simulate
 from kernels.spec import RunSpec
@@ -86,11 +87,14 @@ class Cell:
         return time.perf_counter() - begin
 
     def simulate(self, rtol: float, most_steps: int = MOST_STEPS) -> Results:
-        """All runs as one batch, at most `most_steps` steps each."""
+        """All runs as one batch, at most `most_steps` steps each; again, where a program was compiled meanwhile."""
         runs = [self._run(seed, rtol, most_steps) for seed in range(self.runs)]
-        begin = time.perf_counter()
-        results = simulate(runs)
-        seconds = time.perf_counter() - begin
+        compiled = -1
+        while compiled != compiled_loops():
+            compiled = compiled_loops()
+            begin = time.perf_counter()
+            results = simulate(runs)
+            seconds = time.perf_counter() - begin
         return Results(
             seconds,
             np.array([result.beta for result in results]),

@@ -86,9 +86,9 @@ def make_room(share: float = 0.5) -> None:
 
 
 def _take(queue: Start, owner: Int[np.ndarray, " B"]) -> Start:
-    """The runs of the lanes; a lane without one holds any."""
-    taken: Start = jax.device_put(jax.tree.map(lambda values: values[owner], queue))
-    return taken
+    """The runs of the lanes; a lane without one holds any. On a CPU arrays stay numpy: calls take them as they are."""
+    taken: Start = jax.tree.map(lambda values: values[owner], queue)
+    return taken if jax.default_backend() == "cpu" else jax.device_put(taken)
 
 
 def _asleep(lanes: Lane, owner: Int[np.ndarray, " B"]) -> Lane:

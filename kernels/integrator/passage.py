@@ -110,20 +110,19 @@ class CurvePassage(Passage):
         theta: Any
         theta, curve = curve_of(self._coordinates, room.depth - 1)
         wide: Any = {
-            name: np.pad(getattr(curve, name), [(0, 0)] * (np.ndim(getattr(curve, name)) - 1) + [(0, wider)])
+            name: _filled(getattr(curve, name), *[0] * (np.ndim(getattr(curve, name)) - 1), wider)
             for name in ("gaps", "others", "side")
         }
-        frozen = np.pad([np.sum(part**2) for part in self._frozen], (0, deeper))
         arrays: dict[str, Any] = {
-            "x": np.pad(self.system.a, ((0, more), (0, wider))),
-            "y": np.pad(self.problem.dataset.y, (0, more)),
+            "x": _filled(self.system.a, more, wider),
+            "y": _filled(self.problem.dataset.y, more),
             "constants": curve._replace(**wide),
-            "frozen_squares": frozen,
-            "whitener": np.pad(self.system.whitener, ((0, more), (0, more))),
+            "frozen_squares": _filled(np.array([np.sum(part**2) for part in self._frozen]), deeper),
+            "whitener": _filled(self.system.whitener, more, more),
             "rounding": np.float64(self.system.attainable),
-            "weights": np.pad(np.ones(samples), (0, more)),
+            "weights": _filled(np.ones(samples), more),
         }
-        theta = np.pad(theta, (0, wider))
+        theta = _filled(theta, wider)
         return Start(theta, RunData(**arrays), self.control)
 
     @cached_property
@@ -228,3 +227,8 @@ class LayerPassage(Passage):
             theta = theta + np.exp(-end.log_norm) * self._frozen
         jacobian = coordinates.back(end.jacobian) if end.jacobian.size else end.jacobian
         return replace(end, theta=theta, jacobian=jacobian, final=beta(end.final), orbit=beta(end.orbit))
+
+
+def _filled(array: np.ndarray, *more: int) -> np.ndarray:
+    """The array with so many zeros after the last entry of each axis."""
+    return np.pad(array, [(0, count) for count in more]) if any(more) else array
