@@ -1,6 +1,7 @@
 """Frames of how the limit depends on the initialisation scale alpha (regression).
 
-Each run ends at some distance from the l1 and l2 limits; where an exact prediction applies, it says at which.
+Each run ends at some distance from the l1 and l2 limits; where an exact prediction applies, it says at which. The last
+saddle is the l1 limit, so that saddle_sequence is left out.
 """
 
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ _LIMITS = f"""WITH limits AS (
     QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY prediction DESC) = 1
   ) e USING (run_id)
   WHERE task = 'regression' AND status = 'converged' AND l.kind IN ('limit alpha->0', 'limit alpha->inf')
-    AND l.beta IS NOT NULL
+    AND l.beta IS NOT NULL AND l.prediction <> 'saddle_sequence'
 ), distances AS (
   SELECT * EXCLUDE (reached, limit_beta, exact_beta), list_distance(reached, limit_beta) / size AS reached,
     list_distance(exact_beta, limit_beta) / size AS predicted
