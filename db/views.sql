@@ -82,6 +82,7 @@ WITH points AS (
     SELECT *, ln(distance) AS log_distance, ln(alpha) AS log_alpha
     FROM convergence
     WHERE status = 'converged' AND kind LIKE 'limit alpha%' AND distance > 10 * greatest(rtol, residual) AND distance <= 0.1
+        AND prediction <> 'saddle_sequence'  -- it ends where weighted_l1 is
 ), fits AS (
     SELECT
         task, loss, dataset, dim, samples, architecture, architecture_detail, depth, width, filter, init, init_detail, rtol,

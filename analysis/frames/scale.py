@@ -1,6 +1,7 @@
 """Frames of how the limit depends on the initialisation scale alpha (regression).
 
-Each run ends at some distance from the l1 and l2 limits; where an exact prediction applies, it says at which.
+Each run ends at some distance from the l1 and l2 limits; where an exact prediction applies, it says at which. The last
+saddle is the l1 limit, so that saddle_sequence is left out.
 """
 
 from collections.abc import Mapping

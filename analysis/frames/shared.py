@@ -12,8 +12,8 @@ PREFERRED = """list_position(['exact', 'limit t->inf', 'limit alpha->0', 'limit 
     coalesce(list_position(['minimum_q_norm', 'minimum_l2_norm'], prediction), 9), prediction"""
 """Order of statements about one run: the strongest first, the paper's before others that agree with it."""
 
-OF_THE_PATH = "('finite_margin', 'lasso_path')"
-"""Predictions of every recorded point: what they say of the last one is no word on where a run must end."""
+OF_THE_PATH = "('finite_margin', 'lasso_path', 'saddle_sequence')"
+"""Predictions of the whole path: what they say of the last point is no word on where a run must end, or another's."""
 
 REASON = """regexp_replace(split_part(message, chr(10), 1), 'drifted by \\S+ of', 'drifted by a tenth or more of')"""
 """Why a run did not converge, in the words of its message, without the numbers of this one run."""

@@ -330,15 +330,17 @@ def _reached(
 
 def _sums_reached(problems: Sequence[Problem], endpoints: Sequence[Endpoint]) -> list[dict[str, float]]:
     """What weighted_l1 minimises, at every endpoint."""
-    pairs = list(zip(problems, endpoints, strict=True))
-    scaled = [pair for pair in pairs if pair[0].eta is not None]
+    scaled = [place for place, problem in enumerate(problems) if problem.eta is not None]
     moduli = _reached(
-        [problem for problem, _ in scaled],
-        [endpoint for _, endpoint in scaled],
+        [problems[place] for place in scaled],
+        [endpoints[place] for place in scaled],
         lambda rho, eta, depth: np.abs(rho) * eta ** (2 - depth),
     )
-    found = dict(zip((problem for problem, _ in scaled), moduli, strict=True))
-    return [found[pair[0]] if pair[0] in found else _sides_reached(*pair) for pair in pairs]
+    found = dict(zip(scaled, moduli, strict=True))
+    return [
+        found[place] if place in found else _sides_reached(*pair)
+        for place, pair in enumerate(zip(problems, endpoints, strict=True))
+    ]
 
 
 def _sides_reached(problem: Problem, endpoint: Endpoint) -> dict[str, float]:

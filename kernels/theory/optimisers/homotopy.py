@@ -20,8 +20,9 @@ ROUNDING = 1e-12
 TIE = 1e-9
 """Jumps that are so near on the clock, relatively, are one jump of two coordinates, of which this says nothing."""
 
-MOST = 512
-"""Saddles at most."""
+MOST = 128
+"""Saddles at most, so that they take a fraction of a second. The last one has as many coordinates as there are samples,
+so that of more samples nothing is asked."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +56,7 @@ def visited(
     rest = ROUNDING * np.where(size > 0, size, 1.0)
     signs, multipliers = np.zeros(len(size)), np.zeros(len(y))
     force, s, clock, worst = a.T @ y, np.zeros(len(size)), 0.0, 0.0
+    most = most if len(y) <= most else 0
     residual, times = y, list[float]()
     found: list[np.ndarray] = []
     while True:
