@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from analysis.errors import BadFilter
 from analysis.frames import along, counts, plane, provenance, scale
 from analysis.frames.frame import Frame, restricted
 from db.store import Store
+from tests.db import store_rows as rows
 
 FRAMES = {
     f"{module.name}.{name}": value
@@ -27,7 +29,8 @@ CURVES = [name for name, frame in FRAMES.items() if "middle" in frame.columns an
 def test_columns_are_the_documented_ones(store: Store, name: str) -> None:
     frame = FRAMES[name].read(store)
     assert frame.columns == list(FRAMES[name].columns)
-    assert frame.height > 0 or name == "counts.ENDS"  # every run of this store converged
+    # every run of this store converged, and no classifier of it has a decomposition
+    assert frame.height > 0 or name in ("counts.ENDS", "along.FINITE_MARGIN")
     assert all(FRAMES[name].columns.values())
 
 
@@ -88,6 +91,30 @@ def test_two_layers_approach_the_max_margin_direction_like_one_over_root(store: 
     slopes = along.CLASSIFICATION_SLOPES.read(store, "architecture = 'fully_connected'")
     assert slopes["guide"].to_list() == [-0.5]
     assert slopes["slope"][0] == pytest.approx(-0.5, abs=0.05)
+
+
+def test_distances_at_a_finite_margin_are_those_of_the_points(tmp_path: Path) -> None:
+    """In bins of a quarter of a decade: -log Loss = 9 is 10^0.95, next to 10^1."""
+    store = Store(tmp_path / "rows.duckdb")
+    store.create()
+    asked: dict[str, Any] = {"prediction": "finite_margin", "kind": "limit t->inf"}
+    tables = rows.results(["a"], task="classification")
+    tables["predictions"] = rows.predictions(["a"], **asked)
+    tables["path_predictions"] = rows.path_predictions(["a"], prediction="finite_margin", distance=0.25)
+    store.commit(tables)
+    (found,) = along.FINITE_MARGIN.read(store).to_dicts()
+    assert (found["prediction"], found["kind"], found["runs"]) == ("finite_margin", "limit t->inf", 1)
+    assert (found["clock"], found["low"], found["middle"]) == pytest.approx((10.0, 0.25, 0.25))
+    assert along.CLASSIFICATION_DISTANCE.read(store).is_empty()  # what holds at a point says not where the run ends
+
+
+def test_time_averages_are_bins_of_time(store: Store) -> None:
+    """Of two layers, at every scale below one that is drawn."""
+    frame = along.TIME_AVERAGE.read(store)
+    assert set(frame["alpha"]) <= {0.01, 0.03, 0.1}
+    assert set(frame["depth"]) == {2}
+    worst = frame.group_by("alpha").agg(pl.col("middle").max()).sort("alpha")["middle"].to_list()
+    assert worst == sorted(worst)
 
 
 def test_runs_end_where_the_exact_prediction_lies_between_the_limits(store: Store) -> None:

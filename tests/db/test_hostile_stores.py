@@ -97,7 +97,7 @@ def test_the_refusal_names_a_few_differences_and_says_what_to_do(altered: Callab
         store.query("SELECT 1")
 
 
-@pytest.mark.parametrize("view", ["convergence", "orbits", "approach", "slopes", "progress"])
+@pytest.mark.parametrize("view", ["convergence", "orbits", "approach", "along_path", "slopes", "progress"])
 def test_a_view_of_the_store_is_not_believed(altered: Callable[[str], Store], view: str) -> None:
     store = altered(f"CREATE OR REPLACE VIEW {view} AS SELECT 'a lie' AS run_id, * FROM range(3)")
     found = store.query(f"SELECT * FROM {view}")

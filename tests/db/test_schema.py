@@ -167,7 +167,7 @@ def test_changed_views_are_made_again(store: Store, tmp_path: Path, monkeypatch:
 def test_plain_duckdb_reads_the_views(store: Store) -> None:
     store.commit(rows.results(["a"]))
     with duckdb.connect(str(store.path), read_only=True) as connection:
-        for view in ("convergence", "orbits", "approach", "slopes", "progress"):
+        for view in ("convergence", "orbits", "approach", "along_path", "slopes", "progress"):
             connection.sql(f"FROM {view}").fetchall()
 
 
@@ -216,6 +216,25 @@ def test_approach_is_the_distance_along_the_orbit(store: Store) -> None:
     assert found[0]["distance"] is None
     expected = [unit, 1.0, np.linalg.norm(beta - predicted) / 3]
     assert [row["distance"] for row in found[1:]] == pytest.approx(expected, rel=1e-15)
+
+
+def test_along_path_is_the_orbit_at_the_point(store: Store) -> None:
+    """beta, times and loss of the recorded point, numbered from 1, beside what is predicted of it."""
+    tables = rows.results(["r"])
+    tables["predictions"] = rows.predictions(["r"], prediction="lasso_path", kind="limit alpha->0")
+    tables["path_predictions"] = pa.concat_tables(
+        [
+            rows.path_predictions(["r"], certificate=1e-12, bound=0.5),
+            rows.path_predictions(["r"], point=1, certificate=1.0, beta=None),
+        ]
+    )
+    store.commit(tables)
+    columns = "point, kind, step, log_time, log_loss, beta, predicted, certified, bound"
+    first, second = store.query(f"SELECT {columns} FROM along_path ORDER BY point").to_pylist()
+    assert tuple(second.values()) == (2, "limit alpha->0", 7, 1.0, -9.0, [3.0, 4.0], [1.0, 0.0], True, 0.5)
+    assert tuple(first.values()) == (1, "limit alpha->0", 0, -math.inf, 0.0, [0.0, 0.0], None, False, None)
+    # what is said of points is no word on where the run ends
+    assert store.query("SELECT * FROM approach").num_rows == 0
 
 
 def test_slopes_are_the_least_squares_fit(store: Store) -> None:
