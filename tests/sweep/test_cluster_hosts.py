@@ -82,7 +82,7 @@ class Hosts:
     def start_head(self, cpus: int) -> None:
         own = (f"--node-ip-address={HEAD}", f"--port={PORT}", f"--temp-dir={self.temp}", "--include-dashboard=false")
         self.start(self.head, *RAY, "--head", f"--num-cpus={cpus}", *own, log="head.log")
-        self.until(lambda: "Ray runtime started" in self.said("head.log"), 90)
+        self.until(lambda: "Ray runtime started" in self.said("head.log"), 240)
 
     def start_autoscaler(self) -> None:
         """A head without CPUs, on loopback, whose autoscaler starts at most two machines of one CPU."""
@@ -113,7 +113,7 @@ class Hosts:
         own = ("--node-ip-address=127.0.0.1", f"--port={PORT}", f"--temp-dir={self.temp}", "--include-dashboard=false")
         scaling = "--autoscaling-config=autoscaler.json"
         self.start(self.head, *RAY, "--head", "--num-cpus=0", scaling, *own, log="head.log")
-        self.until(lambda: "Ray runtime started" in self.said("head.log"), 90)
+        self.until(lambda: "Ray runtime started" in self.said("head.log"), 240)
         del self.environment["RAY_OVERRIDE_NODE_ID_FOR_TESTING"]
 
     def machines(self) -> int:
