@@ -18,7 +18,7 @@ LONGEST_SECONDS = 10.0
 SHARE = 0.05
 """Of the driver's time that commits should take: workers may need its core."""
 
-ENOUGH_BYTES = 32 << 20
+ENOUGH_BYTES = 128 << 20
 """Uncommitted rows that are committed before their time: a commit takes several times their memory."""
 
 MAX_BYTES = 512 << 20

@@ -58,7 +58,6 @@ class Hosts:
             **{name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
             "RAY_AUTH_MODE": "disabled",
             "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
-            "RAY_raylet_start_wait_time_s": "120",  # of a busy machine
         }
 
     def wire(self) -> None:
@@ -79,10 +78,18 @@ class Hosts:
         self.started.append(process)
         return process
 
+    def start_ray(self, host: str, *arguments: str, log: str) -> None:
+        """Ray itself gives up after 30 s, which on a busy machine is no fault of the test's: three tries."""
+        for _ in range(3):
+            process = self.start(host, *RAY, *arguments, log=log)
+            self.until(lambda: "Ray runtime started" in self.said(log) or process.poll() is not None, 300)  # noqa: B023 - called at once
+            if process.poll() is None:
+                return
+        pytest.fail(self.said(log))
+
     def start_head(self, cpus: int) -> None:
         own = (f"--node-ip-address={HEAD}", f"--port={PORT}", f"--temp-dir={self.temp}", "--include-dashboard=false")
-        self.start(self.head, *RAY, "--head", f"--num-cpus={cpus}", *own, log="head.log")
-        self.until(lambda: "Ray runtime started" in self.said("head.log"), 90)
+        self.start_ray(self.head, "--head", f"--num-cpus={cpus}", *own, log="head.log")
 
     def start_autoscaler(self) -> None:
         """A head without CPUs, on loopback, whose autoscaler starts at most two machines of one CPU."""
@@ -112,8 +119,7 @@ class Hosts:
         }
         own = ("--node-ip-address=127.0.0.1", f"--port={PORT}", f"--temp-dir={self.temp}", "--include-dashboard=false")
         scaling = "--autoscaling-config=autoscaler.json"
-        self.start(self.head, *RAY, "--head", "--num-cpus=0", scaling, *own, log="head.log")
-        self.until(lambda: "Ray runtime started" in self.said("head.log"), 90)
+        self.start_ray(self.head, "--head", "--num-cpus=0", scaling, *own, log="head.log")
         del self.environment["RAY_OVERRIDE_NODE_ID_FOR_TESTING"]
 
     def machines(self) -> int:
@@ -124,14 +130,13 @@ class Hosts:
 
     def start_worker(self) -> None:
         own = (f"--address={HEAD}:{PORT}", f"--node-ip-address={WORKER}", "--num-cpus=1")
-        self.start(self.worker, *RAY, *own, log="worker.log")
+        self.start_ray(self.worker, *own, log="worker.log")
 
     def start_head_for_jobs(self) -> None:
         """A head on loopback that takes jobs."""
         own = ("--node-ip-address=127.0.0.1", f"--port={PORT}", f"--temp-dir={self.temp}")
         board = ("--include-dashboard=true", "--dashboard-host=127.0.0.1", f"--dashboard-port={BOARD}")
-        self.start(self.head, *RAY, "--head", "--num-cpus=1", *own, *board, log="head.log")
-        self.until(lambda: "Ray runtime started" in self.said("head.log"), 240)
+        self.start_ray(self.head, "--head", "--num-cpus=1", *own, *board, log="head.log")
 
     def launch(self, address: str = HEAD, host: str | None = None) -> subprocess.Popen[bytes]:
         return self.start(
@@ -203,7 +208,6 @@ def hosts(tmp_path: Path, write: Write) -> Iterator[Hosts]:
 def test_a_host_that_is_lost_costs_no_run(hosts: Hosts, what: str) -> None:
     hosts.start_head(cpus=1)
     hosts.start_worker()
-    hosts.until(lambda: "Ray runtime started" in hosts.said("worker.log"), 120)
     sweep = hosts.launch()
     hosts.until(lambda: hosts.workers() >= 2, 240)
     if what == "killed":
@@ -226,7 +230,6 @@ def test_a_head_that_is_lost_is_said_within_30_seconds(hosts: Hosts, what: str) 
     apart = what in ("its machine", "its cable")
     hosts.start_head(cpus=1)
     hosts.start_worker()
-    hosts.until(lambda: "Ray runtime started" in hosts.said("worker.log"), 120)
     sweep = hosts.launch(host=hosts.worker if apart else hosts.head)
     hosts.until(lambda: hosts.workers() >= 1, 240)
     match what:
