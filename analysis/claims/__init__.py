@@ -36,10 +36,12 @@ GRIDS: dict[str, Sequence[str]] = {
         "blocks.0.grid.architecture=diagonal", "blocks.0.grid.seed=0", "blocks.1.grid.seed=0",
         "blocks.2.grid.depth=3", "blocks.2.grid.seed=0",
         "blocks.5.grid.alpha=0.5,2",
+        "blocks.6.zip.depth=3,4", "blocks.6.zip.alpha=0.0001,0.01",
     ),
     "gaps": (
         "blocks.0.data.gaussian.seed=0", "blocks.0.grid.depth=2,3",
         "blocks.1.data.gaussian.seed=0", "blocks.1.grid.depth=2,3",
+        "blocks.3.grid.seed=0", "blocks.4.grid.depth=3",
     ),
 }  # fmt: skip
 """Files of examples/claims, each a sweep of the name claims-FILE, and the `--set` options that make them quick."""

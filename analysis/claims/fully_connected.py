@@ -47,6 +47,18 @@ FROM mine m JOIN wanted w USING (dataset)
 WHERE m.architecture = 'diagonal' AND depth IN (3, 4) AND {_LONG}"""
 
 
+def balanced(grid: str, power: str, where: str) -> str:
+    """Cases of the part across (1, 2) of the coefficients over a power of their squared norm, at both ends."""
+    found, start = (
+        f"({beta}[2] - 2 * {beta}[1]) / list_inner_product({beta}, {beta}) ** ({power})"
+        for beta in ("m.beta", "t.beta[1]")
+    )
+    return f"""{asked(grid)}
+SELECT {NETWORK} AS series, depth AS x, 1 AS runs, (m.status = 'converged')::INT AS converged,
+  abs({found} / ({start}) - 1) AS figure
+FROM mine m LEFT JOIN trajectories t USING (run_id) WHERE {where}"""
+
+
 CLAIMS = (
     Claim(
         number="6.1",
@@ -79,6 +91,22 @@ CLAIMS = (
         instead="the power L",
         across="depth L",
         chart="initialisation_scale",
+    ),
+    Claim(
+        number="6.4",
+        statement="From balanced layers the shape of the start is kept at every depth: what of "
+        "beta ||beta||^(1/L - 1) is across the samples never changes.",
+        kind="exact",
+        reference="Azulay et al., arXiv:2102.09769, for L = 2; the same argument for every L: balanced layers stay so, "
+        "and all of them have the singular value ||beta||^(1/L)",
+        grid=_GRID,
+        figure="relative change of that part across the sample (1, 2), from start to end",
+        cases=balanced(_GRID, "(1 - 1 / m.depth) / 2", "m.init = 'layers'"),
+        bound=1e-5,
+        why="100 rtol, as in 4.1",
+        rival=balanced(_GRID, "0", "m.init = 'layers'"),
+        instead="what of beta itself is across the sample, as for one layer",
+        across="depth L",
     ),
     Claim(
         number="6.3",

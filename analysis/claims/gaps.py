@@ -1,6 +1,8 @@
 """Claim 8: where an assumption of a statement fails, the gap stays open. Figures are least gaps."""
 
 from analysis.claims.claim import Claim
+from analysis.claims.fully_connected import balanced
+from analysis.claims.known import SADDLES, visits
 from analysis.claims.queries import NETWORK, apart, asked, predicted, turned
 
 _GRID = "claims-gaps"
@@ -198,5 +200,35 @@ CLAIMS = (
         across="depth L",
         least=True,
         chart="alignment",
+    ),
+    Claim(
+        number="8.8",
+        statement="The shape of the start is not kept where layers are not balanced.",
+        kind="assumption fails",
+        reference="the counterpart of 6.4 and 7.7",
+        grid=_GRID,
+        figure="least relative change of the part of beta ||beta||^(1/L - 1) across the sample (1, 2), alpha = 1",
+        cases=balanced(_GRID, "(1 - 1 / m.depth) / 2", "m.width = 2 AND m.init = 'gaussian'"),
+        bound=1e-3,
+        why=_TOLERANCES,
+        rival=balanced("claims-fully-connected", "(1 - 1 / m.depth) / 2", "m.init = 'layers'"),
+        instead="it changes from balanced layers as well",
+        across="depth L",
+        least=True,
+    ),
+    Claim(
+        number="8.9",
+        statement="From weights that are not small, alpha = 1, no saddle is visited.",
+        kind="assumption fails",
+        reference="the counterpart of 7.8",
+        grid=_GRID,
+        figure="nearest relative distance of the orbit to the two saddles",
+        cases=visits(_GRID, *SADDLES[:2]),
+        bound=0.05,
+        why="fifty times what 7.8 allows at alpha = 0.001",
+        rival=visits("claims-known", *SADDLES[:2]),
+        instead="they are missed from small weights as well",
+        across="number of the saddle",
+        least=True,
     ),
 )

@@ -57,6 +57,45 @@ def _kept(power: str) -> str:
     return f"abs({found} / ({start}) - 1)"
 
 
+SADDLES = "[0.8, 0, 0, 0]", "[0, 0, 1.4, 0]", "[0, 0, 10/7, -10/49]"
+_SOLUTION_ELSEWHERE = "[0, 0.4, 0, 0]", "[-0.4, 0, 2, 0]"
+
+
+def visits(grid: str, *places: str, over: str = "1") -> str:
+    """Cases, one a run and place: how near to it the orbit came, relative to it and over a number of the run."""
+    listed = ", ".join(f"({number}, {place}::DOUBLE[])" for number, place in enumerate(places, 1))
+    return f"""{asked(grid)}
+SELECT 'L = ' || m.depth || ', alpha = ' || m.alpha AS series, place.number AS x, 1 AS runs,
+  (any_value(m.status) = 'converged')::INT AS converged,
+  min({apart("o.beta", "place.beta")}) / {over} AS figure
+FROM mine m JOIN orbits o USING (run_id) CROSS JOIN (VALUES {listed}) place(number, beta)
+WHERE m.dim = 4 GROUP BY run_id, m.depth, m.alpha, place.number"""
+
+
+def _jumps(times: str) -> str:
+    """Cases, one a run and jump: when the orbit came nearer to a saddle than to the one before, against its time.
+
+    The time is that of the middle between the two recorded points, on a logarithmic scale.
+    """
+    saddles = ", ".join(("[0, 0, 0, 0]", *SADDLES))
+    return f"""{asked(_GRID)}, points AS (
+  SELECT run_id, any_value(m.status) AS status, m.depth, m.alpha, o.point, any_value(o.log_time) AS log_time,
+    list_position(list_transform([{saddles}], lambda s: list_distance(any_value(o.beta), s::DOUBLE[])),
+      list_min(list_transform([{saddles}], lambda s: list_distance(any_value(o.beta), s::DOUBLE[])))) - 1 AS saddle
+  FROM mine m JOIN orbits o USING (run_id) WHERE m.dim = 4 GROUP BY run_id, m.depth, m.alpha, o.point
+), between AS (
+  SELECT *, (log_time + lag(log_time) OVER (PARTITION BY run_id ORDER BY point)) / 2 AS middle FROM points
+), jumps AS (
+  SELECT run_id, any_value(status) AS status, depth, alpha, saddle, arg_min(middle, point) AS log_jump
+  FROM between WHERE saddle > 0 GROUP BY run_id, depth, alpha, saddle
+)
+SELECT 'L = ' || depth || ', alpha = ' || alpha AS series, saddle AS x, 1 AS runs,
+  (status = 'converged')::INT AS converged,
+  abs(exp(log_jump) * alpha ** (depth - 2) * 2 * gamma((depth - 1) / 2) / (sqrt(pi()) * gamma((depth - 2) / 2))
+    / {times}[saddle] - 1) AS figure
+FROM jumps"""
+
+
 CLAIMS = (
     Claim(
         number="7.1",
@@ -177,5 +216,38 @@ CLAIMS = (
         instead="what of beta itself is across the sample, as for one layer",
         across="initialisation scale",
         chart="regression_paths",
+    ),
+    Claim(
+        number="7.8",
+        statement="From small weights the flow goes from saddle to saddle (Pesme and Flammarion; Zhao et al.): on "
+        "these data it waits at (0.8, 0, 0, 0) and (0, 0, 1.4, 0) and ends in (0, 0, 10/7, -10/49), L = 3 to 5.",
+        kind="limit alpha->0",
+        reference="Pesme and Flammarion, arXiv:2304.00488, for L = 2; Zhao et al., arXiv:2607.12332, for every depth",
+        grid=_GRID,
+        figure="nearest relative distance of the orbit to each saddle, over alpha",
+        cases=visits(_GRID, *SADDLES, over="m.alpha"),
+        bound=1.0,
+        why="coordinates off a saddle's support are of order alpha^L and those on it off by order alpha^(L-2) at most: "
+        "alpha for L = 3, and recorded points stand on the plateau",
+        rival=visits(_GRID, *_SOLUTION_ELSEWHERE, over="m.alpha"),
+        instead="least squares on the second column, and the solution (-0.4, 0, 2, 0)",
+        across="number of the saddle",
+        chart="plateaus",
+    ),
+    Claim(
+        number="7.9",
+        statement="It jumps at the times (1, 4, 4 + 80/49) T_L alpha^(2-L), T_L the end of the potential's domain.",
+        kind="limit alpha->0",
+        reference="as 7.8",
+        grid=_GRID,
+        figure="|time of the jump / predicted time - 1|",
+        cases=_jumps("[1, 4, 4 + 80/49]"),
+        bound=0.02,
+        why="the time that a jump takes, of order alpha^(L-2) log(1/alpha), is at most 0.007 of the waiting time here, "
+        "and the middle of two recorded points is as near as the orbit tells",
+        rival=_jumps("[1, 2, 3]"),
+        instead="equal waits, (1, 2, 3)",
+        across="number of the jump",
+        chart="plateaus",
     ),
 )
