@@ -124,7 +124,7 @@ def _paragraph(verdict: "Verdict", store: Path, width: int) -> Iterator[str]:
         yield from textwrap.wrap(text, width, initial_indent="      ", subsequent_indent="      ")
     yield f'      look: sweep query "$(sweep claims {claim.number} --sql)" --store {store}'
     if claim.chart:
-        yield f"            sweep chart {claim.chart} --store {store} -o look.html"
+        yield f"      sweep chart {claim.chart} --store {store} -o look.html"
 
 
 def _as_json(verdicts: "Sequence[Verdict]", store: Path, quick: bool, seconds: float) -> dict[str, Any]:
