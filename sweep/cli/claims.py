@@ -55,7 +55,8 @@ def claims(
     wanted = chosen(numbers or ())
     if sql:
         for claim in wanted:
-            echo(f"-- {claim.number}: {claim.figure} {claim.sign} {claim.bound:g}\n{claim.cases.strip()};\n")
+            said = f"{claim.number}: {claim.figure} {claim.sign} {claim.bound:g}"  # behind, or it would be an option
+            echo(f"{claim.cases.strip()};\n-- {said}\n")
         return
     _check(output, markdown, store)
     begin = time.monotonic()

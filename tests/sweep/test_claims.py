@@ -167,10 +167,14 @@ def test_pages_say_what_failed(empty: Direct, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "claims").iterdir()] == ["4.1.svg"]
 
 
-def test_sql_is_printed_without_a_run() -> None:
+def test_sql_is_printed_without_a_run_and_can_be_asked(tmp_path: Path) -> None:
     ended = CliRunner().invoke(app, ["claims", "4.1", "--sql"])
     assert ended.exit_code == 0
     assert CLAIMS["4.1"].cases.strip() in ended.stdout
+    Store(tmp_path / "results.duckdb").create()
+    asked = CliRunner().invoke(app, ["query", ended.stdout.strip(), "--store", str(tmp_path / "results.duckdb")])
+    assert asked.exit_code == 0
+    assert asked.stdout.split()[:5] == list(COLUMNS)
 
 
 @pytest.fixture(scope="module")
