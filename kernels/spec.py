@@ -159,6 +159,8 @@ def fragment(axis: str, value: Any) -> str:
     """The canonical JSON of one axis of an identity; a file's path is left out, its content's digest is in."""
     if axis == "data" and "file" in value:
         value = {"file": {k: v for k, v in value["file"].items() if k != "path"}}
+    if axis == "architecture" and isinstance(value, Mapping) and "tensor" in value:
+        value = {"tensor": {k: v for k, v in value["tensor"].items() if k != "file"}}
     if isinstance(value, int) and axis in ("alpha", "rtol"):
         value = float(value)
     return canonical_json(value)

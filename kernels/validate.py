@@ -36,7 +36,7 @@ def canonicalise(axes: Mapping[str, Any], dim: int) -> RunSpec:
     network = architecture_class(architecture_name(architecture))
     given = parameters_given(architecture)
     init = canonical_init(values["init"])
-    depth = _integer("depth", values["depth"], least=1)
+    depth = _depth(axes.get("depth"), network.fixed_depth(given))
     if depth > MOST_LAYERS:
         raise InputError(f"depth: {depth} is more than {MOST_LAYERS:,} layers; write fewer")
     width = filter_length = None
@@ -96,12 +96,14 @@ def check_reach(spec: RunSpec, dataset: Dataset) -> None:
 
     The data are asked as an orthogonally decomposable network sees them, A = X S^T, in three steps: any rho; rho_j = 0
     in coordinates that rest at the start; rho_j of the sign that the start fixes (kernels/networks/reach.py). Least
-    squares, non-negative ones and linear programs decide, and only what is certain is refused. Other networks pass:
-    those with short filters and fully connected ones can represent every beta. Drawn starts leave every sign open.
+    squares, non-negative ones and linear programs decide, and only what is certain is refused. Of other networks those
+    pass that represent every beta, as with short filters and fully connected ones; a tensor may have a narrow span.
+    Drawn starts leave every sign open.
     """
     network = build(spec, dataset.x.shape[1])
     decomposition = network.decomposed
     if decomposition is None:
+        _check_span(spec, dataset, network.span())
         return
     w = np.array(decomposition.transform(initial_layers(spec, network)))
     found = reach(decomposition, w)
@@ -121,6 +123,19 @@ def check_reach(spec: RunSpec, dataset: Dataset) -> None:
         raise InputError(_resting(labels, found))
     if found.signs.any() and not _possible(labels, columns[:, ~rest], dataset.y, signs[~rest]):
         raise InputError(_one_sided(labels, found))
+
+
+def _check_span(spec: RunSpec, dataset: Dataset, span: Float[np.ndarray, "d r"] | None) -> None:
+    """Raise InputError where no coefficients in this span fit the targets, or separate the classes."""
+    if span is None:
+        return
+    rank = span.shape[1]
+    if not _possible(LOSSES[spec.loss].labels, dataset.x @ span, dataset.y, np.zeros(rank)):
+        raise InputError(
+            f"architecture: {spec.architecture_name} cannot {_aim(spec)}: its coefficients lie in "
+            f"{_plural(rank, 'dimension')} of {len(span)}, and none there do it; write one of a higher rank, or fewer "
+            "samples"
+        )
 
 
 def _possible(
@@ -194,6 +209,16 @@ def _check_size(depth: int, width: int | None, dim: int) -> None:
             f"{axis}: {depth} layers of width {width or dim} on inputs of dimension {dim} take {numbers:,} numbers, "
             f"more than {MOST_NUMBERS:,}; write {advice}"
         )
+
+
+def _depth(depth: Any, fixed: int | None) -> int:
+    """The depth that was written, or else the one that the network's parameters leave."""
+    written = _integer("depth", DEFAULTS["depth"] if depth is None else depth, least=1)
+    if fixed is None:
+        return written
+    if depth is not None and written != fixed:
+        raise InputError(f"depth: {depth} is not that of the tensor given, {fixed}; write {fixed}, or leave depth out")
+    return fixed
 
 
 def _width(width: Any, fixed: int | None, dim: int) -> int:

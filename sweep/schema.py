@@ -31,15 +31,16 @@ _PARAMETRISED: Json = {
     "additionalProperties": False,
     "minProperties": 1,
     "maxProperties": 1,
-    "description": "{name: parameters}, for example {odeco: {s: [[1, 0], [0, 1]]}}",
+    "description": "{name: parameters}, for example {odeco: {s: [[1, 0], [0, 1]]}} or {tensor: {file: tensor.npy}}",
 }
+_BARE = [name for name, network in ARCHITECTURES.items() if network.bare]
 _INTEGER: Json = {"type": "integer", "minimum": 1}
 
 SCALARS: dict[str, Json] = {
     "task": {"enum": list(TASKS)},
     "loss": {"enum": list(LOSSES)},
     "data": {"type": "object", "description": f"one of {', '.join(DATASETS)} and its parameters"},
-    "architecture": {"anyOf": [{"enum": list(ARCHITECTURES)}, _USER, _PARAMETRISED]},
+    "architecture": {"anyOf": [{"enum": _BARE}, _USER, _PARAMETRISED]},
     "depth": _INTEGER,
     "width": _INTEGER,
     "filter": {"anyOf": [_INTEGER, {"const": "full"}]},

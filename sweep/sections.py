@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kernels.networks.table import located
 from kernels.spec import AXES, InputError
 from sweep.blocks import MISSING, Block, Factor, Filter
 from sweep.expressions import any_of, parse
@@ -67,6 +68,7 @@ class Reader:
                 found: Sequence[Any] = values(axis, piece)
                 if axis == "data":
                     found = [data for one in found for data in data_sets(one)]
+                found = self._located(axis, found)
             except InputError as error:
                 self.mistakes.add(self.source.where(at), f"{key}: {error}")
                 continue
@@ -77,6 +79,10 @@ class Reader:
             column.extend(found)
             places.extend([at] * len(found))
         return column, places
+
+    def _located(self, axis: str, found: Sequence[Any]) -> Sequence[Any]:
+        """Networks with the paths of their files made absolute, from the grid's folder."""
+        return [located(one, self.source.base) for one in found] if axis == "architecture" else found
 
     def _factor(self, key: str, raw: Any, place: Place) -> Iterator[Factor]:
         column, places = self._column(key, raw, place)
@@ -159,7 +165,7 @@ class Reader:
             rng = np.random.default_rng([seed if seeds_draws else 0, zlib.crc32(_axis(key).encode())])
             self._count(section["n"], (*here, key))
             try:
-                columns.append(draw(_axis(key), raw, section["n"], rng))
+                columns.append(self._located(_axis(key), draw(_axis(key), raw, section["n"], rng)))
                 axes.append(_axis(key))
             except InputError as error:
                 self.mistakes.add(self.source.where((*here, key)), f"{key}: {error}")

@@ -175,10 +175,11 @@ class LayerPassage(Passage):
     def program(self) -> Program:
         spec, (samples, dim) = self.problem.spec, self.problem.dataset.x.shape
         network = None if self.coordinates is None else self.coordinates.network
-        sizes = network or spec
+        integrated, sizes = network or self.problem.architecture, network or spec
         return Program(
             loss=spec.loss,
-            architecture=type(network or self.problem.architecture),
+            architecture=type(integrated),
+            sizes=integrated.sizes,
             dim=network.dim if network else dim,
             depth=sizes.depth,
             width=sizes.width,

@@ -21,6 +21,7 @@ class Program:
         architecture: class of the network whose layers are integrated; None where its coordinates move on curves. Of
             those, `dim` counts the coordinates, and `depth` is the largest that the program has room for.
         columns: of the extrapolation.
+        sizes: `Architecture.sizes` of that network.
     """
 
     loss: str
@@ -33,12 +34,14 @@ class Program:
     architecture: type[Architecture] | None = None
     width: int | None = None
     filter: int | None = None
+    sizes: tuple[int, ...] = ()
 
     @functools.cached_property
     def flow(self) -> Flow:
         if self.architecture is None:
             return flow_class(self.loss)(Curves(self.dim, self.depth - 1))
-        return flow_class(self.loss)(Layers(self.architecture(self.dim, self.depth, self.width, self.filter)))
+        network = self.architecture.without_parameters(self.dim, self.depth, self.width, self.filter, self.sizes)
+        return flow_class(self.loss)(Layers(network))
 
     @property
     def lanes(self) -> int:

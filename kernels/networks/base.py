@@ -16,6 +16,7 @@ import operator
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -26,6 +27,9 @@ from kernels.networks.decomposition import Decomposition, Layers
 from kernels.spec import InputError, canonical_json
 
 Parameters = Mapping[str, Any]
+
+MOST_ENTRIES = 1_000_000
+"""Of a tensor that is written out: 8 MB, of which every lane of a program holds its own."""
 
 
 class Coordinates(ABC):
@@ -76,6 +80,7 @@ class Architecture(ABC):
         random: whether the seed of the run determines the network itself.
         defaults: its parameters, given as {name: parameters}, and their defaults. What they determine must be in
             `constants`: networks of one shape run through one program.
+        bare: whether its name alone is a network, without parameters.
     """
 
     uses: ClassVar[frozenset[str]] = frozenset()
@@ -84,6 +89,7 @@ class Architecture(ABC):
     rowwise: ClassVar[bool] = False
     random: ClassVar[bool] = False
     defaults: ClassVar[Parameters] = MappingProxyType({})
+    bare: ClassVar[bool] = True
 
     def __init_subclass__(cls) -> None:
         def place(name: str) -> int:
@@ -127,6 +133,28 @@ class Architecture(ABC):
     def fixed_width(cls, given: Parameters) -> int | None:
         """The width that these parameters leave, or None if they leave any."""
         return None
+
+    @classmethod
+    def fixed_depth(cls, given: Parameters) -> int | None:
+        """The depth that these parameters leave, or None if they leave any."""
+        return None
+
+    @classmethod
+    def located(cls, given: Parameters, base: Path) -> Parameters:
+        """The parameters with paths of files made absolute; relative ones start at `base`."""
+        return given
+
+    @classmethod
+    def without_parameters(
+        cls, dim: int, depth: int, width: int | None, filter: int | None, sizes: tuple[int, ...]
+    ) -> "Architecture":
+        """The network for which a program is compiled, `sizes` being those of one with parameters."""
+        return cls(dim, depth, width, filter)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """What shapes of layers depend on besides dim, depth, width and filter; programs are compiled for it."""
+        return ()
 
     @classmethod
     def real_coordinates(cls, dim: int, depth: int, filter: int | None) -> int | None:
@@ -173,10 +201,34 @@ class Architecture(ABC):
         """`decomposition()`, kept."""
         return self.decomposition()
 
+    def tensor(self) -> Float[np.ndarray, "d *k"]:
+        """The data tensor's map M, beta_i = sum over k of M[i, k_1, ..., k_L] prod_l v_l[k_l], layers flattened.
+
+        The network's own data tensor is M(x) = sum_i x_i M[i], and its gradients are contractions of it: with
+        r = dLoss/df, -grad_{v_l} Loss = M(-X^T r) contracted with every layer but v_l. By multilinearity the entries
+        are the coefficients at unit layers. Shape (d, k_1, ..., k_L). Raises InputError above MOST_ENTRIES.
+        """
+        counts = tuple(math.prod(shape) for shape in self.shapes)
+        entries = self.dim * math.prod(counts)
+        if entries > MOST_ENTRIES:
+            raise InputError(
+                f"architecture: the tensor of these {self.depth} layers has {entries:,} entries, more than "
+                f"{MOST_ENTRIES:,}; write a smaller depth, width or dimension"
+            )
+        found = np.empty((self.dim, *counts))
+        units = [np.eye(count).reshape(count, *shape) for count, shape in zip(counts, self.shapes, strict=True)]
+        for place in np.ndindex(counts):
+            found[:, *place] = self.coefficients([unit[k] for unit, k in zip(units, place, strict=True)])
+        return found
+
     @functools.cached_property
     def spans_inputs(self) -> bool:
         """Whether every beta is Re(S^T rho) for some rho, S of the decomposition; True if there is none."""
         return self.decomposed is None or self.decomposed.spans_inputs()
+
+    def span(self) -> Float[np.ndarray, "d r"] | None:
+        """Orthonormal columns whose span holds every beta, of a network without decomposition; None if it is all."""
+        return None
 
     @functools.cached_property
     def one_layer_isometry(self) -> bool:

@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from kernels.networks.base import Architecture, Diagonal, Parameters
@@ -9,6 +10,8 @@ from kernels.networks.checks import check_class
 from kernels.networks.convolutional import Convolutional, MultichannelConvolutional
 from kernels.networks.decomposable import Odeco, SignedDiagonal, Walsh
 from kernels.networks.fully_connected import FullyConnected
+from kernels.networks.group_convolutional import GroupConvolutional
+from kernels.networks.tensor import Tensor
 from kernels.spec import InputError, RunSpec, architecture_name
 
 ARCHITECTURES: dict[str, type[Architecture]] = {
@@ -19,6 +22,8 @@ ARCHITECTURES: dict[str, type[Architecture]] = {
     "multichannel_convolutional": MultichannelConvolutional,
     "walsh": Walsh,
     "odeco": Odeco,
+    "group_convolutional": GroupConvolutional,
+    "tensor": Tensor,
 }
 
 
@@ -34,6 +39,15 @@ def canonical_architecture(architecture: Any) -> str | dict[str, Any]:
     network = architecture_class(name)
     merged = network.canonical(given or {})
     return name if merged == dict(network.defaults) else {name: merged}
+
+
+def located(architecture: Any, base: Path) -> Any:
+    """What a grid says of a network, with the paths of its files made absolute from `base`."""
+    if isinstance(architecture, Mapping) and len(architecture) == 1:
+        ((name, given),) = architecture.items()
+        if name in ARCHITECTURES and isinstance(given, Mapping):
+            return {name: ARCHITECTURES[name].located(given, base)}
+    return architecture
 
 
 def parameters_given(architecture: str | Parameters) -> Parameters:

@@ -4,21 +4,27 @@ They are asked of losses with an exponential tail, -l'(z) e^z -> 1 as z -> infin
 logistic one, which becomes it as margins grow. Forces are everywhere those of the run's own loss.
 """
 
+import math
+from dataclasses import replace
 from typing import final
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import nnls
 
 from kernels.networks.fully_connected import FullyConnected
 from kernels.problem import Problem
 from kernels.results import PredictionRecord
 from kernels.theory.base import Endpoint, Forecast, Kind, RunByRun, record, unit, weights
 from kernels.theory.optimisers.certificates import ratio
+from kernels.theory.optimisers.nonnegative import nonnegative
 
 ACTIVE = 2.0**-52
 """Samples whose share of the loss is at least this part of the largest are active: their margins differ from the
 least by at most 36 e^{-L log ||Theta||}, and they still move the parameters in double precision."""
+
+RANK = 0.1
+"""Singular values above this part of the first count in the rank: less is a hundredth of a layer's square. What is kept
+of a start does not grow with the layer, so that the others fall like one over its norm, (-log Loss)^{-1/L}."""
 
 
 @final
@@ -63,11 +69,17 @@ class ParameterKKT(RunByRun):
 
 @final
 class SingularVectors(RunByRun):
-    """Each layer aligns with the data tensor contracted with the others, v_l / ||v_l|| -> -grad_{v_l} Loss, normed.
+    """The normed layers tend to singular vectors of the data tensor M(u), u = -X^T dLoss/df: each is parallel to M(u)
+    contracted with all the others.
 
-    distance: max over l of 1 - |cos(v_l, grad_{v_l} Loss)|. For fully connected networks of L >= 2 detail has
-    singular_ratio, the largest second / first singular value of W_1 ... W_{L-1}, and adjacent_alignment, the least
-    |cos| between the right singular vector of a layer and the left one of the next.
+    The contraction is the gradient, of every network: f(x) = M(x) o (v_1, ..., v_L) is linear in x and in v_l, so that
+    -grad_{v_l} Loss = -sum_i dLoss/df_i M(x_i) o (v_1, ..., ., ..., v_L) = M(u) o (v_1, ..., ., ..., v_L). It is taken
+    from the Jacobian of f; M is not written out (`Architecture.tensor` does).
+    distance: max over l of 1 - |cos(v_l, grad_{v_l} Loss)|. singular_value: M(u / ||u||) contracted with all the normed
+    layers, u.beta / (||u|| prod_l ||v_l||), layers flattened (matrices in the Frobenius norm). For fully connected
+    networks of L >= 2 there are singular_ratio, the largest second / first singular value of W_1, ..., W_{L-1}; rank,
+    the largest number of their singular values above RANK of the first; and adjacent_alignment, the least |cos| between
+    the right singular vector of a layer and the left one of the next.
 
     Applies: losses with an exponential tail, every network. Kind: limit t->infinity. No certificate: there is no
     predicted point.
@@ -93,8 +105,11 @@ class SingularVectors(RunByRun):
         cuts = np.cumsum([layer.size for layer in endpoint.layers])[:-1]
         pairs = zip(endpoint.layers, np.split(gradient, cuts), strict=True)
         worst = max(_misalignment(np.ravel(layer), slope) for layer, slope in pairs)
+        sizes = math.prod(float(np.linalg.norm(layer)) for layer in endpoint.layers)
+        along = unit((share * problem.dataset.y) @ problem.dataset.x) @ endpoint.beta
+        found = replace(record(self, problem, forecast, worst), singular_value=ratio(float(along), sizes))
         matrices = isinstance(problem.architecture, FullyConnected) and problem.depth > 1
-        return record(self, problem, forecast, worst, _singular(endpoint.layers) if matrices else None)
+        return _with_ranks(found, endpoint.layers) if matrices else found
 
 
 @final
@@ -136,22 +151,6 @@ class LossRate(RunByRun):
             return record(self, problem, forecast, float(abs(np.expm1(reached - predicted))), detail)
 
 
-def nonnegative(
-    matrix: Float[np.ndarray, "k n"], target: Float[np.ndarray, " k"]
-) -> tuple[Float[np.ndarray, " n"], float]:
-    """mu >= 0 that minimises ||M mu - t||, and that norm; NaN where no answer was found."""
-    count = matrix.shape[1]
-    if len(matrix) > 2 * count:
-        # the residual outside the columns' span is the same for all mu: solve in the span of (M, t)
-        triangle: Float[np.ndarray, "n+1 n+1"] = np.linalg.qr(np.column_stack([matrix, target])).R
-        matrix, target = triangle[:, :count], triangle[:, count]
-    try:
-        mu, residual = nnls(matrix, target)
-        return mu, float(residual)
-    except RuntimeError:
-        return np.zeros(count), float("nan")
-
-
 def _margins(problem: Problem, endpoint: Endpoint) -> Float[np.ndarray, " n"]:
     """q_i = y_i f(x_i; Theta / ||Theta||)."""
     return problem.dataset.y * (problem.dataset.x @ endpoint.beta)
@@ -165,9 +164,11 @@ def _misalignment(layer: Float[np.ndarray, " k"], slope: Float[np.ndarray, " k"]
     return float(min(((a - b) ** 2).sum(), ((a + b) ** 2).sum())) / 2
 
 
-def _singular(layers: tuple[np.ndarray, ...]) -> dict[str, float]:
+def _with_ranks(found: PredictionRecord, layers: tuple[np.ndarray, ...]) -> PredictionRecord:
+    """The record with what singular values and vectors of matrices say."""
     parts = [np.linalg.svd(layer, full_matrices=False) for layer in layers[:-1]]
     ratios = [float(values[1] / values[0]) if len(values) > 1 and values[0] > 0 else 0.0 for _, values, _ in parts]
     lefts = [*(left[:, 0] for left, _, _ in parts[1:]), unit(layers[-1])]
     cosines = [abs(float(right[0] @ left)) for (_, _, right), left in zip(parts, lefts, strict=True)]
-    return {"singular_ratio": max(ratios), "adjacent_alignment": min(cosines)}
+    ranks = [int((values > RANK * values[0]).sum()) for _, values, _ in parts]
+    return replace(found, singular_ratio=max(ratios), adjacent_alignment=min(cosines), rank=max(ranks))

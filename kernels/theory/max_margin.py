@@ -13,9 +13,10 @@ from kernels.networks.fully_connected import FullyConnected
 from kernels.problem import Problem
 from kernels.results import PredictionRecord
 from kernels.theory.base import Endpoint, Forecast, Kind, RunByRun, direction_record, products, unit, weights
-from kernels.theory.classification import ACTIVE, nonnegative
+from kernels.theory.classification import ACTIVE
 from kernels.theory.optimisers.certificates import ratio
 from kernels.theory.optimisers.margins import Margin, best_known, least_euclidean, least_norm, least_sum, quasi_norm
+from kernels.theory.optimisers.nonnegative import nonnegative
 from kernels.theory.optimisers.stationary import nearby
 
 

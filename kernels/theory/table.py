@@ -20,6 +20,7 @@ from kernels.theory.regression import (
     WeightedL2,
 )
 from kernels.theory.remaining import remaining
+from kernels.theory.schatten import MaxMarginSchatten
 
 _ALL: tuple[Prediction, ...] = (
     MinimumQNorm(),
@@ -32,6 +33,7 @@ _ALL: tuple[Prediction, ...] = (
     SingularVectors(),
     MaxMarginL2(),
     MaxMarginBridge(),
+    MaxMarginSchatten(),
     LossRate(),
 )
 PREDICTIONS = {made.name: made for made in _ALL}

@@ -10,6 +10,7 @@ from kernels.networks.base import Architecture
 from kernels.networks.table import ARCHITECTURES
 from kernels.spec import RunSpec
 from kernels.validate import canonicalise
+from tests.networks import parameters
 
 NETWORKS: list[tuple[str, dict[str, Any]]] = [
     ("fully_connected", {"width": 5}),
@@ -21,7 +22,11 @@ NETWORKS: list[tuple[str, dict[str, Any]]] = [
     ("multichannel_convolutional", {"width": 3, "filter": 2}),
     ("walsh", {}),
     ("odeco", {"width": 6}),
+    ("group_convolutional", {}),
+    ("tensor", {}),
 ]
+DIM = 6
+"""The group of 6 elements that is not abelian is the smallest."""
 
 
 @pytest.fixture(params=NETWORKS, ids=lambda network: _name(network))
@@ -50,7 +55,8 @@ def compiled(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
 @pytest.fixture(params=[1, 2, 3, 4])
 def architecture(network: tuple[str, dict[str, Any]], request: pytest.FixtureRequest) -> Architecture:
     name, sizes = network
-    return ARCHITECTURES[name](dim=4, depth=request.param, **sizes)
+    dim = DIM if name == "group_convolutional" else 4
+    return ARCHITECTURES[name](dim=dim, depth=request.param, **sizes, **parameters(name, dim, request.param))
 
 
 def spec_of(dataset: Dataset, **axes: Any) -> RunSpec:

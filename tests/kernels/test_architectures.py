@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import math
 import operator
 from typing import Any
 
@@ -11,9 +12,13 @@ import pytest
 from kernels.networks.base import Architecture
 from kernels.networks.convolutional import Convolutional, MultichannelConvolutional
 from kernels.networks.fully_connected import FullyConnected
+from kernels.networks.group_convolutional import GroupConvolutional
 from kernels.networks.table import ARCHITECTURES, architecture_class
+from kernels.networks.tensor import Tensor
 from kernels.spec import InputError
 from tests.kernels.conftest import NETWORKS
+
+UNDECOMPOSED = (FullyConnected, Convolutional, MultichannelConvolutional, GroupConvolutional, Tensor)
 
 
 def draw(architecture: Architecture, seed: int = 0) -> list[np.ndarray]:
@@ -26,7 +31,7 @@ def test_every_architecture_is_covered() -> None:
 
 
 def test_layers_give_d_coefficients(architecture: Architecture) -> None:
-    assert np.shape(architecture.coefficients(draw(architecture))) == (4,)
+    assert np.shape(architecture.coefficients(draw(architecture))) == (architecture.dim,)
     assert architecture.parameters == sum(layer.size for layer in draw(architecture))
     assert len(architecture.shapes) == architecture.depth
 
@@ -49,7 +54,7 @@ def test_homogeneous_of_degree_depth(architecture: Architecture) -> None:
 def test_decomposition_rebuilds_the_coefficients(architecture: Architecture) -> None:
     decomposition = architecture.decomposition()
     if decomposition is None:
-        assert isinstance(architecture, FullyConnected | Convolutional | MultichannelConvolutional)
+        assert isinstance(architecture, UNDECOMPOSED)
         return
     layers = draw(architecture)
     for basis in decomposition.bases:
@@ -64,7 +69,7 @@ def test_decomposition_rebuilds_the_coefficients(architecture: Architecture) -> 
 
 def test_invariants_do_not_move_with_the_flow(architecture: Architecture) -> None:
     """Their derivative along -grad of any function of beta is zero, here by central differences."""
-    layers, g = draw(architecture), np.random.default_rng(5).standard_normal(4)
+    layers, g = draw(architecture), np.random.default_rng(5).standard_normal(architecture.dim)
     speeds = []
     for index, layer in enumerate(layers):
         speed = np.zeros_like(layer)
@@ -146,3 +151,21 @@ def test_unknown_names_are_answered_with_the_known_ones() -> None:
     with pytest.raises(InputError, match="not a subclass"):
         architecture_class("collections:OrderedDict")
     assert architecture_class("kernels.networks.base:Diagonal") is ARCHITECTURES["diagonal"]
+
+
+def test_an_explicit_tensor_is_the_same_network(architecture: Architecture) -> None:
+    """Coefficients of the network that `tensor` gives agree to rounding at random layers."""
+    layers = draw(architecture)
+    if math.prod(layer.size for layer in layers) > 4000:
+        return  # as many evaluations; the same networks of fewer layers are here
+    array = architecture.tensor()
+    assert array.shape == (architecture.dim, *(layer.size for layer in layers))
+    explicit = Tensor(architecture.dim, architecture.depth, values=array.tolist())
+    flat = [np.ravel(layer) for layer in layers]
+    wanted = architecture.coefficients(layers)
+    np.testing.assert_allclose(explicit.coefficients(flat), wanted, atol=1e-12 * np.abs(wanted).max())
+
+
+def test_a_tensor_too_large_to_write_out_is_refused() -> None:
+    with pytest.raises(InputError, match=r"has 10,000,000 entries, more than 1,000,000; write a smaller depth"):
+        ARCHITECTURES["diagonal"](10, 6).tensor()

@@ -24,6 +24,7 @@ from kernels.problem import problem_of
 from kernels.spec import SOLVER_NAMES
 from kernels.x64 import jax
 from tests.kernels.conftest import classification_data, regression_data, spec_of
+from tests.networks import named
 
 SLOW = pytest.mark.slow
 
@@ -40,7 +41,7 @@ def test_velocity_and_stiffness_are_derivatives_of_the_potential(
     """Hessian of Phi less J^T C^T C J: linear in the residual (regression) or p (classification), not in kappa."""
     name, sizes = compiled
     dataset = regression_data() if task == "regression" else classification_data()
-    spec = spec_of(dataset, task=task, architecture=name, depth=3, init="gaussian", alpha=1.0, **sizes)
+    spec = spec_of(dataset, task=task, architecture=named(name, 8, 3), depth=3, init="gaussian", alpha=1.0, **sizes)
     problem = problem_of(spec, dataset)
     flow = flow_class(default_loss(task))(Layers(problem.architecture))
     data = RunData(jnp.asarray(dataset.x), jnp.asarray(dataset.y), problem.architecture.constants)
@@ -183,7 +184,14 @@ def test_diffrax_agrees(task: str) -> None:
 def test_invariants_drift_within_tolerance(compiled: tuple[str, dict[str, Any]], rtol: float) -> None:
     name, sizes = compiled
     dataset = regression_data()
-    axes = {"task": "regression", "architecture": name, "depth": 3, "init": "gaussian", "alpha": 0.5, "rtol": rtol}
+    axes = {
+        "task": "regression",
+        "architecture": named(name, 8, 3),
+        "depth": 3,
+        "init": "gaussian",
+        "alpha": 0.5,
+        "rtol": rtol,
+    }
     problem = problem_of(spec_of(dataset, **axes, **sizes), dataset)
     (end,) = integrate([problem])
     assert end.status == CONVERGED

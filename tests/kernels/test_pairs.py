@@ -18,6 +18,7 @@ from kernels.simulate import Run, simulate
 from kernels.spec import InputError
 from kernels.theory.table import PREDICTIONS
 from tests.kernels.conftest import spec_of
+from tests.networks import named
 from tests.theory.problems import problem, regression_data
 from tests.theory.test_predictions import PROBLEMS
 
@@ -96,6 +97,7 @@ RULES = {
     "singular_vectors": Rule(ENDLESS, (LATE,), 1e-3, EARLY, 1e-2),
     "max_margin_l2": Rule((*ENDLESS, (CLASSES, ONE_LAYER)), (LATE,), 1e-2, EARLY, 0.1),
     "max_margin_bridge": Rule(ENDLESS, (LATE,), 1e-2, EARLY, 0.1),
+    "max_margin_schatten": Rule(ENDLESS, (LATE,), 1e-2, EARLY, 0.1),
     "loss_rate": Rule(ENDLESS, (LATE,), 1e-2, EARLY, 0.1),
 }
 
@@ -105,7 +107,8 @@ def place_of(architecture: str, prediction: str, depth: int) -> Place | None:
     rule = RULES[prediction]
     for data, axes in rule.places:
         task = "classification" if data is CLASSES else "regression"
-        whole = {"task": task, "architecture": architecture, "depth": depth, **SIZES.get(architecture, {}), **axes}
+        whole = {"task": task, **SIZES.get(architecture, {}), "depth": depth, **axes}
+        whole["architecture"] = named(architecture, 8, whole["depth"])
         try:
             drawn = problem(data, **{**whole, **rule.met[0]})
         except InputError:

@@ -17,6 +17,7 @@ from kernels.problem import problem_of
 from kernels.spec import InputError
 from kernels.validate import check_compatible, reach_varies
 from tests.kernels.conftest import NETWORKS, classification_data, regression_data, spec_of
+from tests.networks import named
 
 TWO = Dataset("two", np.eye(2), np.array([1.0, -1.0]))
 THREE = Dataset("three", np.array([[1.0, 0.0], [0.0, -1.0], [1.0, -1.0]]), np.array([1.0, -1.0, 1.0]))
@@ -91,7 +92,9 @@ def test_networks_that_represent_all_coefficients_pass(task: str) -> None:
     for name, sizes in NETWORKS:
         for depth in (1, 2, 3):
             dataset = regression_data(3, 4) if task == "regression" else classification_data(4, 4)
-            spec = spec_of(dataset, task=task, architecture=name, depth=depth, init="gaussian", **sizes)
+            spec = spec_of(
+                dataset, task=task, architecture=named(name, 4, depth), depth=depth, init="gaussian", **sizes
+            )
             assert not reach_varies(spec, 4)
             check_compatible(spec, dataset)
 

@@ -87,6 +87,14 @@ BOUNDS = {
         SMALL.replace(DATA, "{gaussian: {samples: 1, dim: 1000000}}"),
         "architecture: 2 layers of width 1000000 on inputs of dimension 1000000 take 1,000,002,000,000 numbers",
     ),
+    "a group of 1e9": (
+        SMALL.replace("diagonal", "{group_convolutional: {group: {cyclic: 1000000000}}}"),
+        "architecture: a group of 1,000,000,000 elements; write one of at most 1,000",
+    ),
+    "a device for a tensor": (
+        SMALL.replace("diagonal, depth: 2", "{tensor: {file: zero.npy}}"),
+        "zero.npy is not a file",
+    ),
     "a device for a file": (SMALL.replace(DATA, "{file: zero.csv, target: y}"), "zero.csv is not a file"),
     "parentheses": (SMALL + "when: '" + "(" * 5000 + "'", "is not an expression"),
     "a long expression": (SMALL + "when: '" + "+".join(["alpha"] * 5000) + " > 1'", "is too long"),
@@ -99,6 +107,7 @@ def test_what_would_take_hours_or_gigabytes_ends_at_once(
     command: str, text: str, words: str, write: Write, tmp_path: Path
 ) -> None:
     (tmp_path / "zero.csv").symlink_to("/dev/zero")
+    (tmp_path / "zero.npy").symlink_to("/dev/zero")
     grid = write(text)
     store = [] if command == "predict" else ["--store", str(tmp_path / "none.duckdb")]
     begin, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

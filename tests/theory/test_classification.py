@@ -135,10 +135,18 @@ def test_fully_connected_rank_one(depth: int) -> None:
         assert compare(name, drawn, end).distance == pytest.approx(0, abs=1e-8)
     vectors = compare("singular_vectors", drawn, end)
     # the softmax of margins equal to rounding is not the multipliers', so the gradient need not be along the SVM
-    assert vectors.detail["singular_ratio"] < 1e-14
-    assert vectors.detail["adjacent_alignment"] == pytest.approx(1)
+    assert vectors.singular_ratio is not None
+    assert vectors.singular_ratio < 1e-14
+    assert vectors.rank == 1
+    assert vectors.adjacent_alignment == pytest.approx(1)
+    # M(u) of unit vectors along the chain is u.svm / (||u|| ||svm||), at most 1
+    assert vectors.singular_value is not None
+    assert 0 < vectors.singular_value <= 1 + 1e-12
     crooked = end_of([parts[0] + 0.05 * rng.standard_normal(parts[0].shape), *parts[1:]])
-    assert compare("singular_vectors", drawn, crooked).detail["singular_ratio"] > 0.03
+    found = compare("singular_vectors", drawn, crooked).singular_ratio
+    assert found is not None
+    assert found > 0.03
+    assert compare("singular_vectors", drawn, end_of([parts[0] + np.eye(*parts[0].shape), *parts[1:]])).rank > 1
 
 
 def test_loss_rate_of_one_sample() -> None:

@@ -9,15 +9,17 @@ import pytest
 
 from kernels.networks.fully_connected import FullyConnected
 from kernels.networks.table import ARCHITECTURES
+from kernels.networks.tensor import Tensor
 from kernels.problem import Problem
 from kernels.theory.base import CERTIFIED, Endpoint, Forecast, Kind
 from kernels.theory.table import PREDICTIONS, applicable
+from tests.networks import named
 from tests.theory.problems import classification_data, problem, regression_data
 
 KINDS = Kind.__args__
 SIZES = {"fully_connected": {"width": 9}, "odeco": {"width": 9}, "multichannel_convolutional": {"width": 2}}
-NETWORKS: list[dict[str, Any]] = [
-    {"architecture": name, **SIZES.get(name, {}), **extra}
+NETWORKS: list[tuple[str, dict[str, Any]]] = [
+    (name, {**SIZES.get(name, {}), **extra})
     for name, network in ARCHITECTURES.items()
     for extra in ([{}, {"filter": 3}] if "filter" in network.uses else [{}])
 ]
@@ -26,10 +28,10 @@ INITS = ("structured", "gaussian", "ordered", "orthogonal")
 
 def draw() -> Iterator[Problem]:
     """Networks x depths x starts x tasks, where they go together, on two data sets each."""
-    for network in NETWORKS:
+    for name, sizes in NETWORKS:
         for depth in (1, 2, 3):
             for init in INITS:
-                axes = {**network, "depth": depth, "init": init, "alpha": 0.3}
+                axes = {"architecture": named(name, 8, depth), "depth": depth, "init": init, "alpha": 0.3, **sizes}
                 for samples in (1, 3):
                     try:
                         yield problem(regression_data(samples), task="regression", **axes)
@@ -126,12 +128,15 @@ def test_records_are_storable(name: str) -> None:
 
 
 def test_every_network_has_a_prediction() -> None:
-    """Except regression on several layers, neither fully connected nor decomposed, or complex and unstructured."""
+    """Except regression on several layers, neither fully connected nor decomposed, or complex and unstructured, and
+    on any tensor.
+    """
     for drawn in PROBLEMS:
         names = [found.name for found in applicable(drawn)]
         assert names == [key for key in PREDICTIONS if key in names]
         decomposition = drawn.decomposition
-        solved = isinstance(drawn.architecture, FullyConnected) or drawn.depth == 1 or not drawn.regression
+        one_layer = drawn.depth == 1 and not isinstance(drawn.architecture, Tensor)
+        solved = isinstance(drawn.architecture, FullyConnected) or one_layer or not drawn.regression
         structured = decomposition is not None and (decomposition.real or drawn.scale is not None)
         assert bool(names) == (solved or structured)
 

@@ -39,7 +39,7 @@ def least_norm(signed: Float[np.ndarray, "n d"]) -> Margin:
     rows = np.empty((len(units), min(units.shape)))
     rows[reduced[1]] = reduced[0][: rows.shape[1]].T
     count = rows.shape[1]
-    _, dual = _conic(
+    _, dual = solve_conic(
         scipy.sparse.identity(count, format="csc"),
         np.zeros(count),
         -rows,
@@ -196,7 +196,7 @@ def _complex_sum(signed: Inexact[np.ndarray, "n m"]) -> tuple[Inexact[np.ndarray
         [scipy.sparse.csc_matrix(margins.reshape(count, -1)), -scipy.sparse.identity(3 * size)], format="csc"
     )
     cones = [clarabel.NonnegativeConeT(count), *[clarabel.SecondOrderConeT(3)] * size]
-    found, dual = _conic(
+    found, dual = solve_conic(
         scipy.sparse.csc_matrix((3 * size, 3 * size)),
         np.tile([1.0, 0.0, 0.0], size),
         constraint,
@@ -207,7 +207,7 @@ def _complex_sum(signed: Inexact[np.ndarray, "n m"]) -> tuple[Inexact[np.ndarray
     return real + 1j * imaginary, dual[:count]
 
 
-def _conic(
+def solve_conic(
     quadratic: scipy.sparse.csc_matrix,
     linear: Float[np.ndarray, " k"],
     constraint: scipy.sparse.csc_matrix | Float[np.ndarray, "c k"],

@@ -1,0 +1,122 @@
+"""The max-margin problem of convolution over a group: Schatten norms of Fourier coefficients."""
+
+from itertools import pairwise
+from typing import final
+
+import numpy as np
+from jaxtyping import Float
+
+from kernels.data.kinds import Dataset
+from kernels.networks.base import Architecture
+from kernels.networks.group_convolutional import GroupConvolutional
+from kernels.networks.groups import Group
+from kernels.problem import Problem
+from kernels.results import PredictionRecord
+from kernels.theory.base import Endpoint, Forecast, Kind, RunByRun, direction_record, unit, weights
+from kernels.theory.classification import ACTIVE
+from kernels.theory.optimisers.blocks import Blocks, schatten
+from kernels.theory.optimisers.margins import Margin
+from kernels.theory.optimisers.nuclear import least_nuclear, outside
+from kernels.theory.optimisers.schatten import nearby, stationarity
+
+
+@final
+class MaxMarginSchatten(RunByRun):
+    """beta / ||beta|| tends to a stationary point of min sum_r w_r ||F_r||_{2/L}^{2/L} subject to y_i x_i.beta >= 1.
+
+    F_r = sum_g beta(g) r(g) are the Fourier coefficients of beta, one block for every irreducible representation r of
+    the group, w_r its dimension (twice that where r stands for its conjugate, too), and ||.||_p the Schatten
+    quasi-norm, (sum of p-th powers of singular values)^{1/p}. It is the least sum_l ||v_l||^2 of layers that give beta,
+    times n / L.
+    L = 2 is convex, the nuclear norm: its optimum is predicted, unique or not (objective_reached tells). For L >= 3 the
+    flow may rightly end in any stationary point: the prediction is the one next to the end, which Newton's method finds
+    from the end's ranks and active samples; that there is one, of margins at least 1, its certificate tells. Where
+    there is none, there is neither beta nor distance. detail's stationarity is the residual at the end itself, which no
+    threshold on ranks enters (optimisers/schatten.py).
+    objective is the sum's 1/p-th power at the prediction, objective_reached that of the end. For L = 2 detail has
+    off_support_dual, the largest singular value of the dual outside the spans of F_r, below 1: where it is near 1, what
+    is outside dies slowly.
+
+    Applies: losses with an exponential tail, networks `group_convolutional` of L >= 2 layers, of whose starts no
+    conserved quantity is degenerate: numbers F_r have one layer of strictly least modulus, as for max_margin_bridge,
+    and of matrices no A_l^* A_l - A_{l+1} A_{l+1}^* is singular. It holds for Gaussian starts with probability one.
+    Kind: limit t->infinity.
+    Certificate: L = 2 duality gap; L >= 3 residual of the stationary point's conditions, after the run.
+    Reference: Lawrence, Georgiev, Dienes, Kiani, arXiv:2110.06084, the results on linear group convolutions; for
+    abelian groups, where it is max_margin_bridge, Gunasekar et al., arXiv:1806.00468.
+
+    Two entries of one row of the representation of dimension 2 of the dihedral group of 8 elements are two data of unit
+    norm; F = 2 (-1, 1) in that row has nuclear norm 2 sqrt 2, and weighs twice:
+
+    >>> from kernels.networks.groups import group_of
+    >>> group = group_of({"dihedral": 4})
+    >>> entries = group.irreps[-1].matrices[:, 0, :].T / 2
+    >>> found = least_nuclear(blocks_of(group), np.array([[-1.0], [1.0]]) * entries)
+    >>> round(float(found.objective / np.sqrt(2)), 12)
+    4.0
+    """
+
+    name = "max_margin_schatten"
+    meaning = "the max-margin problem of Schatten norms of Fourier coefficients"
+
+    def kind(self, problem: Problem) -> Kind:
+        return "limit t->inf"
+
+    def applies(self, problem: Problem) -> bool:
+        network = problem.architecture
+        if not (problem.exponential_tail and isinstance(network, GroupConvolutional) and problem.depth > 1):
+            return False
+        parts = [blocks_of(network.group).transform(layer) for layer in problem.layers]
+        return all(map(_decided, zip(*parts, strict=True)))
+
+    def forecast(self, problem: Problem) -> Forecast | None:
+        if problem.depth > 2:
+            return Forecast(None, None)
+        network = problem.architecture
+        found = problem.shared.once(_least, problem.dataset, network)
+        blocks, signed = _blocks(network), _signed(problem.dataset)
+        detail = {"off_support_dual": outside(blocks, signed, found)}
+        return Forecast(unit(found.solution), found.certificate, found.objective, detail)
+
+    def compare(self, problem: Problem, forecast: Forecast | None, endpoint: Endpoint) -> PredictionRecord:
+        assert forecast is not None
+        blocks, signed, power = _blocks(problem.architecture), _signed(problem.dataset), 2 / problem.depth
+        detail = {"objective_reached": schatten(blocks, signed, endpoint.beta, power)}
+        if problem.depth == 2:
+            return direction_record(self, problem, forecast, endpoint, detail)
+        active = weights(problem, endpoint, signed @ endpoint.beta) >= ACTIVE
+        found = nearby(blocks, signed, endpoint.beta, active, power)
+        detail["stationarity"] = stationarity(blocks, signed[active], endpoint.beta, power)
+        objective = schatten(blocks, signed, found.beta, power)
+        made = Forecast(unit(found.beta), found.certificate, objective, detail)
+        return direction_record(self, problem, made, endpoint)
+
+
+def _decided(layers: tuple[np.ndarray, ...]) -> bool:
+    """Whether what the flow conserves of one block leaves no layer tied with another."""
+    if layers[0].shape == (1, 1):
+        least, second = np.sort([abs(layer.item()) ** 2 for layer in layers])[:2]
+        return bool(second - least > 1e-12 * second)
+    for a, b in pairwise(layers):
+        values = np.abs(np.linalg.eigvalsh(a.conj().T @ a - b @ b.conj().T))
+        if not values.min() > 1e-12 * values.max():
+            return False
+    return True
+
+
+def blocks_of(group: Group) -> Blocks:
+    """The Fourier coefficients of a group."""
+    return Blocks(tuple(each.matrices for each in group.irreps), tuple(each.weight for each in group.irreps))
+
+
+def _blocks(network: Architecture) -> Blocks:
+    assert isinstance(network, GroupConvolutional)
+    return blocks_of(network.group)
+
+
+def _signed(dataset: Dataset) -> Float[np.ndarray, "n d"]:
+    return dataset.y[:, None] * dataset.x
+
+
+def _least(dataset: Dataset, network: Architecture) -> Margin:
+    return least_nuclear(_blocks(network), _signed(dataset))
