@@ -109,7 +109,8 @@ def _lines(verdicts: "Sequence[Verdict]", store: Path, seconds: float) -> Iterat
         yield from _paragraph(verdict, store, width)
     failed = [verdict.claim.number for verdict in verdicts if not verdict.passed]
     which = f" ({', '.join(failed)})" if failed else ""
-    count = f"{len(verdicts)} claims: {len(verdicts) - len(failed)} PASS, {len(failed)} FAIL{which}"
+    every = f"{len(verdicts)} claim{'' if len(verdicts) == 1 else 's'}"
+    count = f"{every}: {len(verdicts) - len(failed)} PASS, {len(failed)} FAIL{which}"
     yield f"{count}; {seconds:.0f} s; runs in {store}"
 
 
