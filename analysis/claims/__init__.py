@@ -5,15 +5,16 @@ A new claim is an entry in the CLAIMS of a file here, and what its grid in examp
 
 from collections.abc import Sequence
 
-from analysis.claims import fully_connected, gaps, known, regression, separable
+from analysis.claims import fully_connected, gaps, known, regression, separable, special
 from analysis.claims.claim import COLUMNS, Claim, Verdict, evaluate
 
 __all__ = ["CLAIMS", "COLUMNS", "GRIDS", "Claim", "Verdict", "evaluate"]
 
-_ALL = (*separable.CLAIMS, *regression.CLAIMS, *fully_connected.CLAIMS, *known.CLAIMS, *gaps.CLAIMS)
+_ALL = (*special.CLAIMS, *separable.CLAIMS, *regression.CLAIMS, *fully_connected.CLAIMS, *known.CLAIMS, *gaps.CLAIMS)
 CLAIMS: dict[str, Claim] = {claim.number: claim for claim in sorted(_ALL, key=lambda claim: claim.number)}
 
 GRIDS: dict[str, Sequence[str]] = {
+    "special": ("exclude=depth == 3 or task == 'classification'",),
     "separable": (
         "data.gaussian.seed=0",
         "blocks.0.grid.architecture=diagonal,convolutional", "blocks.0.grid.depth=1,2,3,5", "blocks.0.grid.seed=0",

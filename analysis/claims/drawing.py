@@ -5,6 +5,7 @@ import polars as pl
 
 from analysis.charts.theme import ARCHITECTURE_COLOURS, GUIDE, Drawing, LogAxis, heading, layered, styled
 from analysis.claims.claim import Claim
+from analysis.claims.wording import symbols
 from analysis.frames.frame import Source
 
 LEAST = 1e-17
@@ -37,7 +38,7 @@ def draw(claim: Claim, store: Source) -> Drawing | None:
     )  # fmt: skip
     title = heading(
         f"Claim {claim.number}",
-        f"Dots: {claim.figure}; the worst of each place. Grey crosses: the same of a rival, {claim.instead}; medians.",
+        symbols(f"Dots: {claim.figure}; the worst of each place. Grey: the same of a rival, {claim.instead}; medians."),
         74,
     )
     return styled(layered(line, label, beside, dots).properties(title=title, **SIZE))

@@ -38,3 +38,8 @@ def numbers(verdict: Verdict) -> str:
     worst = f"worst {figure(verdict.worst)} {claim.sign} {claim.bound:g}"
     runs = f"{verdict.runs} run{'' if verdict.runs == 1 else 's'}"
     return f"{arrow(claim.kind)}; {runs}; {worst}; rival {figure(verdict.rival)}"
+
+
+def escaped(text: str) -> str:
+    """The same for Markdown: no sign in it marks up or ends a table's cell."""
+    return re.sub(r"([|*_<])", r"\\\1", symbols(text))

@@ -55,7 +55,8 @@ def claims(
     wanted = chosen(numbers or ())
     if sql:
         for claim in wanted:
-            echo(f"-- {claim.number}: {claim.figure} {claim.sign} {claim.bound:g}\n{claim.cases.strip()};\n")
+            said = f"{claim.number}: {claim.figure} {claim.sign} {claim.bound:g}"  # behind, or it would be an option
+            echo(f"{claim.cases.strip()};\n-- {said}\n")
         return
     _check(output, markdown, store)
     begin = time.monotonic()
@@ -108,7 +109,8 @@ def _lines(verdicts: "Sequence[Verdict]", store: Path, seconds: float) -> Iterat
         yield from _paragraph(verdict, store, width)
     failed = [verdict.claim.number for verdict in verdicts if not verdict.passed]
     which = f" ({', '.join(failed)})" if failed else ""
-    count = f"{len(verdicts)} claims: {len(verdicts) - len(failed)} PASS, {len(failed)} FAIL{which}"
+    every = f"{len(verdicts)} claim{'' if len(verdicts) == 1 else 's'}"
+    count = f"{every}: {len(verdicts) - len(failed)} PASS, {len(failed)} FAIL{which}"
     yield f"{count}; {seconds:.0f} s; runs in {store}"
 
 
@@ -124,7 +126,7 @@ def _paragraph(verdict: "Verdict", store: Path, width: int) -> Iterator[str]:
         yield from textwrap.wrap(text, width, initial_indent="      ", subsequent_indent="      ")
     yield f'      look: sweep query "$(sweep claims {claim.number} --sql)" --store {store}'
     if claim.chart:
-        yield f"            sweep chart {claim.chart} --store {store} -o look.html"
+        yield f"      sweep chart {claim.chart} --store {store} -o look.html"
 
 
 def _as_json(verdicts: "Sequence[Verdict]", store: Path, quick: bool, seconds: float) -> dict[str, Any]:

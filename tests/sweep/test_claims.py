@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from analysis.charts import CHARTS
 from analysis.claims import CLAIMS, COLUMNS, GRIDS, Claim, Verdict, evaluate
 from analysis.claims.page import FAMILIES, write_html, write_markdown
-from analysis.claims.wording import numbers
+from analysis.claims.wording import escaped, numbers, symbols
 from db.store import Store
 from sweep.claims import FOLDERS, chosen, grids, launch, together
 from sweep.cli import app
@@ -149,6 +149,11 @@ def test_numbers_of_a_verdict() -> None:
     assert numbers(Verdict(claim, 0, None, None, ("x",))) == "limit α→0; 0 runs; worst – <= 0.1; rival –"
 
 
+def test_signs_of_a_page() -> None:
+    assert symbols("as alpha -> 0, beta_1 <= |eta|^(2-L); alphabet") == "as α → 0, β_1 ≤ |η|^(2-L); alphabet"
+    assert escaped("beta* <= |eta|") == r"β\* ≤ \|η\|"
+
+
 def test_pages_say_what_failed(empty: Direct, tmp_path: Path) -> None:
     verdicts = [evaluate(claim, empty) for claim in EVERY] + [evaluate(made(values(0.01, 0.02)), empty)]
     html = write_html(verdicts, empty, tmp_path / "claims.html", "two <cores>", False).read_text(encoding="utf-8")
@@ -156,14 +161,20 @@ def test_pages_say_what_failed(empty: Direct, tmp_path: Path) -> None:
     assert html.count("the store has no run of it") == len(EVERY)
     assert "<svg" in html
     page = write_markdown(verdicts, empty, tmp_path / "claims.md", "two cores", True).read_text(encoding="utf-8")
-    assert all(claim.statement in page for claim in EVERY)
+    assert all(escaped(claim.statement) in page for claim in EVERY)
+    table = [line for line in page.splitlines() if line.startswith("| [")]
+    assert {len(line.replace("\\|", "").split("|")) for line in table} == {9}
     assert [path.name for path in (tmp_path / "claims").iterdir()] == ["4.1.svg"]
 
 
-def test_sql_is_printed_without_a_run() -> None:
+def test_sql_is_printed_without_a_run_and_can_be_asked(tmp_path: Path) -> None:
     ended = CliRunner().invoke(app, ["claims", "4.1", "--sql"])
     assert ended.exit_code == 0
     assert CLAIMS["4.1"].cases.strip() in ended.stdout
+    Store(tmp_path / "results.duckdb").create()
+    asked = CliRunner().invoke(app, ["query", ended.stdout.strip(), "--store", str(tmp_path / "results.duckdb")])
+    assert asked.exit_code == 0
+    assert asked.stdout.split()[:5] == list(COLUMNS)
 
 
 @pytest.fixture(scope="module")
