@@ -12,7 +12,6 @@ from kernels.problem import Problem, grouped
 from kernels.results import PathRecord, PredictionRecord
 from kernels.theory.base import CERTIFIED, Endpoint, Forecast, Forecasts, Kind, Prediction, record, unit
 from kernels.theory.optimisers.above import Guess, minimise_above
-from kernels.theory.optimisers.certificates import ratio
 from kernels.theory.optimisers.curves import Curve
 from kernels.theory.recorded import curves, on_curves, products_at, thinned
 
@@ -130,7 +129,7 @@ def _along(problems: list[Problem], orbits: list[_Chosen]) -> list[_Along]:
     rho = np.concatenate([
         products_at(problem, each.beta * each.kappa[:, None]) for problem, each in zip(problems, orbits, strict=True)
     ])  # fmt: skip
-    reached = _reached(curve, rows, rho, gamma)
+    reached = _reached(curve, rows, rho, gamma, owner)
     near = reached.slack <= np.maximum(NEAR, NEAR * gamma)[:, None]
     guess = Guess(reached.z, np.where(near, reached.multipliers, 0.0), owner)
     found = minimise_above(curve, rows, np.repeat(gamma[:, None], rows.shape[1], axis=1), guess)
@@ -192,28 +191,50 @@ class _Reached(NamedTuple):
 
 
 def _reached(
-    curve: Curve, rows: Float[np.ndarray, "p n m"], rho: Float[np.ndarray, "p m"], gamma: Float[np.ndarray, " p"]
+    curve: Curve,
+    rows: Float[np.ndarray, "p n m"],
+    rho: Float[np.ndarray, "p m"],
+    gamma: Float[np.ndarray, " p"],
+    owner: Int[np.ndarray, " p"],
 ) -> _Reached:
     slack = np.maximum(np.einsum("pnm,pm->pn", rows, rho) - gamma[:, None], 0.0)
     with np.errstate(all="ignore"):
         z = curve.chart(rho)
         nu = curve.nu(z)
         objective = curve.potential_at(z, nu, rho)
-    fitted = [_multipliers(*each) for each in zip(rows, nu, slack, strict=True)]
-    identity = [ratio(rest, float(np.linalg.norm(each))) for (_, rest), each in zip(fitted, nu, strict=True)]
-    return _Reached(z, slack, np.array([mu for mu, _ in fitted]), objective, np.array(identity))
+    found = np.full(slack.shape, np.nan)
+    if rows.shape[1] <= rows.shape[2]:
+        for each in np.unique(owner):
+            mine = owner == each
+            found[mine] = _only_multipliers(rows[mine][0], nu[mine])
+    for place in np.flatnonzero(np.isnan(found).any(axis=1)):
+        found[place] = _multipliers(rows[place], nu[place], slack[place])
+    with np.errstate(all="ignore"):
+        rest = np.linalg.norm(np.einsum("pn,pnm->pm", found, rows) - nu, axis=1)
+        identity = rest / np.linalg.norm(nu, axis=1)
+    return _Reached(z, slack, found, objective, identity)
+
+
+def _only_multipliers(rows: Float[np.ndarray, "n m"], nu: Float[np.ndarray, "p m"]) -> Float[np.ndarray, "p n"]:
+    """The mu with Z^T mu = nu of independent samples, NaN where one is negative or samples depend on each other."""
+    size = np.linalg.norm(rows, axis=1)
+    u, values, vh = np.linalg.svd(rows / np.where(size > 0, size, 1.0)[:, None], full_matrices=False)
+    if not values[-1] > 1e-8 * values[0]:
+        return np.full((len(nu), len(rows)), np.nan)
+    mu = (nu @ vh.T / values) @ u.T / size
+    return np.where((mu >= 0).all(axis=1)[:, None], mu, np.nan)
 
 
 def _multipliers(
     rows: Float[np.ndarray, "n m"], nu: Float[np.ndarray, " m"], slack: Float[np.ndarray, " n"]
-) -> tuple[Float[np.ndarray, " n"], float]:
-    """mu >= 0 with Z^T mu = nu, of several one of small mu.slack; and ||Z^T mu - nu||. NaN where there is no nu.
+) -> Float[np.ndarray, " n"]:
+    """mu >= 0 with Z^T mu = nu, of several one of small mu.slack. NaN where there is no nu.
 
     Non-negative least squares with a little of mu.slack as one more residual finds which mu are positive; they are
     independent, and then follow from nu alone.
     """
     if not np.isfinite(nu).all():
-        return np.full(len(rows), np.nan), float("nan")
+        return np.full(len(rows), np.nan)
     size = np.linalg.norm(rows, axis=1)
     size = np.where(size > 0, size, 1.0)
     columns, largest = (rows / size[:, None]).T, float(np.abs(nu).max()) or 1.0
@@ -225,8 +246,8 @@ def _multipliers(
     exact[held] = np.linalg.lstsq(columns[:, held], nu / largest, rcond=None)[0]
     rest = float(np.linalg.norm(columns @ exact - nu / largest))
     if exact.min() < 0 or rest > 1e-6:
-        exact, rest = nnls(columns, nu / largest)
-    return largest * exact / size, largest * float(rest)
+        exact = nnls(columns, nu / largest)[0]
+    return largest * exact / size
 
 
 def _slope(gamma: Float[np.ndarray, " p"], distance: Float[np.ndarray, " p"]) -> float:

@@ -1,26 +1,27 @@
 """Where regression is at every time: its time average runs along the lasso path as the initialisation shrinks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, final
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from kernels.problem import Problem
+from kernels.data.kinds import Dataset
+from kernels.networks.base import Architecture
+from kernels.problem import Problem, grouped
 from kernels.results import PathRecord, PredictionRecord
-from kernels.theory.base import CERTIFIED, Endpoint, Forecast, Kind, RunByRun, record
-from kernels.theory.optimisers.curves import Curve
-from kernels.theory.optimisers.lasso import Lasso, lasso
+from kernels.theory.base import CERTIFIED, Endpoint, Forecast, Forecasts, Kind, Prediction, record
+from kernels.theory.domains import Domain, domain
+from kernels.theory.optimisers.lasso import Lasso, Path, lasso, lasso_path
 from kernels.theory.recorded import curves, on_curves, products_at, thinned
 
-FAR = 60.0
-"""Chart value at which nu is at the end of its domain to rounding."""
 EARLY = 0.5
 """Share of the time at which the lasso's first coefficient appears, from which on points are compared."""
 
 
 @final
-class LassoPath(RunByRun):
+class LassoPath(Prediction):
     """The time average rhobar(t) = 1/t integral_0^t rho ds fits the data as the lasso does, at every t, as alpha -> 0.
 
     With lambda(t) = integral_0^t (y - X beta) ds, A = X S^T: nu_j(rho_j(t)) = [A^T lambda(t)]_j at any scale, and
@@ -54,30 +55,26 @@ class LassoPath(RunByRun):
             return False
         return on_curves(problem) and (problem.depth > 2 or problem.spec.alpha < 1)
 
-    def forecast(self, problem: Problem) -> Forecast | None:
-        return None
+    def forecast_all(self, problems: Sequence[Problem]) -> list[Forecast | None]:
+        return [None] * len(problems)
 
-    def compare(self, problem: Problem, forecast: Forecast | None, endpoint: Endpoint) -> PredictionRecord:
-        assert problem.decomposition is not None
-        a = problem.dataset.x @ problem.decomposition.s.T
-        curve = curves([problem])
-        ends = _ends(problem, curve)
-        chosen = _chosen(problem, endpoint, a, ends)
+    def compare_all(
+        self, problems: Sequence[Problem], forecasts: Forecasts, endpoints: Sequence[Endpoint]
+    ) -> list[PredictionRecord]:
+        chosen = [_chosen(problem, endpoint) for problem, endpoint in zip(problems, endpoints, strict=True)]
+        identities = _identities(problems, chosen)
+        return [self._compared(*each) for each in zip(problems, chosen, identities, strict=True)]
+
+    def _compared(self, problem: Problem, chosen: "_Chosen | None", identity: float) -> PredictionRecord:
         if chosen is None:
             return record(self, problem, None, None)
-        found = _along(problem, chosen, a, ends)
+        found = _along(problem, chosen)
         distances = [point.distance for point in found.path if point.distance is not None]
         whole = len(distances) == len(found.path)
         last, certificate = found.path[-1], float(np.max([point.certificate for point in found.path]))
-        made = Forecast(last.beta if whole else None, certificate, last.objective, found.detail)
+        detail = {**found.detail, "identity": identity}
+        made = Forecast(last.beta if whole else None, certificate, last.objective, detail)
         return replace(record(self, problem, made, max(distances) if whole else None), path=found.path)
-
-
-class _Ends(NamedTuple):
-    """T^+ and T^- of each coordinate; infinite for a sign that it never takes."""
-
-    plus: Float[np.ndarray, " m"]
-    minus: Float[np.ndarray, " m"]
 
 
 class _Chosen(NamedTuple):
@@ -95,54 +92,64 @@ class _Along:
     detail: dict[str, float]
 
 
-def _ends(problem: Problem, curve: Curve) -> _Ends:
-    """The ends of nu's domain; for L = 2 what nu is, to leading order, where rho is of order one."""
-    w = problem.coordinates
-    assert w is not None
-    size = np.sort(np.abs(w), axis=0)
-    tied = size[1] - size[0] <= 1e-16 * size[1]
-    side = np.where(tied, np.prod(np.sign(w), axis=0), 0.0)
-    if problem.depth == 2:
-        plus = minus = np.full(w.shape[1], -np.log(problem.spec.alpha))
-    else:
-        with np.errstate(all="ignore"):
-            out = np.full(curve.start.shape, FAR)
-            plus, minus = curve.nu(out - curve.start)[0], -curve.nu(-out - curve.start)[0]
-    return _Ends(np.where(side < 0, np.inf, plus), np.where(side > 0, np.inf, minus))
+def _drive(problem: Problem) -> Float[np.ndarray, "n m"]:
+    """A = X S^T."""
+    assert problem.decomposition is not None
+    return np.asarray(problem.dataset.x @ problem.decomposition.s.T)
 
 
-def _chosen(problem: Problem, endpoint: Endpoint, a: Float[np.ndarray, "n m"], ends: _Ends) -> _Chosen | None:
+def _ends(problem: Problem) -> tuple[float, Domain]:
+    """T^+- of each coordinate is the first times t^+- of the second: for L = 2 what nu is where rho is of order one."""
+    interval, alpha = domain(problem), problem.spec.alpha
+    assert interval is not None
+    return -float(np.log(alpha)) if problem.depth == 2 else float(alpha ** (2 - problem.depth)), interval
+
+
+def _chosen(problem: Problem, endpoint: Endpoint) -> _Chosen | None:
     """Points from EARLY on, thinned; None if there are none."""
-    orbit = endpoint.trajectory
+    orbit, a = endpoint.trajectory, problem.shared.once(_strengths, problem.dataset, problem.architecture)
     if orbit is None or orbit.residual_integral is None:
         return None
+    unit, interval = _ends(problem)
     with np.errstate(over="ignore"):
         time = np.exp(orbit["log_time"])
-    slopes = problem.dataset.y @ a
-    strength = float(np.maximum(slopes / ends.plus, -slopes / ends.minus).max())
+    strength = float(np.maximum(a / interval.upper, -a / interval.lower).max()) / unit
     sound = (time * strength >= EARLY) & np.isfinite(time) & np.isfinite(orbit.residual_integral).all(axis=1)
     places = np.flatnonzero(sound & np.isfinite(orbit.beta).all(axis=1))
     if not places.size:
         return None
-    places = thinned(places, a.size)
+    places = thinned(places, problem.dataset.x.shape[0] * len(a))
     return _Chosen(places + 1, time[places], orbit.beta[places], orbit.residual_integral[places])
 
 
-def _along(problem: Problem, chosen: _Chosen, a: Float[np.ndarray, "n m"], ends: _Ends) -> _Along:
+def _strengths(dataset: Dataset, network: Architecture) -> Float[np.ndarray, " m"]:
+    """A^T y."""
+    decomposition = network.decomposed
+    assert decomposition is not None
+    return np.asarray(decomposition.s @ (dataset.y @ dataset.x))
+
+
+def _along(problem: Problem, chosen: _Chosen) -> _Along:
     """The lasso at the penalty of every point."""
-    y, time = problem.dataset.y, chosen.time[:, None]
+    y, a, (unit, interval) = problem.dataset.y, _drive(problem), _ends(problem)
     assert problem.decomposition is not None
-    average = chosen.integral / time
-    found = lasso(a, y, ends.plus / time, ends.minus / time, average)
+    penalty, t = unit / chosen.time, np.append(interval.upper, interval.lower)
+    found = lasso(
+        a, y, penalty[:, None] * interval.upper, penalty[:, None] * interval.lower, _path(problem, a).at(penalty) / t
+    )
+    average = chosen.integral / chosen.time[:, None]
     distance = np.linalg.norm(y - average - found.fits, axis=1) / np.linalg.norm(y)
     betas = found.r @ problem.decomposition.s
-    path = tuple(_point(int(chosen.point[k]), distance[k], found, betas[k], k) for k in range(len(distance)))
-    detail = {
-        "identity": _identity(problem, chosen, a),
-        "monotone": float(_monotone(time * found.r)),
-        "points": float(len(distance)),
-    }
-    return _Along(path, detail)
+    points = tuple(_point(int(chosen.point[k]), distance[k], found, betas[k], k) for k in range(len(distance)))
+    sums = chosen.time[:, None] * found.r
+    return _Along(points, {"monotone": float(_monotone(sums)), "points": float(len(distance))})
+
+
+def _path(problem: Problem, a: Float[np.ndarray, "n m"]) -> Path:
+    """In units of t^+-, once for all problems that have the same ones."""
+    interval = _ends(problem)[1]
+    key = (_path, problem.dataset, problem.architecture, interval.key)
+    return problem.shared.keep(key, lambda: lasso_path(a, problem.dataset.y, interval.upper, interval.lower))
 
 
 def _point(point: int, distance: float, found: Lasso, beta: Float[np.ndarray, " d"], place: int) -> PathRecord:
@@ -163,11 +170,26 @@ def _monotone(sums: Float[np.ndarray, "p m"]) -> bool:
     return bool((np.sign(before) * steps >= -1e-9 * np.abs(sums).max(axis=1)[1:, None]).all())
 
 
-def _identity(problem: Problem, chosen: _Chosen, a: Float[np.ndarray, "n m"]) -> float:
-    """The largest ||nu(rho) - A^T lambda|| / ||nu||."""
-    rho = products_at(problem, chosen.beta)
-    curve = curves([problem] * len(rho))
-    with np.errstate(all="ignore"):
-        nu = curve.nu(curve.chart(rho))
-        off = np.linalg.norm(nu - chosen.integral @ a, axis=1) / np.linalg.norm(nu, axis=1)
-    return float(off.max())
+def _identities(problems: Sequence[Problem], chosen: Sequence[_Chosen | None]) -> list[float]:
+    """The largest ||nu(rho) - A^T lambda|| / ||nu|| of each orbit; NaN where it has no points."""
+    found = [float("nan")] * len(problems)
+    for shape, places in grouped(map(_shape, problems, chosen)):
+        if shape is None:
+            continue
+        orbits = [(problems[k], each) for k in places if (each := chosen[k]) is not None]
+        rho = np.concatenate([products_at(problem, each.beta) for problem, each in orbits])
+        due = np.concatenate([each.integral @ _drive(problem) for problem, each in orbits])
+        counts = [len(each.point) for _, each in orbits]
+        curve = curves([problem for (problem, _), count in zip(orbits, counts, strict=True) for _ in range(count)])
+        with np.errstate(all="ignore"):
+            nu = curve.nu(curve.chart(rho))
+            off = np.linalg.norm(nu - due, axis=1) / np.linalg.norm(nu, axis=1)
+        for place, part in zip(places, np.split(off, np.cumsum(counts)[:-1]), strict=True):
+            found[place] = float(part.max())
+    return found
+
+
+def _shape(problem: Problem, chosen: _Chosen | None) -> tuple[tuple[int, ...], bool] | None:
+    """Curves of one shape, depth and kind of start are asked together."""
+    w = problem.coordinates
+    return None if chosen is None or w is None else (w.shape, problem.scale is not None)

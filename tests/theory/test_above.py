@@ -7,7 +7,7 @@ from sklearn.linear_model import lars_path
 
 from kernels.theory.optimisers.above import Above, Guess, minimise_above
 from kernels.theory.optimisers.curves import Curve, GeneralCurve, StraightCurve, StructuredCurve
-from kernels.theory.optimisers.lasso import lasso
+from kernels.theory.optimisers.lasso import lasso, lasso_path
 from kernels.theory.optimisers.margins import least_norm, least_sum
 
 
@@ -107,9 +107,13 @@ def test_lasso_is_that_of_least_angle_regression() -> None:
     some = np.array([0.9, 0.5, 0.2, 0.05]) * penalties[0]
     expected = np.array([[np.interp(-p, -penalties, row) for row in coefficients] for p in some])
     each = np.repeat(6 * some[:, None], 12, axis=1)  # scikit-learn divides squares by the number of samples
-    found = lasso(a, y, each, each)
-    assert found.certificate.max() < 1e-12
-    np.testing.assert_allclose(found.r, expected, rtol=0, atol=1e-10)
+    path = lasso_path(a, y, np.ones(12), np.ones(12))
+    for sides in (path.at(6 * some), None):
+        found = lasso(a, y, each, each, sides)
+        assert found.certificate.max() < 1e-12
+        np.testing.assert_allclose(found.r, expected, rtol=0, atol=1e-10)
+    assert not path.at(np.array([1.1 * path.penalties[0]])).any()
+    np.testing.assert_allclose(path.at(np.zeros(1))[0] @ np.vstack([a.T, -a.T]), y, atol=1e-12)
 
 
 def test_lasso_with_a_weight_for_each_sign_is_that_of_coordinate_descent() -> None:
@@ -122,10 +126,12 @@ def test_lasso_with_a_weight_for_each_sign_is_that_of_coordinate_descent() -> No
         for j in range(8):
             slope, size = float(a[:, j] @ (y - a @ r + a[:, j] * r[j])), float(a[:, j] @ a[:, j])
             r[j] = (max(slope - plus[j], 0.0) - max(-slope - minus[j], 0.0)) / size
-    found = lasso(a, y, plus[None], minus[None], (y - a @ r)[None])
-    assert found.certificate[0] < 1e-12
-    np.testing.assert_allclose(found.r[0], r, rtol=0, atol=1e-8)
-    assert (found.r[0, :3] >= 0).all()
+    sides = lasso_path(a, y, plus, minus).at(np.ones(1)) / np.append(plus, minus)
+    for known in (sides, None):
+        found = lasso(a, y, plus[None], minus[None], known)
+        assert found.certificate[0] < 1e-12
+        np.testing.assert_allclose(found.r[0], r, rtol=0, atol=1e-8)
+        assert (found.r[0, :3] >= 0).all()
 
 
 def test_the_lassos_certificate_tells_a_wrong_answer() -> None:

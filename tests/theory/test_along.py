@@ -139,7 +139,7 @@ def test_every_point_is_bounded_and_of_the_orbits_margin(classified: dict[str, R
 
 def test_multipliers_are_those_of_the_flow(classified: dict[str, RunResult]) -> None:
     """mu_i = integral of exp(-m_i) by scipy, in layers, against what the bound at the first point is made of."""
-    from kernels.theory.finite_margin import _multipliers
+    from kernels.theory.finite_margin import _multipliers, _only_multipliers
     from kernels.theory.recorded import curves
 
     spec, data = classifier(HELD)
@@ -158,7 +158,8 @@ def test_multipliers_are_those_of_the_flow(classified: dict[str, RunResult]) -> 
     curve = curves([drawn])
     nu = curve.nu(curve.chart(rho[None]))[0]
     np.testing.assert_allclose(nu, signed.T @ mu, rtol=0, atol=1e-8)
-    np.testing.assert_allclose(_multipliers(signed, nu, signed @ rho)[0], mu, rtol=1e-6)
+    np.testing.assert_allclose(_multipliers(signed, nu, signed @ rho), mu, rtol=1e-6)
+    np.testing.assert_allclose(_only_multipliers(signed, nu[None])[0], mu, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["finite_margin", "lasso_path"])

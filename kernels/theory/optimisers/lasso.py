@@ -1,9 +1,14 @@
-"""The lasso with a weight for each sign, min 1/2 ||A r - y||^2 + sum_j (p_j^+ r_j^+ + p_j^- r_j^-), at many penalties.
+"""The lasso with a weight for each sign, min 1/2 ||A r - y||^2 + lambda sum_j (T_j^+ r_j^+ + T_j^- r_j^-), lambda > 0.
 
-Its dual is a projection: u = y - A r is the point nearest to y with -p_j^- <= a_j.u <= p_j^+, and r are the
-multipliers. So it is the problem of above.py with one straight line a sample.
+The path of r is piecewise linear in lambda: followed from the lambda at which r = 0 down to zero, once for given T.
+Where it breaks off (equal columns, several coefficients at once) the dual finds single points, a projection:
+u = y - A r is the point nearest to y with -p_j^- <= a_j.u <= p_j^+, p = lambda T, and r are the multipliers. So it is
+the problem of above.py with one straight line a sample.
+
+Source: Osborne, Presnell and Turlach, IMA J. Numer. Anal. 20 (2000); Efron et al., Ann. Statist. 32 (2004).
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -29,34 +34,119 @@ class Lasso(NamedTuple):
     certificate: Float[np.ndarray, " b"]
 
 
+GOOD = 1e-10
+"""Certificate of a point of the path that needs no projection."""
+
+STEPS = 8
+"""Pieces of a path, at most, for each coordinate and sign."""
+
+
+@dataclass(frozen=True, eq=False)
+class Path:
+    """r at the ends of the pieces: positive parts, then negative ones, each times its T.
+
+    Attributes:
+        penalties: lambda, falling, shape (k,).
+        sides: shape (k, 2 m).
+    """
+
+    penalties: Float[np.ndarray, " k"]
+    sides: Float[np.ndarray, "k s"]
+
+    def at(self, penalties: Float[np.ndarray, " b"]) -> Float[np.ndarray, "b s"]:
+        """r at these lambda; of the last piece's end below it."""
+        rising = self.penalties[::-1]
+        if len(rising) < 2:
+            return np.repeat(self.sides[:1], len(penalties), axis=0)
+        above = np.clip(np.searchsorted(rising, penalties), 1, len(rising) - 1)
+        low, high = rising[above - 1], rising[above]
+        share = np.clip((penalties - low) / (high - low), 0.0, 1.0)[:, None]
+        sides: Float[np.ndarray, "k s"] = self.sides[::-1]
+        return sides[above - 1] + share * (sides[above] - sides[above - 1])
+
+
+def lasso_path(
+    a: Float[np.ndarray, "n m"],
+    y: Float[np.ndarray, " n"],
+    plus: Float[np.ndarray, " m"],
+    minus: Float[np.ndarray, " m"],
+) -> Path:
+    """The path for T^+ = plus and T^- = minus, > 0, infinite for a sign that r_j may not take; as far as it goes."""
+    columns = np.hstack([a / plus, -a / minus])
+    size, r = columns.shape[1], np.zeros(columns.shape[1])
+    slopes = columns.T @ y
+    active, penalty = [int(slopes.argmax())], float(slopes.max())
+    penalties, sides = [penalty], [r]
+    while penalty > 0 and len(penalties) < STEPS * size:
+        block = columns[:, active]
+        _, factor = np.linalg.qr(block)
+        if len(active) > len(y) or np.abs(np.diagonal(factor)).min() <= 1e-12 * np.abs(factor).max():
+            break
+        change = np.linalg.solve(factor, np.linalg.solve(factor.T, np.ones(len(active))))
+        falls = columns.T @ (block @ change)
+        inside = np.ones(size, dtype=bool)
+        inside[active] = False
+        with np.errstate(all="ignore"):
+            joins = np.where(inside & (falls < 1), (penalty - slopes) / (1 - falls), np.inf)
+            leaves = np.where(change < 0, -r[active] / change, np.inf)
+        joins = np.maximum(joins, 0.0)
+        step = min(float(joins.min()), float(leaves.min()), penalty)
+        r = r.copy()
+        r[active] += step * change
+        penalty -= step
+        if step == leaves.min():
+            r[active.pop(int(leaves.argmin()))] = 0.0
+        elif step == joins.min():
+            active.append(int(joins.argmin()))
+        slopes = columns.T @ (y - columns @ r)
+        penalties.append(penalty)
+        sides.append(r)
+    return Path(np.array(penalties), np.array(sides))
+
+
 def lasso(
     a: Float[np.ndarray, "n m"],
     y: Float[np.ndarray, " n"],
     plus: Float[np.ndarray, "b m"],
     minus: Float[np.ndarray, "b m"],
-    near: Float[np.ndarray, "b n"] | None = None,
+    sides: Float[np.ndarray, "b s"] | None = None,
 ) -> Lasso:
     """The lasso at b penalties.
 
     Args:
         a, y: A and y.
         plus, minus: p^+ and p^-, > 0; infinite for a sign that r_j may not take.
-        near: residuals y - A r that are thought to be near; y itself without.
+        sides: r from a path, positive parts, then negative ones; where it is not right, or not known, it is found here.
     """
-    count, size = plus.shape
+    size = plus.shape[1]
     most = 2 * np.linalg.norm(a, axis=0) * np.linalg.norm(y)  # no correlation is larger
     high, low = np.minimum(plus, most), np.minimum(minus, most)
-    rows = np.repeat(np.vstack([-a.T, a.T])[None], count, axis=0)
-    bounds = -np.hstack([high, low])
-    slopes = (np.repeat(y[None], count, axis=0) if near is None else near) @ a
-    proposed = np.hstack([slopes >= NEARLY * high, -slopes >= NEARLY * low]) & (np.linalg.norm(rows, axis=2) > 0)
-    found = searched(StraightCurve(np.repeat(y[None], count, axis=0)), rows, bounds, proposed)
-    mu = np.maximum(found.multipliers, 0.0)
-    r = mu[:, :size] - mu[:, size:]
+    r = np.full(plus.shape, np.nan) if sides is None else sides[:, :size] - sides[:, size:]
+    certificate = _certificate(a, y, (high, low), r)
+    missed = ~(certificate <= GOOD)
+    if missed.any():
+        r[missed] = _projected(a, y, high[missed], low[missed])
+        certificate[missed] = _certificate(a, y, (high[missed], low[missed]), r[missed])
     fits = r @ a.T
     paid = np.where(r > 0, high, low) * np.abs(r)
     objective = 0.5 * ((fits - y) ** 2).sum(axis=1) + paid.sum(axis=1)
-    return Lasso(r, fits, objective, _certificate(a, y, (high, low), r))
+    return Lasso(r, fits, objective, certificate)
+
+
+def _projected(
+    a: Float[np.ndarray, "n m"],
+    y: Float[np.ndarray, " n"],
+    high: Float[np.ndarray, "b m"],
+    low: Float[np.ndarray, "b m"],
+) -> Float[np.ndarray, "b m"]:
+    count, size = high.shape
+    rows = np.repeat(np.vstack([-a.T, a.T])[None], count, axis=0)
+    slopes = np.repeat((y @ a)[None], count, axis=0)
+    proposed = np.hstack([slopes >= NEARLY * high, -slopes >= NEARLY * low]) & (np.linalg.norm(rows, axis=2) > 0)
+    found = searched(StraightCurve(np.repeat(y[None], count, axis=0)), rows, -np.hstack([high, low]), proposed)
+    mu = np.maximum(found.multipliers, 0.0)
+    difference: Float[np.ndarray, "b m"] = mu[:, :size] - mu[:, size:]
+    return difference
 
 
 def _certificate(
