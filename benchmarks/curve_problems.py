@@ -88,13 +88,18 @@ class Cell:
 
     def simulate(self, rtol: float, most_steps: int = MOST_STEPS) -> Results:
         """All runs as one batch, at most `most_steps` steps each; again, where a program was compiled meanwhile."""
-        runs = [self._run(seed, rtol, most_steps) for seed in range(self.runs)]
         compiled = -1
         while compiled != compiled_loops():
             compiled = compiled_loops()
-            begin = time.perf_counter()
-            results = simulate(runs)
-            seconds = time.perf_counter() - begin
+            results = self.simulate_once(rtol, most_steps)
+        return results
+
+    def simulate_once(self, rtol: float, most_steps: int = MOST_STEPS) -> Results:
+        """The same with whatever has to be compiled."""
+        runs = [self._run(seed, rtol, most_steps) for seed in range(self.runs)]
+        begin = time.perf_counter()
+        results = simulate(runs)
+        seconds = time.perf_counter() - begin
         return Results(
             seconds,
             np.array([result.beta for result in results]),
@@ -121,4 +126,4 @@ class Cell:
 
 def first(shape: str, depth: int) -> None:
     """Print the seconds of this process's first run, compilation included."""
-    print(Cell(shape, depth, 1e-2, 1).simulate(1e-7).seconds)
+    print(Cell(shape, depth, 1e-2, 1).simulate_once(1e-7).seconds)

@@ -217,7 +217,7 @@ class Architecture(ABC):
         """`decomposition()`, kept."""
         return self.decomposition()
 
-    def tensor(self) -> Float[np.ndarray, "d *k"]:
+    def data_tensor(self) -> Float[np.ndarray, "d *k"]:
         """The data tensor's map M, beta_i = sum over k of M[i, k_1, ..., k_L] prod_l v_l[k_l], layers flattened.
 
         The network's own data tensor is M(x) = sum_i x_i M[i], and its gradients are contractions of it: with
@@ -274,7 +274,7 @@ class Architecture(ABC):
             return DataMatrix(np.real((left * (decomposition.s @ x)) @ right.T), 1)
         if math.prod(math.prod(shape) for shape in self.shapes) > MOST_TRIALS:
             return None
-        return DataMatrix(np.tensordot(x, self.tensor(), 1), 1)
+        return DataMatrix(np.tensordot(x, self.data_tensor(), 1), 1)
 
     @abstractmethod
     def invariants(self, layers: Layers) -> list[Any]:

@@ -112,7 +112,7 @@ class Tensor(Architecture):
     def decomposition(self) -> Decomposition | None:
         return None
 
-    def tensor(self) -> Float[np.ndarray, "d *k"]:
+    def data_tensor(self) -> Float[np.ndarray, "d *k"]:
         return np.array(self.constants[0])
 
     def span(self) -> Float[np.ndarray, "d r"] | None:

@@ -74,7 +74,7 @@ class SingularVectors(RunByRun):
 
     The contraction is the gradient, of every network: f(x) = M(x) o (v_1, ..., v_L) is linear in x and in v_l, so that
     -grad_{v_l} Loss = -sum_i dLoss/df_i M(x_i) o (v_1, ..., ., ..., v_L) = M(u) o (v_1, ..., ., ..., v_L). It is taken
-    from the Jacobian of f; M is not written out (`Architecture.tensor` does).
+    from the Jacobian of f; M is not written out (`Architecture.data_tensor` does).
     distance: max over l of 1 - |cos(v_l, grad_{v_l} Loss)|. singular_value: M(u / ||u||) contracted with all the normed
     layers, u.beta / (||u|| prod_l ||v_l||), layers flattened (matrices in the Frobenius norm). For fully connected
     networks of L >= 2 there are singular_ratio, the largest second / first singular value of W_1, ..., W_{L-1}; rank,

@@ -55,7 +55,7 @@ def test_the_data_matrix_of_two_layers_gives_the_output(architecture: Architectu
     """f(x) = sum_c v_c^T M(x) w_c; what a class says of itself is what the coefficients give entry by entry."""
     if architecture.depth != 2:
         return
-    x = np.random.default_rng(5).standard_normal(4)
+    x = np.random.default_rng(5).standard_normal(architecture.dim)
     matrix, channels = architecture.data_matrix(x)
     first, second = (layer.reshape(-1, channels) for layer in draw(architecture))
     assert np.sum(first * (matrix @ second)) == pytest.approx(x @ architecture.coefficients(draw(architecture)))
@@ -173,7 +173,7 @@ def test_an_explicit_tensor_is_the_same_network(architecture: Architecture) -> N
     layers = draw(architecture)
     if math.prod(layer.size for layer in layers) > 4000:
         return  # as many evaluations; the same networks of fewer layers are here
-    array = architecture.tensor()
+    array = architecture.data_tensor()
     assert array.shape == (architecture.dim, *(layer.size for layer in layers))
     explicit = Tensor(architecture.dim, architecture.depth, values=array.tolist())
     flat = [np.ravel(layer) for layer in layers]
@@ -183,4 +183,4 @@ def test_an_explicit_tensor_is_the_same_network(architecture: Architecture) -> N
 
 def test_a_tensor_too_large_to_write_out_is_refused() -> None:
     with pytest.raises(InputError, match=r"has 10,000,000 entries, more than 1,000,000; write a smaller depth"):
-        ARCHITECTURES["diagonal"](10, 6).tensor()
+        ARCHITECTURES["diagonal"](10, 6).data_tensor()

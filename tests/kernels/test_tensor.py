@@ -87,7 +87,7 @@ def test_a_file_is_the_array_in_it(tmp_path: Path) -> None:
     copy = tmp_path / "copy.npy"
     copy.write_bytes((tmp_path / "m.npy").read_bytes())
     assert spec({"file": str(copy)}).run_id == first.run_id
-    arrays = [problem_of(each, DATA).architecture.tensor() for each in (first, second, listed)]
+    arrays = [problem_of(each, DATA).architecture.data_tensor() for each in (first, second, listed)]
     for array in arrays:
         np.testing.assert_array_equal(array, ARRAY)
     assert "values" not in str(first.to_dict()["architecture"]).replace("'values': None", "")
@@ -184,7 +184,7 @@ def test_the_flow_of_a_networks_tensor_is_the_networks(name: str, sizes: dict[st
     own = spec_of(dataset, architecture=named(name, 4, 2), init="gaussian", **axes, **sizes)
     known = problem_of(own, dataset)
     layers = [np.ravel(layer / 0.5).tolist() for layer in known.layers]
-    explicit = {"tensor": {"values": known.architecture.tensor().tolist()}}
+    explicit = {"tensor": {"values": known.architecture.data_tensor().tolist()}}
     other = spec_of(dataset, architecture=explicit, init={"layers": layers}, **axes)
     one, two = simulate([(own, dataset), (other, dataset)])
     assert one.status == two.status == "converged"

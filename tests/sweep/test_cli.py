@@ -94,7 +94,7 @@ def test_launch_prints_one_json_object(filled: tuple[Path, Path]) -> None:
     found = json.loads(done.stdout)
     assert (found["total"], found["cached"], found["computed"], found["interrupted"]) == (8, 8, 0, False)
     assert found["statuses"] == counts_of(converged=8)
-    assert {row["prediction"] for row in found["table"]} == {"minimum_bregman"}
+    assert {row["prediction"] for row in found["table"]} == {"minimum_bregman", "weighted_l1", "saddle_sequence"}
 
 
 def test_a_failed_run_is_exit_code_1(write: Write, tmp_path: Path) -> None:

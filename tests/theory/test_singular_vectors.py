@@ -43,7 +43,7 @@ def test_the_gradient_is_the_contraction_of_the_tensor(name: str, depth: int) ->
     end = endpoint(known)
     layers = [layer.ravel() / np.linalg.norm(layer) for layer in end.layers]
     u = known.dataset.x.T @ shares(known, end)
-    of_u = np.tensordot(u / np.linalg.norm(u), known.architecture.tensor(), 1)
+    of_u = np.tensordot(u / np.linalg.norm(u), known.architecture.data_tensor(), 1)
     worst = 0.0
     for place, layer in enumerate(layers):
         rest = contracted(of_u, [*layers[:place], None, *layers[place + 1 :]])
@@ -58,7 +58,7 @@ def test_the_gradient_is_the_contraction_of_the_tensor(name: str, depth: int) ->
 def test_singular_vectors_of_a_matrix_are_recognised() -> None:
     """L = 2, at a scale at which all shares are equal: those of M(X^T y) are at distance zero, others are not."""
     known = drawn("tensor", 2)
-    m, x, y = known.architecture.tensor(), known.dataset.x, known.dataset.y
+    m, x, y = known.architecture.data_tensor(), known.dataset.x, known.dataset.y
     left, values, right = np.linalg.svd(np.tensordot(x.T @ y, m, 1))
 
     def compared(a: np.ndarray, b: np.ndarray) -> PredictionRecord:
