@@ -69,8 +69,10 @@ def _saddles(problem: Problem, constraint: System, interval: Domain) -> Saddles:
     if not len(rho):
         return Saddles(beta, path.clock, np.inf, Solution(np.zeros(a.shape[1]), 0.0, np.inf, -1))
     multipliers = constraint.rows @ folded.dual(path.ends) / interval.unit
-    last = sums.LeastSum(np.concatenate([np.maximum(rho[-1], 0), np.maximum(-rho[-1], 0)]), multipliers)
     whole = interval.sides(constraint)
+    parts = np.concatenate([np.maximum(rho[-1], 0), np.maximum(-rho[-1], 0)])
+    # long clocks leave rounding in s; at the end it is that of the support
+    last = sums.LeastSum(parts, sums.polished(whole.rows / whole.weights, parts, multipliers))
     residual = sums.certificate(whole, last)
     unique = folded.unique(path) and folded.agree(constraint)
     slope = sums.decay(whole, last, several=False) if unique and residual <= REACHED else float("nan")

@@ -98,7 +98,7 @@ def least_weighted_sum(problem: SumProblem) -> LeastSum | None:
     inner, choice = _chosen(problem, face)
     rho = np.zeros_like(x)
     rho[face.kept] = face.oriented * inner / problem.weights[face.kept]
-    return LeastSum(rho, _polished(columns, rho, multipliers), choice)
+    return LeastSum(rho, polished(columns, rho, multipliers), choice)
 
 
 def minimisers(problem: SumProblem, found: LeastSum) -> Face | None:
@@ -210,10 +210,10 @@ def _vertex(
     support = np.abs(x) > 1e-9 * (np.abs(x).max() or 1.0)
     exact = np.zeros(size)
     exact[support] = np.linalg.lstsq(columns[:, support], target, rcond=None)[0]
-    return exact, _polished(columns, exact, answer.eqlin.marginals)
+    return exact, polished(columns, exact, answer.eqlin.marginals)
 
 
-def _polished(
+def polished(
     columns: Float[np.ndarray, "r m"], x: Float[np.ndarray, " m"], multipliers: Float[np.ndarray, " r"]
 ) -> Float[np.ndarray, " r"]:
     """The nearest lambda with C_S^T lambda = sgn x_S on the support S."""
@@ -300,4 +300,14 @@ def _descent(
     return null @ np.linalg.lstsq(root[:, None] * null, -slope / root, rcond=None)[0]
 
 
-__all__ = ["TIGHT", "LeastSum", "SumProblem", "certificate", "decay", "freedom", "least_weighted_sum", "minimisers"]
+__all__ = [
+    "TIGHT",
+    "LeastSum",
+    "SumProblem",
+    "certificate",
+    "decay",
+    "freedom",
+    "least_weighted_sum",
+    "minimisers",
+    "polished",
+]
