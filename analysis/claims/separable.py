@@ -43,8 +43,8 @@ WHERE {_CONNECTED}"""
 
 
 _GROWN = "(t.norm[-1] / t.norm[1])"
-_RATIO = "(p.detail->>'$.singular_ratio')::DOUBLE"
-_ADJACENT = "(p.detail->>'$.adjacent_alignment')::DOUBLE"
+_RATIO = "p.singular_ratio"
+_ADJACENT = "p.adjacent_alignment"
 _EXCESS = "((p.detail->>'$.objective_reached')::DOUBLE / p.objective - 1)"
 _STATIONARITY = "(p.detail->>'$.stationarity')::DOUBLE"
 _BRIDGE = turned("m.beta", "p.beta")

@@ -102,7 +102,10 @@ def _ends(problem: Problem) -> tuple[float, Domain]:
     """T^+- of each coordinate is the first times t^+- of the second: for L = 2 what nu is where rho is of order one."""
     interval, alpha = domain(problem), problem.spec.alpha
     assert interval is not None
-    return -float(np.log(alpha)) if problem.depth == 2 else float(alpha ** (2 - problem.depth)), interval
+    if problem.depth == 2:
+        return -float(np.log(alpha)), interval
+    with np.errstate(over="ignore"):
+        return float(np.float64(alpha) ** (2 - problem.depth)), interval
 
 
 def _chosen(problem: Problem, endpoint: Endpoint) -> _Chosen | None:
@@ -141,7 +144,7 @@ def _along(problem: Problem, chosen: _Chosen) -> _Along:
     distance = np.linalg.norm(y - average - found.fits, axis=1) / np.linalg.norm(y)
     betas = found.r @ problem.decomposition.s
     points = tuple(_point(int(chosen.point[k]), distance[k], found, betas[k], k) for k in range(len(distance)))
-    sums = chosen.time[:, None] * found.r
+    sums = (chosen.time / chosen.time[-1])[:, None] * found.r
     return _Along(points, {"monotone": float(_monotone(sums)), "points": float(len(distance))})
 
 

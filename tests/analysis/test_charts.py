@@ -223,6 +223,7 @@ def awkward(store_path: Path, tmp_path: Path) -> Store:
         ),
         "predictions": ", ".join(odd.format(place=by_prediction, name=name) for name in ("certificate", "objective")),
         "trajectories": points,
+        "path_predictions": odd.format(place=by_prediction, name="distance"),
     }
     target.commit({name: source.query(f"SELECT * REPLACE ({sql}) FROM {name}") for name, sql in replaced.items()})
     return target
