@@ -93,9 +93,14 @@ class _Along:
 
 
 def _drive(problem: Problem) -> Float[np.ndarray, "n m"]:
-    """A = X S^T."""
-    assert problem.decomposition is not None
-    return np.asarray(problem.dataset.x @ problem.decomposition.s.T)
+    """A = X S^T, made once for a data set and a network."""
+    return problem.shared.once(_product, problem.dataset, problem.architecture)
+
+
+def _product(dataset: Dataset, network: Architecture) -> Float[np.ndarray, "n m"]:
+    decomposition = network.decomposed
+    assert decomposition is not None
+    return np.asarray(dataset.x @ decomposition.s.T)
 
 
 def _ends(problem: Problem) -> tuple[float, Domain]:
@@ -110,26 +115,19 @@ def _ends(problem: Problem) -> tuple[float, Domain]:
 
 def _chosen(problem: Problem, endpoint: Endpoint) -> _Chosen | None:
     """Points from EARLY on, thinned; None if there are none."""
-    orbit, a = endpoint.trajectory, problem.shared.once(_strengths, problem.dataset, problem.architecture)
+    orbit, slopes = endpoint.trajectory, problem.dataset.y @ _drive(problem)
     if orbit is None or orbit.residual_integral is None:
         return None
     unit, interval = _ends(problem)
     with np.errstate(over="ignore"):
         time = np.exp(orbit["log_time"])
-    strength = float(np.maximum(a / interval.upper, -a / interval.lower).max()) / unit
+    strength = float(np.maximum(slopes / interval.upper, -slopes / interval.lower).max()) / unit
     sound = (time * strength >= EARLY) & np.isfinite(time) & np.isfinite(orbit.residual_integral).all(axis=1)
     places = np.flatnonzero(sound & np.isfinite(orbit.beta).all(axis=1))
     if not places.size:
         return None
-    places = thinned(places, problem.dataset.x.shape[0] * len(a))
+    places = thinned(places, problem.dataset.x.shape[0] * len(slopes))
     return _Chosen(places + 1, time[places], orbit.beta[places], orbit.residual_integral[places])
-
-
-def _strengths(dataset: Dataset, network: Architecture) -> Float[np.ndarray, " m"]:
-    """A^T y."""
-    decomposition = network.decomposed
-    assert decomposition is not None
-    return np.asarray(decomposition.s @ (dataset.y @ dataset.x))
 
 
 def _along(problem: Problem, chosen: _Chosen) -> _Along:
