@@ -78,15 +78,15 @@ def launch(grid: Path, store: Path, workers: int, environment: dict[str, str]) -
 
 def replay(grid: Path, store: Path) -> Row:
     """The same runs in the same batches, in this process, which was started for it as a worker is."""
-    from sweep.user_code import UserCode
-    from sweep.worker import Payload, prepare
+    from sweep.execution.user_code import UserCode
+    from sweep.execution.worker import Payload, prepare
 
     prepare(Payload((), "", UserCode(str(grid.parent)), one_core=True))
     from benchmarks.ensembles import Ensemble
     from db.store import Store
     from kernels.simulate import Run, simulate
-    from sweep.grid import load
-    from sweep.plan import make_plan
+    from sweep.execution.plan import make_plan
+    from sweep.grid.grid import load
 
     plan = make_plan(load(grid, ()), Store(store.with_name("none.duckdb")))
     catalogue = plan.expansion.catalogue

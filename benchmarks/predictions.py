@@ -26,7 +26,7 @@ from benchmarks.ensembles import gaussian
 from kernels.data.kinds import Dataset
 from kernels.spec import RunSpec
 from kernels.validate import canonicalise
-from sweep.records import tables
+from sweep.execution.records import tables
 
 SAMPLES, DIM = 4, 10
 

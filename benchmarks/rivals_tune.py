@@ -17,14 +17,14 @@ def trials(specs: Sequence[dict[str, Any]], workers: int, reuse: bool, folder: P
     for the next trial, so that each imports JAX once.
     """
     os.environ |= {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "RAY_AIR_NEW_OUTPUT": "0"}
-    from sweep.ray_tasks import start_here
+    from sweep.execution.ray_tasks import start_here
 
     start_here(workers)
     from ray import tune
 
     def trial(config: dict[str, Any]) -> None:
-        from sweep.user_code import UserCode
-        from sweep.worker import Payload, prepare
+        from sweep.execution.user_code import UserCode
+        from sweep.execution.worker import Payload, prepare
 
         prepare(Payload((), "", UserCode(""), one_core=True))
         from kernels.data.kinds import load

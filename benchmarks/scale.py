@@ -31,17 +31,17 @@ import pyarrow as pa
 
 from benchmarks.common import Report, options
 from db.store import Store
-from sweep import summary
-from sweep.batches import FIRST, Batch, Device, Sizer
-from sweep.executors import Executor, Outcome
-from sweep.grid import load
-from sweep.launch import Driver
-from sweep.plan import Plan, make_plan
-from sweep.progress import Plain
-from sweep.provenance import new_sweep_id, sweep_row
-from sweep.records import table, tables
-from sweep.versions import versions
-from sweep.worker import Finished
+from sweep.execution import summary
+from sweep.execution.batches import FIRST, Batch, Device, Sizer
+from sweep.execution.driver import Driver
+from sweep.execution.executors import Executor, Outcome
+from sweep.execution.plan import Plan, make_plan
+from sweep.execution.progress import Plain
+from sweep.execution.provenance import new_sweep_id, sweep_row
+from sweep.execution.records import table, tables
+from sweep.execution.versions import versions
+from sweep.execution.worker import Finished
+from sweep.grid.grid import load
 
 Row = dict[str, Any]
 
@@ -212,7 +212,7 @@ def _rate(commits: list[tuple[int, float, float]]) -> float:
 
 
 def _open(store: Store, sweep_id: str, plan: Plan, sizer: Sizer) -> None:
-    """What a launch writes before its first run (sweep.session)."""
+    """What a launch writes before its first run (sweep.execution.session)."""
     store.create()
     ids = pa.chunked_array(plan.run_ids, pa.string()).combine_chunks()
     asked = table("sweep_runs", {"sweep_id": pa.array([sweep_id] * len(ids), pa.string()), "run_id": ids})

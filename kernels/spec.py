@@ -36,7 +36,7 @@ class Axis:
         optional: whether only some architectures have it; None where they do not.
         program: whether its value is part of the compile key; data and rtol enter it by sizes and columns.
         inner: alpha and seed, which are expanded innermost, as neither decides the program or what goes together with
-            what. A third one would need `sweep/expansion.py` and `Descriptions`, too.
+            what. A third one would need `sweep/grid/expansion.py` and `Descriptions`, too.
     """
 
     help: str

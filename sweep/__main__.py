@@ -1,6 +1,6 @@
 """The program `sweep`: signals are answered before anything else is imported."""
 
-from sweep import signals
+from sweep.execution import signals
 
 INTERRUPTED = 130
 

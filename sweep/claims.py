@@ -5,10 +5,10 @@ from pathlib import Path
 
 from analysis.claims import CLAIMS, GRIDS, Claim
 from db.store import Store
-from sweep.grid import Grid, load
-from sweep.mistakes import GridError, nearest
-from sweep.session import Ended, Options, record, run_grid
-from sweep.source import Source
+from sweep.execution.session import Ended, Options, record, run_grid
+from sweep.grid.grid import Grid, load
+from sweep.grid.mistakes import GridError, nearest
+from sweep.grid.source import Source
 
 HERE = Path(__file__).resolve().parent
 FOLDERS = (HERE.parent / "examples" / "claims", HERE / "examples" / "claims")

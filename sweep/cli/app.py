@@ -3,7 +3,7 @@
 import typer
 
 from sweep.cli import check, claims, outputs, runs, stores
-from sweep.cli.streams import Application
+from sweep.streams import Application
 
 app = Application(
     name="sweep",

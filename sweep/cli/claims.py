@@ -89,8 +89,8 @@ def _verdicts(
     from analysis.claims import evaluate
     from sweep.claims import launch
     from sweep.cli.open import opened
-    from sweep.environment import check_environment
-    from sweep.session import Options
+    from sweep.execution.environment import check_environment
+    from sweep.execution.session import Options
 
     check_environment(None)
     options = Options(store=store, local=executor is Where.local, workers=workers, quiet=True, wait=wait)
@@ -142,7 +142,7 @@ def _write(
 ) -> None:
     from analysis.claims.page import write_html, write_markdown
     from sweep.cli.open import opened
-    from sweep.provenance import machine
+    from sweep.execution.provenance import machine
 
     for target, write in ((output, write_html), (markdown, write_markdown)):
         if target is not None:

@@ -10,8 +10,8 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
 
-from sweep.cli.streams import written
 from sweep.shown import lines_shown
+from sweep.streams import written
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -77,11 +77,11 @@ def _known() -> tuple[type[Exception], ...]:
     """Errors that say what the user has to change; only of modules that are loaded, so none is imported for this."""
     names = (
         ("kernels.spec", "InputError"),
-        ("sweep.mistakes", "GridError"),
-        ("sweep.executors", "ExecutorError"),
+        ("sweep.grid.mistakes", "GridError"),
+        ("sweep.execution.executors", "ExecutorError"),
         ("db.errors", "StoreError"),
         ("analysis.errors", "AnalysisError"),
-        ("sweep.cli.streams", "OutputError"),
+        ("sweep.streams", "OutputError"),
     )
     return tuple(getattr(sys.modules[module], name) for module, name in names if module in sys.modules)
 
@@ -89,7 +89,7 @@ def _known() -> tuple[type[Exception], ...]:
 def _message(error: Exception) -> str | None:
     """One line, or one line a mistake; None for an error that no user can mend."""
     if isinstance(error, OSError):
-        from sweep.environment import explained
+        from sweep.execution.environment import explained
 
         said = explained(error)
         return None if said is None else f"error: {said}"
@@ -101,7 +101,7 @@ def _message(error: Exception) -> str | None:
 
 def check_output(option: str, output: Path | None, *, store: Path | None = None, grid: Path | None = None) -> None:
     """Raise GridError where an output is the store or the grid of the same command: it would be lost."""
-    from sweep.mistakes import GridError
+    from sweep.grid.mistakes import GridError
 
     log = None if store is None else Path(f"{store}.wal")  # DuckDB would read it back into the store
     for what, path in (("store", store), ("store", log), ("grid", grid)):
@@ -116,7 +116,7 @@ def _same(one: Path, other: Path) -> bool:
 
 def print_json(value: Any) -> None:
     """One JSON object on stdout, without NaN."""
-    from sweep.cli.formats import json_text
+    from sweep.formats import json_text
 
     echo(json_text(value))
 

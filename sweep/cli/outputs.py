@@ -10,7 +10,7 @@ from sweep.cli.common import STORE, MemoryOption, SecondsOption, StoreOption, an
 ProvenanceOption = Annotated[
     bool, typer.Option("--provenance", help="Show in the report host, folders and uncommitted changes of launches too.")
 ]
-STARTER = Path(__file__).parent.parent / "starter.yaml"
+STARTER = Path(__file__).parent.parent / "grid" / "starter.yaml"
 
 
 @answering
@@ -54,7 +54,7 @@ def schema() -> None:
     """Print the JSON Schema of grid files, for editors."""
     import json
 
-    from sweep.schema import json_schema
+    from sweep.grid.schema import json_schema
 
     echo(json.dumps(json_schema(), indent=2))
 
@@ -65,7 +65,7 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it is there.")] = False,
 ) -> None:
     """Write a commented grid to start from."""
-    from sweep.mistakes import GridError
+    from sweep.grid.mistakes import GridError
 
     try:
         with path.open("w" if force else "x", encoding="utf-8") as file:

@@ -26,11 +26,11 @@ from sweep.cli.common import (
     echo,
     print_json,
 )
-from sweep.cli.formats import Format, write
 from sweep.cli.outputs import ProvenanceOption
+from sweep.formats import Format, write
 
 if TYPE_CHECKING:
-    from sweep.session import Ended
+    from sweep.execution.session import Ended
 
 RetryOption = Annotated[bool, typer.Option("--retry-failed", help="Run again what failed for good.")]
 
@@ -61,9 +61,9 @@ def launch(
     wait: WaitOption = WAIT,
 ) -> None:
     """Run what the store does not have yet of a grid. Launching again goes on where it stopped."""
-    from sweep.environment import check_environment
-    from sweep.mistakes import GridError
-    from sweep.session import Options, run
+    from sweep.execution.environment import check_environment
+    from sweep.execution.session import Options, run
+    from sweep.grid.mistakes import GridError
 
     if executor is Where.local and address is not None:
         raise GridError(["--address is of --executor ray; leave one of them out"])
@@ -121,11 +121,11 @@ def plan(
     """
     import os
 
-    from sweep.batches import Sizer
     from sweep.cli.open import opened
-    from sweep.grid import load
-    from sweep.plan import make_plan
-    from sweep.summary import plan_lines
+    from sweep.execution.batches import Sizer
+    from sweep.execution.plan import make_plan
+    from sweep.execution.summary import plan_lines
+    from sweep.grid.grid import load
 
     found = opened(store, wait)
     loaded = load(grid, set or (), plugins)
@@ -149,8 +149,8 @@ def predict(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="A file instead of stdout.")] = None,
 ) -> None:
     """Print what theory says of every run of a grid, without running any."""
-    from sweep.forecast import forecast_table
-    from sweep.grid import load
+    from sweep.execution.forecast import forecast_table
+    from sweep.grid.grid import load
 
     check_output("-o", output, grid=grid)
     write(forecast_table(load(grid, set or (), plugins)), format, output)

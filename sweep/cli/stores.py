@@ -18,15 +18,15 @@ from sweep.cli.common import (
     echo,
     print_json,
 )
-from sweep.cli.formats import Format, text, write
+from sweep.formats import Format, text, write
 from sweep.shown import shown
 
 
 @answering
 def status(store: StoreOption = STORE, json: JsonOption = False, wait: WaitOption = WAIT) -> None:
     """Sweeps in the store and how far they are; works while one is running."""
-    from sweep import summary
     from sweep.cli.open import NOT_YET, not_made_yet, opened
+    from sweep.execution import summary
 
     if not_made_yet(store):
         found: dict[str, Any] = {"store": str(store.absolute()), "runs": {}, "sweeps": []}
@@ -72,8 +72,8 @@ def show(
     wait: WaitOption = WAIT,
 ) -> None:
     """One run: what was asked, where the flow ended, every prediction, every attempt."""
-    from sweep import summary
     from sweep.cli.open import opened
+    from sweep.execution import summary
 
     found = summary.run(opened(store, wait), run_id)
     if json:
@@ -95,7 +95,7 @@ def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
 ) -> None:
     """Remove what killed launches left: their folders of Ray, and of a store that was being made. Keeps all results."""
-    from sweep.leftovers import left_behind, remove
+    from sweep.execution.leftovers import left_behind, remove
 
     for folder in (found := list(left_behind(store.absolute()))):
         if not dry_run:

@@ -12,7 +12,7 @@ from kernels.data.kinds import Dataset, canonical, load
 from kernels.room import compile_key
 from kernels.spec import RunSpec
 from kernels.validate import canonicalise
-from sweep import records
+from sweep.execution import records
 
 LINE = {"points": {"x": [[1, 2]], "y": [1]}}
 PAIR = {"points": {"x": [[1, 2], [0, -3]], "y": [1, -1]}}

@@ -18,7 +18,7 @@ from analysis.frames import along, counts, plane, scale
 from analysis.report import command_without_folders, figure, sample, without_folders, write_report
 from analysis.wording import headlines
 from db.store import Store
-from sweep import records
+from sweep.execution import records
 from tests.db import store_rows as rows
 from tests.needs import lack
 

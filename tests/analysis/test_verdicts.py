@@ -9,7 +9,7 @@ import pytest
 from analysis.frames import counts, scale
 from analysis.wording import endings, headlines
 from db.store import Store
-from sweep import records, summary
+from sweep.execution import records, summary
 from tests.db import store_rows as rows
 
 NOTHING = "nothing to do: the stop rule is met at the start; lower alpha or tighten stop"

@@ -9,8 +9,8 @@ import pytest
 from typer.main import get_command
 
 from sweep.cli import app
-from sweep.expansion import Expansion
-from sweep.grid import load
+from sweep.grid.expansion import Expansion
+from sweep.grid.grid import load
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

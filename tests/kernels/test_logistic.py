@@ -30,10 +30,10 @@ from kernels.spec import InputError, RunSpec
 from kernels.theory.base import Endpoint, weights
 from kernels.validate import canonicalise
 from kernels.x64 import jax
-from sweep.grid import load as load_grid
-from sweep.mistakes import GridError
-from sweep.plan import make_plan
-from sweep.session import Options, run
+from sweep.execution.plan import make_plan
+from sweep.execution.session import Options, run
+from sweep.grid.grid import load as load_grid
+from sweep.grid.mistakes import GridError
 from tests.kernels.conftest import classification_data, spec_of
 
 RTOL = 1e-10

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kernels.spec import STATUSES
-from sweep.session import Ended, Options, run
+from sweep.execution.session import Ended, Options, run
 from tests.needs import lack
 
 NETWORKS = Path(__file__).parent / "networks"
@@ -74,7 +74,7 @@ def proc() -> None:
 @pytest.fixture(scope="session")
 def ray_settings() -> None:
     """What a launch sets before it imports Ray, which reads it at its first import only: for tests that import it."""
-    from sweep.ray_tasks import ALWAYS, OWN
+    from sweep.execution.ray_tasks import ALWAYS, OWN
 
     for name, value in (ALWAYS | OWN | {"RAY_AUTH_TOKEN": secrets.token_hex(32)}).items():
         os.environ.setdefault(name, value)
@@ -83,7 +83,7 @@ def ray_settings() -> None:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Any]:
     """Ray on loopback with two CPUs, as a launch starts it; launches of this process then use it."""
-    from sweep.ray_tasks import start_here
+    from sweep.execution.ray_tasks import start_here
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"os\.fork\(\) was called", category=RuntimeWarning)

@@ -7,12 +7,12 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweep import batches
-from sweep.batches import FIRST, GROWTH, TARGET_SECONDS, Batch, Batcher, Sizer
-from sweep.expansion import Candidate, Expansion
-from sweep.grid import from_source
-from sweep.programs import ProgramPlan, Shape, programs
-from sweep.source import Source
+from sweep.execution import batches
+from sweep.execution.batches import FIRST, GROWTH, TARGET_SECONDS, Batch, Batcher, Sizer
+from sweep.execution.programs import ProgramPlan, Shape, programs
+from sweep.grid.expansion import Candidate, Expansion
+from sweep.grid.grid import from_source
+from sweep.grid.source import Source
 
 
 def expand(**axes: object) -> tuple[Expansion, list[Candidate]]:

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from kernels.spec import InputError
-from sweep import bounded_yaml
 from sweep.cli import app
-from sweep.grid import load
-from sweep.mistakes import MOST_CHARACTERS, MOST_LINES, GridError, Mistakes
-from sweep.source import parse
-from sweep.values import MAX_DATA_SETS, data_sets
+from sweep.grid import bounded_yaml
+from sweep.grid.grid import load
+from sweep.grid.mistakes import MOST_CHARACTERS, MOST_LINES, GridError, Mistakes
+from sweep.grid.source import parse
+from sweep.grid.values import MAX_DATA_SETS, data_sets
 from tests.sweep.conftest import FRAGILE, SMALL, Write
 
 HEAD = "task: regression\ndata: {points: {x: [[1, 2]], y: [1]}}\n"
@@ -126,8 +126,8 @@ def test_a_list_of_many_forms_ends_before_the_memory(write: Write) -> None:
 
 
 def test_data_sets_of_one_grid_are_bounded_together(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sweep import catalogue
-    from sweep.expansion import Expansion
+    from sweep.grid import catalogue
+    from sweep.grid.expansion import Expansion
 
     monkeypatch.setattr(catalogue, "MOST_NUMBERS", 100)
     grid = load(write(SMALL.replace(DATA, "{gaussian: {samples: 2, dim: 20, seed: {range: [0, 100]}}}")))

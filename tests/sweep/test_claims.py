@@ -18,10 +18,10 @@ from db.store import Store
 from sweep.claims import FOLDERS, chosen, grids, launch, together
 from sweep.cli import app
 from sweep.cli.claims import _lines
-from sweep.expansion import Expansion
-from sweep.grid import Grid
-from sweep.mistakes import GridError
-from sweep.session import Options
+from sweep.execution.session import Options
+from sweep.grid.expansion import Expansion
+from sweep.grid.grid import Grid
+from sweep.grid.mistakes import GridError
 
 EVERY = list(CLAIMS.values())
 each_claim = pytest.mark.parametrize("claim", EVERY, ids=list(CLAIMS))

@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 from db.store import Store
 from kernels.theory.table import forecasts
 from sweep.cli import app
-from sweep.expansion import Expansion
-from sweep.grid import load
+from sweep.grid.expansion import Expansion
+from sweep.grid.grid import load
 from tests.sweep.conftest import FRAGILE, SMALL, Write, counts_of
 
 HEAVY = ("jax", "ray", "altair", "sqlalchemy", "polars", "duckdb", "scipy", "pyarrow", "pydantic")

@@ -19,7 +19,7 @@ os.environ.update(RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0", RAY_USAGE_STATS_ENABLED
                   RAY_ENABLE_UV_RUN_RUNTIME_ENV="0")
 from pathlib import Path
 from ray.cluster_utils import Cluster
-from sweep.versions import folder as folder_of
+from sweep.execution.versions import folder as folder_of
 
 def altered(folder):
     for name in ("sweep", "kernels", "db", "analysis"):

@@ -17,7 +17,7 @@ os.environ.update(RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0", RAY_USAGE_STATS_ENABLED
 import ray
 from ray.cluster_utils import Cluster
 
-CODE = "import sweep.waiting; sweep.waiting.EVERY_SECONDS = 3.0; import sweep.cli; sweep.cli.app()"
+CODE = "import sweep.execution.waiting; sweep.execution.waiting.EVERY_SECONDS = 3.0; import sweep.cli; sweep.cli.app()"
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
 
 def launch(store, then):

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from db.names import LONGEST
 from db.store import Store, StoreError
 from sweep.cli import app
-from sweep.environment import explained, unusual
+from sweep.execution.environment import explained, unusual
 from tests.sweep.conftest import SMALL, Write
 
 REFUSED = {

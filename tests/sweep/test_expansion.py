@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from kernels.data.kinds import canonical, load
 from kernels.spec import InputError, RunSpec
 from kernels.validate import canonicalise, check_compatible
-from sweep.expansion import AT_REST, Audit, Expansion
-from sweep.grid import from_source
-from sweep.grid import load as load_grid
-from sweep.mistakes import GridError
-from sweep.source import Source
+from sweep.grid.expansion import AT_REST, Audit, Expansion
+from sweep.grid.grid import from_source
+from sweep.grid.grid import load as load_grid
+from sweep.grid.mistakes import GridError
+from sweep.grid.source import Source
 
 AXES: dict[str, list[Any]] = {
     "architecture": ["diagonal", "fully_connected", "convolutional", "walsh", "odeco", {"odeco": {"s": [[1, 2]]}}],

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernels.spec import InputError
-from sweep.expressions import NAMES, any_of, parse
+from sweep.grid.filters import NAMES, any_of, parse
 
 RUN: dict[str, Any] = dict.fromkeys(NAMES) | {
     "task": "regression", "data": "gaussian", "architecture": "diagonal", "depth": 3, "width": None, "filter": None,

@@ -21,10 +21,10 @@ from typer.testing import CliRunner
 
 from db.errors import StoreError
 from db.store import Store
-from sweep import summary
 from sweep.cli import app
-from sweep.cli.formats import Format, fitting, render, text
-from sweep.progress import Plain
+from sweep.execution import summary
+from sweep.execution.progress import Plain
+from sweep.formats import Format, fitting, render, text
 from sweep.shown import INVISIBLE, lines_shown, shown
 from tests.db import store_rows as rows
 
@@ -207,7 +207,7 @@ def test_a_file_is_written_by_this_program_in_every_format(store: Store, tmp_pat
 
 
 def test_parquet_is_not_printed_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    from sweep.cli.formats import write
+    from sweep.formats import write
 
     ours, theirs = pty.openpty()
     with os.fdopen(theirs, "w") as terminal, os.fdopen(ours):

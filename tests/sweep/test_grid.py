@@ -9,12 +9,12 @@ import pytest
 from kernels.integrator.solvers import SOLVERS
 from kernels.spec import SOLVER_NAMES
 from sweep.cli.outputs import STARTER
-from sweep.expansion import Audit, Expansion
-from sweep.grid import from_source
-from sweep.mistakes import GridError
-from sweep.overrides import override
-from sweep.schema import json_schema
-from sweep.source import parse
+from sweep.grid.expansion import Audit, Expansion
+from sweep.grid.grid import from_source
+from sweep.grid.mistakes import GridError
+from sweep.grid.overrides import override
+from sweep.grid.schema import json_schema
+from sweep.grid.source import parse
 from tests.sweep.conftest import EXAMPLES, NETWORKS
 
 HEAD = """\

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from db.store import Store
 from sweep.cli import app
-from sweep.signals import held
+from sweep.execution.signals import held
 from tests.sweep.conftest import SMALL, Launch, Write
 from tests.sweep.test_ray import COMMAND
 
@@ -138,7 +138,7 @@ def test_an_interrupt_while_ray_starts_ends_the_process_in_order(delay: float, w
 def test_an_interrupt_in_the_summary_still_says_how_to_go_on(
     launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sweep.summary.endings", lambda store, sweep_id: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr("sweep.execution.summary.endings", lambda store, sweep_id: signal.raise_signal(signal.SIGINT))
     ended = launch(SMALL)
     lines = list(ended.lines())
     assert ended.interrupted

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from db.store import Store
-from sweep.mistakes import GridError
+from sweep.grid.mistakes import GridError
 from tests.sweep.conftest import FRAGILE, SMALL, Launch, counts_of
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from db.store import Store
-from sweep import ledger
+from sweep.execution import ledger
 from tests.db import store_rows as rows
 
 

@@ -12,10 +12,10 @@ from kernels.data.kinds import load as load_data
 from kernels.networks.groups import group_of
 from kernels.spec import RunSpec
 from kernels.theory.table import forecasts
-from sweep.expansion import Expansion
-from sweep.grid import load
-from sweep.mistakes import GridError
-from sweep.schema import json_schema
+from sweep.grid.expansion import Expansion
+from sweep.grid.grid import load
+from sweep.grid.mistakes import GridError
+from sweep.grid.schema import json_schema
 from tests.sweep.conftest import EXAMPLES, SMALL, Launch, Write, counts_of
 
 HEAD = """

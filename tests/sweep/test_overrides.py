@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from sweep.mistakes import GridError
-from sweep.overrides import override
-from sweep.source import Source, parse
+from sweep.grid.mistakes import GridError
+from sweep.grid.overrides import override
+from sweep.grid.source import Source, parse
 
 GRID = """
 alpha: 1

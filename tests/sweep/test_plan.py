@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from db.store import Store
-from sweep.batches import Sizer
-from sweep.grid import load
-from sweep.mistakes import GridError
-from sweep.plan import make_plan
+from sweep.execution.batches import Sizer
+from sweep.execution.plan import make_plan
+from sweep.grid.grid import load
+from sweep.grid.mistakes import GridError
 from tests.sweep.conftest import EXAMPLES, SMALL, Launch, Write
 
 
@@ -77,7 +77,7 @@ def test_a_million_runs_plan_in_bounded_memory(tmp_path: Path) -> None:
     (tmp_path / "grid.yaml").write_text(MILLION)
     code = (
         "from pathlib import Path; from db.store import Store\n"
-        "from sweep.grid import load; from sweep.plan import make_plan\n"
+        "from sweep.grid.grid import load; from sweep.execution.plan import make_plan\n"
         "plan = make_plan(load(Path('grid.yaml')), Store('none.duckdb'))\n"
         "peak = next(line for line in open('/proc/self/status') if line.startswith('VmHWM'))\n"
         "print(plan.total, peak.split()[1])"

@@ -8,10 +8,10 @@ import pytest
 
 from kernels.room import room_for
 from kernels.simulate import simulate
-from sweep.expansion import Expansion
-from sweep.grid import from_source
-from sweep.programs import COMPILATION, ProgramPlan, Shape, programs, seconds, steps
-from sweep.source import Source
+from sweep.execution.programs import COMPILATION, ProgramPlan, Shape, programs, seconds, steps
+from sweep.grid.expansion import Expansion
+from sweep.grid.grid import from_source
+from sweep.grid.source import Source
 
 
 def shapes_of(pending: int | None = None, **axes: object) -> list[Shape]:

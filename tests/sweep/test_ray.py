@@ -15,9 +15,9 @@ from typing import Any, cast
 import pytest
 
 from db.store import Store
-from sweep import apart
-from sweep.executors import ClusterLost, ExecutorError
-from sweep.ray_tasks import Tasks, check_address
+from sweep.execution import apart
+from sweep.execution.executors import ClusterLost, ExecutorError
+from sweep.execution.ray_tasks import Tasks, check_address
 from tests.sweep.conftest import FRAGILE, SMALL, Launch, Write, counts_of
 
 COMMAND = [sys.executable, "-m", "sweep"]
@@ -43,7 +43,7 @@ def test_ray_computes_what_this_process_computes(cluster: Any, launch: Launch, t
 def test_a_run_that_kills_its_worker_is_isolated(
     cluster: Any, launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sweep.launch.WORKER_DEATHS", 1)
+    monkeypatch.setattr("sweep.execution.driver.WORKER_DEATHS", 1)
     chosen = ("grid.alpha=1", "grid.seed=5,7,9")
     ended = launch(FRAGILE, *chosen, local=False)
     assert ended.counts == counts_of(converged=1, failed=2)
@@ -138,7 +138,7 @@ import os, sys, threading, time
 os.environ.update(RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0", RAY_USAGE_STATS_ENABLED="0", RAY_AUTH_MODE="disabled")
 from pathlib import Path
 from ray.cluster_utils import Cluster
-from sweep.session import Options, run
+from sweep.execution.session import Options, run
 
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
 nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]

@@ -12,7 +12,7 @@ from kernels.observables import OBSERVABLES
 from kernels.results import PathRecord, PredictionRecord, RunResult, SaddleRecord, Trajectory
 from kernels.spec import KERNEL_VERSION
 from kernels.validate import canonicalise
-from sweep.records import failed_run, table, tables
+from sweep.execution.records import failed_run, table, tables
 
 SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -0.0, 5e-324, 1.7e308]
 SEEDS = range(12)

@@ -7,8 +7,8 @@ from sklearn.datasets import load_iris
 
 from kernels.data.kinds import canonical, load
 from sweep.cli.outputs import STARTER
-from sweep.expansion import Expansion
-from sweep.grid import load as load_grid
+from sweep.grid.expansion import Expansion
+from sweep.grid.grid import load as load_grid
 from tests.sweep.conftest import EXAMPLES
 
 

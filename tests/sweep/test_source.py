@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sweep.mistakes import GridError
-from sweep.source import parse, parse_value, read
+from sweep.grid.mistakes import GridError
+from sweep.grid.source import parse, parse_value, read
 
 PATH = Path("grid.yaml")
 

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 
 from db.store import NoStore, Store, StoreError, making
-from sweep.ledger import Ledger, Unstored
-from sweep.leftovers import PREFIX, left_behind, note_owners
-from sweep.spill import spill, take_up
+from sweep.execution.ledger import Ledger, Unstored
+from sweep.execution.leftovers import PREFIX, left_behind, note_owners
+from sweep.execution.spill import spill, take_up
 from tests.db import store_rows
 from tests.sweep.conftest import SMALL, Launch
 

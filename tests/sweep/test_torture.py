@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 
 from db.store import Store
-from sweep.leftovers import left_behind
+from sweep.execution.leftovers import left_behind
 from tests.needs import lack
 from tests.sweep.conftest import SMALL, Launch, Write
 from tests.sweep.torture import Launched, launched, none_left

@@ -4,8 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sweep.grid import load
-from sweep.user_code import user_code
+from sweep.execution.user_code import user_code
+from sweep.grid.grid import load
 from tests.sweep.conftest import FRAGILE, Write
 
 
@@ -14,7 +14,7 @@ def test_modules_travel_as_text(write: Write, tmp_path: Path) -> None:
     code = user_code(load(write(FRAGILE.replace("{points: {x: [[1, 2]], y: [1]}}", "{'draws:draw': {}}"))))
     assert set(code.sources) == {"fragile", "draws"}
     script = (
-        "import sys; from sweep.user_code import UserCode\n"
+        "import sys; from sweep.execution.user_code import UserCode\n"
         f"UserCode('/nowhere', {dict(code.sources)!r}).install()\n"
         "import draws, fragile; print(fragile.Fragile.__name__, draws.draw('regression'))"
     )
@@ -27,7 +27,7 @@ def test_the_text_at_the_launch_is_what_runs(write: Write, tmp_path: Path) -> No
     module = tmp_path / "draws.py"
     module.write_text("def draw():\n    raise ValueError('as it was')\n")
     script = (
-        "import sys, traceback; from sweep.user_code import UserCode\n"
+        "import sys, traceback; from sweep.execution.user_code import UserCode\n"
         f"sys.path.append({str(tmp_path)!r})\n"
         f"code = UserCode({str(tmp_path)!r}, {{'draws': {module.read_text()!r}, 'json': 'never'}})\n"
         "[code.install() for _ in range(3)]\n"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernels.spec import InputError
-from sweep.values import data_sets, draw, values
+from sweep.grid.values import data_sets, draw, values
 
 
 @given(st.integers(-50, 50), st.integers(1, 60), st.integers(1, 9))

@@ -42,7 +42,7 @@ LAUNCH = """
 import sys
 
 import db.schema
-from sweep.session import Options, run
+from sweep.execution.session import Options, run
 
 shutil.copytree(db.schema.MIGRATIONS, "migrations", ignore=shutil.ignore_patterns("__pycache__"))
 text = Path("migration.py").read_text().replace("{last}", db.schema.revisions()[-1])

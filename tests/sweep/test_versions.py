@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from db.store import Store
-from sweep import versions
-from sweep.executors import Lost
-from sweep.refusal import OtherVersionError, refusal, unloadable
-from sweep.versions import CODE, code_digest, differences, folder
-from sweep.worker import Finished, Raised, Refused
+from sweep.execution import versions
+from sweep.execution.executors import Lost
+from sweep.execution.refusal import OtherVersionError, refusal, unloadable
+from sweep.execution.versions import CODE, code_digest, differences, folder
+from sweep.execution.worker import Finished, Raised, Refused
 from tests.sweep.conftest import SMALL, Launch, counts_of
 
 ROOT = folder("sweep").parent
@@ -45,7 +45,7 @@ def test_the_digest_is_of_what_moves_numbers(copied: Path) -> None:
     same = digest_below(ROOT)
     assert digest_below(copied) == same == versions.versions()["code"]
     assert altered("analysis/report.py") == same
-    for name in ("kernels/integrator/lane.py", "kernels/theory/table.py", "sweep/worker.py", "db/models.py"):
+    for name in ("kernels/integrator/lane.py", "kernels/theory/table.py", "sweep/execution/worker.py", "db/models.py"):
         assert altered(name) != same
     spread = {name: (copied / name).rename(copied / f"apart-{name}") for name in ("kernels", "sweep", "db")}
     assert code_digest(spread) == same  # as Ray unpacks them, each in a folder of its own
@@ -55,11 +55,11 @@ def test_the_digest_is_of_what_moves_numbers(copied: Path) -> None:
 
 def test_every_module_that_a_worker_imports_from_db_and_sweep_is_covered() -> None:
     code = (
-        "import sys, sweep.worker, sweep.records\n"
+        "import sys, sweep.execution.worker, sweep.execution.records\n"
         "print(*sorted(name for name in sys.modules if name.split('.')[0] in ('sweep', 'db', 'analysis')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    packages = {"db", "sweep"}
+    packages = {"db", "sweep", "sweep.execution"}
     imported = set(done.stdout.split()) - packages
     assert imported == {name.removesuffix(".py").replace("/", ".") for name in CODE if "*" not in name}
 
@@ -99,7 +99,7 @@ def test_a_refusal_stops_the_sweep_and_no_run_has_failed(
 ) -> None:
     mine = versions.versions()
     with monkeypatch.context() as patch:
-        patch.setattr("sweep.worker.versions", lambda: {**mine, "jaxlib": "0.0.1"})
+        patch.setattr("sweep.execution.worker.versions", lambda: {**mine, "jaxlib": "0.0.1"})
         with pytest.raises(OtherVersionError) as caught:
             launch(SMALL)
     assert f": jaxlib {mine['jaxlib']} here, 0.0.1 there" in str(caught.value)

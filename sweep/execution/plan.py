@@ -1,0 +1,129 @@
+"""What launching a grid would do: runs in all, stored and to compute; what each rule dropped; how long it takes."""
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from db.store import Store
+from sweep.execution.batches import Sizer
+from sweep.execution.programs import ProgramPlan, Shape, programs
+from sweep.grid.expansion import Audit, Candidate, Expansion
+from sweep.grid.grid import Grid
+from sweep.grid.mistakes import GridError
+
+CHUNK = 1 << 16
+"""Runs whose identities are compared with the store at once."""
+
+
+@dataclass
+class Plan:
+    """The counts of a grid against a store, and the way back to its pending runs.
+
+    Attributes:
+        grid: what is planned.
+        expansion: enumerates the grid's combinations.
+        total, cached, pending: runs; total = cached + pending.
+        dropped: combinations dropped, by rule.
+        shapes: pending runs by compile key.
+        programs: the same by compiled program.
+        run_ids: every run's id, in chunks.
+        wanted: for each combination in the order of the expansion, whether it is a pending run.
+    """
+
+    grid: Grid
+    expansion: Expansion
+    total: int = 0
+    cached: int = 0
+    pending: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    shapes: dict[str, Shape] = field(default_factory=dict)
+    programs: list[ProgramPlan] = field(default_factory=list)
+    run_ids: list[pa.Array] = field(default_factory=list)
+    wanted: list[np.ndarray] = field(default_factory=list)
+
+    def candidates(self) -> Iterator[Candidate]:
+        """The pending runs, one at a time, in the grid's order."""
+        wanted = itertools.chain.from_iterable(mask.tolist() for mask in self.wanted)
+        return itertools.compress(self.expansion.candidates(), wanted)
+
+    def batches(self, sizer: Sizer) -> int:
+        """How many batches there will be, as far as known now."""
+        return sum(map(sizer.batches, self.programs))
+
+    def seconds(self, sizer: Sizer) -> float | None:
+        """Estimated wall time, or None where a pending program has never been timed."""
+        spent = [sizer.seconds(program.key, program.pending) for program in self.programs]
+        known = [value for value in spent if value is not None]
+        return sum(known) / sizer.slots if len(known) == len(spent) else None
+
+    def counts(self, sizer: Sizer) -> dict[str, Any]:
+        """As JSON: what `sweep plan --json` prints and the store keeps of a launch."""
+        seconds = self.seconds(sizer)
+        return {
+            "name": self.grid.name,
+            "total": self.total,
+            "cached": self.cached,
+            "pending": self.pending,
+            "dropped": dict(self.dropped),
+            "programs": len(self.programs),
+            "batches": self.batches(sizer),
+            "estimated_seconds": None if seconds is None else round(seconds, 1),
+        }
+
+
+def make_plan(grid: Grid, store: Store, retry_failed: bool = False) -> Plan:
+    """Count the runs of a grid against a store. Raises GridError for mistakes that only combinations show."""
+    plan = Plan(grid, Expansion(grid))
+    audit = Audit()
+    seen: set[bytes] = set()
+    candidates = plan.expansion.candidates(audit)
+    while chunk := list(itertools.islice(candidates, CHUNK)):
+        _count(plan, chunk, seen, store, retry_failed)
+    plan.programs = programs(plan.shapes.values())
+    plan.dropped += audit.dropped
+    for rule in audit.dropped:
+        plan.dropped.setdefault(rule, 0)
+    if not plan.total:
+        rules = ", ".join(f"{rule} ({count})" for rule, count in plan.dropped.items() if count)
+        raise GridError([f"{grid.source.path}: no run is left; dropped by {rules}"])
+    return plan
+
+
+def _count(plan: Plan, chunk: list[Candidate], seen: set[bytes], store: Store, retry_failed: bool) -> None:
+    """Add one chunk of combinations to a plan."""
+    ids = [candidate.run_id for candidate in chunk]
+    fresh = np.zeros(len(ids), bool)
+    for position, run_id in enumerate(ids):
+        short = bytes.fromhex(run_id)
+        if short in seen:
+            plan.dropped[_duplicate_rule(chunk[position])] += 1
+        else:
+            seen.add(short)
+            fresh[position] = True
+    new = pa.array(ids, pa.string()).filter(pa.array(fresh))
+    missing = store.missing(new, retry_failed) if len(new) else new
+    wanted = np.zeros(len(ids), bool)
+    wanted[fresh] = pc.is_in(new, value_set=missing).to_numpy(zero_copy_only=False)
+    plan.run_ids.append(new)
+    plan.wanted.append(wanted)
+    plan.total += len(new)
+    plan.pending += len(missing)
+    plan.cached += len(new) - len(missing)
+    for candidate in itertools.compress(chunk, wanted.tolist()):
+        key = candidate.structure.key
+        shape = plan.shapes.get(key)
+        if shape is None:
+            shape = plan.shapes[key] = Shape(key, candidate.structure)
+        shape.pending += 1
+
+
+def _duplicate_rule(candidate: Candidate) -> str:
+    """Why a combination is the same run as an earlier one."""
+    ignored: Mapping[str, str] = candidate.structure.ignored
+    return next(iter(ignored.values()), "the same run again")

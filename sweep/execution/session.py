@@ -1,0 +1,273 @@
+"""One `sweep launch` from the grid file to the last line."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from rich.console import Console
+
+from analysis.files import check_report
+from db.store import NoStore, Store, StoreDenied, StoreError
+from kernels.spec import STATUSES
+from sweep.execution import summary
+from sweep.execution.batches import Sizer
+from sweep.execution.driver import Driver, Outcome
+from sweep.execution.executors import Executor, LocalExecutor
+from sweep.execution.plan import Plan, make_plan
+from sweep.execution.progress import Live, Plain, Progress, duration
+from sweep.execution.provenance import command, new_sweep_id, sweep_row
+from sweep.execution.records import table
+from sweep.execution.spill import take_up
+from sweep.execution.user_code import UserCode, user_code
+from sweep.grid.grid import Grid, load
+from sweep.shown import lines_shown
+
+READER_SECONDS = 2.0
+"""How long a commit waits for readers before the driver does something else."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says beside the grid.
+
+    Attributes:
+        store: path of the DuckDB file.
+        local: run in this process instead of on Ray.
+        address: of a Ray cluster to join.
+        overrides: `--set` options.
+        report: where the report goes, if one is wanted.
+        provenance: whether that report shows host, folders and uncommitted changes too.
+        workers: CPUs of the Ray that is started here.
+        retry_failed: whether runs that failed for good are run again.
+        max_failures: failed runs in a row that stop the sweep.
+        quiet: whether stdout is left to the caller.
+        wait: seconds to wait for a store that is in use.
+        plugins: whether the grid may name code of its own, module:Class.
+    """
+
+    store: Path
+    local: bool = False
+    address: str | None = None
+    overrides: tuple[str, ...] = ()
+    report: Path | None = None
+    provenance: bool = False
+    workers: int | None = None
+    retry_failed: bool = False
+    max_failures: int = 10
+    quiet: bool = False
+    wait: float = 30.0
+    plugins: bool = True
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a launch ended, for people and for programs."""
+
+    sweep_id: str
+    store: Path
+    plan: dict[str, Any]
+    counts: dict[str, int]
+    summed: bool
+    computed: dict[str, int]
+    seconds: float
+    interrupted: bool
+    traceback: str | None
+    lost: str | None
+    unstored: str | None
+    resume: str
+    report: str | None
+    drifting: int
+    uncertified: int
+    found: list[str]
+    endings: list[str]
+    table: pa.Table = field(repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        return {
+            "sweep_id": self.sweep_id, "store": str(self.store), **self.plan, "computed": sum(self.computed.values()),
+            "statuses": self.counts, "computed_statuses": self.computed, "seconds": round(self.seconds, 2),
+            "interrupted": self.interrupted, "traceback": self.traceback, "resume": self.resume,
+            "cluster_lost": self.lost, "unstored": self.unstored, "report": self.report, "drifting": self.drifting,
+            "uncertified": self.uncertified, "found": self.found, "endings": self.endings,
+            "table": self.table.to_pylist(),
+        }  # fmt: skip
+
+    def lines(self) -> Iterator[str]:
+        """The end of a launch for people; the last line counts statuses, where the store could be read."""
+        from sweep.formats import text
+
+        if self.table.num_rows:
+            yield "\n" + text(self.table)
+        yield from (*self.found, *self.endings)
+        if self.drifting:
+            yield summary.drift_line(self.drifting)
+        if self.uncertified:
+            yield summary.certificate_line(self.uncertified)
+        if self.traceback:
+            yield f"stopped after too many failures in a row; the first one:\n{self.traceback}"
+        if self.report:
+            yield f"report: {self.report}"
+        done = sum(self.computed.values())
+        yield f"computed {done} runs in {duration(self.seconds)}; results in {self.store}"
+        if self.lost:
+            yield f"stopped because the Ray cluster is gone: {self.lost}; all that had arrived is stored"
+        if self.unstored:
+            yield f"stopped because results could not be stored: {self.unstored}"
+        if self.interrupted or self.traceback or self.lost or self.unstored:
+            yield f"to go on: {self.resume}"
+        if self.summed:
+            yield summary.counts_line(self.plan["total"], self.counts)
+        else:
+            yield f"{self.plan['cached']} of {self.plan['total']} runs were stored before; how many are: sweep status"
+
+
+def run(grid_path: Path, options: Options) -> Ended:
+    """Plan, run, store, sum up. Raises before anything is written if something in the input is wrong."""
+    if options.report is not None:
+        check_report(options.report)
+    return run_grid(load(grid_path, options.overrides, options.plugins), options)
+
+
+def run_grid(grid: Grid, options: Options) -> Ended:
+    """The same of a grid that is read already."""
+    stream = sys.stderr if options.quiet else sys.stdout
+    store = _store(options, stream)
+    plan = make_plan(grid, store, options.retry_failed)
+    _check_writable(store)
+    sweep_id = new_sweep_id()
+    sizer = Sizer(store.batch_seconds())
+    counts = plan.counts(sizer)
+    for line in [] if options.quiet else summary.plan_lines(counts):
+        print(lines_shown(line), file=stream, flush=True)
+    begin = time.monotonic()
+    outcome: Outcome | None = None
+    try:
+        if plan.pending:
+            with _executor(sweep_id, user_code(grid), options) as executor:
+                sizer.slots = executor.slots
+                counts = plan.counts(sizer)
+                _open(store, sweep_id, plan, counts)
+                outcome = _compute(plan, store, options, executor, sizer, sweep_id)
+        else:
+            _open(store, sweep_id, plan, counts)
+            outcome = Outcome()
+        some = plan.total > plan.pending or outcome.statuses
+        report = _report(options) if some and not outcome.unstored else None
+        told = _summary(store, options.store, sweep_id, outcome)
+    except KeyboardInterrupt:  # after the last run: the executor was closing, or the summary was being read
+        if outcome is None:
+            raise
+        outcome.interrupted = True
+        report, told = None, _unread(outcome)
+    return Ended(
+        sweep_id=sweep_id,
+        store=options.store,
+        plan=counts,
+        computed=dict(outcome.statuses),
+        seconds=time.monotonic() - begin,
+        interrupted=outcome.interrupted,
+        traceback=outcome.traceback,
+        lost=outcome.lost,
+        unstored=outcome.unstored,
+        resume=command(),
+        report=report,
+        **told,
+    )
+
+
+def record(grid: Grid, store: Store) -> None:
+    """Enter a grid of which the store has every run as a sweep of its own, as launching it again would."""
+    plan = make_plan(grid, store)
+    _open(store, new_sweep_id(), plan, plan.counts(Sizer({})))
+
+
+def _store(options: Options, stream: Any) -> Store:
+    """The store, with the rows that an earlier launch could not commit. Raises StoreError."""
+    path = options.store
+    if path.is_symlink() and not path.exists():
+        target = Path(os.path.realpath(path))
+        print(lines_shown(f"{path} is a link to {target}, which is made"), file=stream, flush=True)
+        path = target
+    store = Store(path, timeout=options.wait)
+    if runs := take_up(store):
+        print(f"stored {runs} runs that an earlier launch had to write elsewhere", file=stream, flush=True)
+    return store
+
+
+def _summary(store: Store, path: Path, sweep_id: str, outcome: Outcome) -> dict[str, Any]:
+    """What the store says of the sweep; of one that cannot be read, what is known without it."""
+    try:
+        return {
+            "counts": summary.counts(store, sweep_id),
+            "summed": True,
+            "drifting": summary.drifting(store, sweep_id),
+            "uncertified": summary.uncertified(store, sweep_id),
+            "found": summary.found_lines(store, sweep_id, str(path)),
+            "endings": summary.endings(store, sweep_id),
+            "table": summary.table(store, sweep_id),
+        }
+    except StoreError:
+        if not outcome.unstored:
+            raise
+        return _unread(outcome)
+
+
+def _unread(outcome: Outcome) -> dict[str, Any]:
+    """What is known of a launch without its store."""
+    counts = {name: outcome.statuses[name] for name in STATUSES}
+    none: dict[str, Any] = {"drifting": 0, "uncertified": 0, "found": [], "endings": [], "table": pa.table({})}
+    return {"counts": counts, "summed": False, **none}
+
+
+def _check_writable(store: Store) -> None:
+    """Raise StoreError where results could not be written, before Ray is started for them."""
+    folder = store.path.parent
+    if not folder.is_dir():
+        raise NoStore(f"{folder} is not a folder; make it, or name another file with --store")
+    target = store.path if store.path.exists() else folder
+    if not os.access(target, os.W_OK):
+        raise StoreDenied(f"{target} is not writable; name another file with --store")
+
+
+def _executor(sweep_id: str, code: UserCode, options: Options) -> Executor:
+    if options.local:
+        return LocalExecutor(sweep_id, code)
+    from sweep.execution.ray_executor import RayExecutor
+
+    return RayExecutor(sweep_id, code, address=options.address, workers=options.workers)
+
+
+def _open(store: Store, sweep_id: str, plan: Plan, counts: dict[str, Any]) -> None:
+    """Make the store if need be and record what this launch asks for."""
+    store.create()
+    ids = pa.chunked_array(plan.run_ids, pa.string()).combine_chunks()
+    asked = table("sweep_runs", {"sweep_id": pa.array([sweep_id] * len(ids), pa.string()), "run_id": ids})
+    store.commit({"sweeps": sweep_row(sweep_id, plan.grid, counts), "sweep_runs": asked})
+
+
+def _compute(plan: Plan, store: Store, options: Options, executor: Executor, sizer: Sizer, sweep_id: str) -> Outcome:
+    store = Store(store.path, timeout=READER_SECONDS)
+    with _progress(plan, options) as progress:
+        progress.say(f"running {plan.pending} runs {executor.describe()}")
+        return Driver(plan, store, executor, sizer, progress, sweep_id, options.max_failures).run()
+
+
+def _progress(plan: Plan, options: Options) -> Progress:
+    stream = sys.stderr if options.quiet else sys.stdout
+    if stream.isatty():
+        return Live(plan.total, plan.cached, Console(file=stream))
+    return Plain(plan.total, plan.cached, stream)
+
+
+def _report(options: Options) -> str | None:
+    if options.report is None:
+        return None
+    from analysis.report import write_report
+
+    return str(write_report(options.store, options.report, provenance=options.provenance))

@@ -1,0 +1,200 @@
+"""What people are told: a plan, the state of a store, one run, and the table at the end of a launch."""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from db.errors import StoreError
+from db.store import Store
+from kernels.spec import STATUSES
+from sweep.execution.progress import duration
+from sweep.shown import shown
+
+ALWAYS = ("converged", "stopped", "diverged", "failed")
+"""Statuses that are named even where no run has them."""
+
+COUNTS = """
+    SELECT r.status, count(*) AS runs FROM sweep_runs s JOIN runs r USING (run_id) WHERE s.sweep_id = ? GROUP BY ALL
+"""
+
+FOUND = """
+    WITH asked AS (
+        SELECT c.*, isfinite(distance) AND kind = 'exact' AS exact FROM sweep_runs s JOIN convergence c USING (run_id)
+        WHERE s.sweep_id = ? AND c.status = 'converged'
+    )
+    SELECT count(DISTINCT run_id) AS converged,
+        count(DISTINCT run_id) FILTER (exact AND distance <= tolerance) AS exact,
+        count(DISTINCT prediction) FILTER (exact AND distance <= tolerance) AS statements,
+        max(distance) FILTER (exact AND distance <= tolerance) AS worst,
+        count(DISTINCT run_id) FILTER (exact AND distance > tolerance) AS beyond,
+        max(distance) FILTER (exact AND distance > tolerance) AS farthest,
+        count(DISTINCT run_id) FILTER (exact AND tolerance IS NULL) AS unjudged,
+        count(DISTINCT prediction) FILTER (kind <> 'exact') AS limits,
+        count(*) FILTER (kind LIKE 'limit alpha%') AS in_alpha
+    FROM asked
+"""
+
+DRIFT = 100
+"""More rtol than the integration lets conserved quantities drift: it stays near one, mostly far below."""
+
+DRIFTING = f"status = 'converged' AND invariant_drift > {DRIFT} * rtol"
+
+UNCERTIFIED = "status = 'converged' AND NOT certified"
+
+
+def table(store: Store, sweep_id: str) -> pa.Table:
+    """Architecture x depth x prediction: converged runs of this sweep, worst and median distance.
+
+    Limits in alpha are taken at the alpha nearest to them, in the column `at alpha`; the loss is a column where a task
+    has several.
+    """
+    from analysis.frames.counts import PREDICTIONS_BY_NETWORK
+
+    known = PREDICTIONS_BY_NETWORK.read(store, _of(sweep_id))
+    known = known.sort("architecture", "depth", "loss", "prediction", "kind").rename({"judged_at": "at alpha"})
+    losses = ["loss"] if (known.group_by("task").n_unique()["loss"] > 1).any() else []
+    dropped = [] if known["at alpha"].count() else ["at alpha"]
+    columns = ["architecture", "depth", *losses, "prediction", "kind", "runs", "worst", "median", "at alpha"]
+    found: pa.Table = known.select(columns).drop(dropped).to_arrow()
+    return found
+
+
+def _of(sweep_id: str) -> str:
+    """The condition on runs that a sweep asked for them."""
+    return f"run_id IN (SELECT run_id FROM sweep_runs WHERE sweep_id = '{sweep_id}')"
+
+
+def endings(store: Store, sweep_id: str) -> list[str]:
+    """Why runs of a sweep did not converge: one sentence for each reason."""
+    from analysis.frames.counts import ENDS
+    from analysis.wording import endings
+
+    return endings(ENDS.read(store, _of(sweep_id)))
+
+
+def found_lines(store: Store, sweep_id: str, path: str) -> list[str]:
+    """What a sweep found, in words, and what to do next; nothing where no run of it converged."""
+    (row,) = store.query(FOUND, [sweep_id]).to_pylist()
+    if not row["converged"]:
+        return []
+    where = f" --store {shlex.quote(path)}"
+    lines, chart = [], "predictions"
+    if row["exact"]:
+        chart = "exactness"
+        met = f"{_plural(row['exact'], 'run')} met {_plural(row['statements'], 'exact prediction')}"
+        lines.append(f"{met} within {row['worst']:.1e}, as near as rtol and stop rule allow")
+    if row["beyond"]:
+        lines.append(
+            f"{_plural(row['beyond'], 'run')} ended farther from exact predictions than rtol and stop rule allow, up "
+            f'to {row["farthest"]:.1e}; sweep query "SELECT * FROM convergence WHERE distance > tolerance"{where}'
+        )
+    if row["unjudged"]:
+        lines.append(
+            f"{_plural(row['unjudged'], 'run')} cannot be judged by exact predictions: stopped at a residual above "
+            "0.01, or of an older version; lower stop.residual"
+        )
+    if row["limits"]:
+        scales = "; of those in alpha the table has the runs at the alpha nearest to them" if row["in_alpha"] else ""
+        lines.append(f"{_plural(row['limits'], 'limit')} can only be approached{scales}")
+    lines.append(f"next: sweep report{where}, sweep chart {chart} -o {chart}.png{where}")
+    return lines
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def counts(store: Store, sweep_id: str) -> dict[str, int]:
+    """Runs of a sweep by status, whoever computed them."""
+    found = store.query(COUNTS, [sweep_id])
+    known = dict(zip(found["status"].to_pylist(), found["runs"].to_pylist(), strict=True))
+    return {name: known.get(name, 0) for name in STATUSES}
+
+
+def counts_line(total: int, found: Mapping[str, int]) -> str:
+    """The last line of a launch."""
+    pending = total - sum(found.values())
+    parts = [f"{found[name]} {name}" for name in STATUSES if found[name] or name in ALWAYS]
+    parts += [f"{pending} pending"] if pending else []
+    return f"{total} runs: {', '.join(parts)}"
+
+
+def drifting(store: Store, sweep_id: str) -> int:
+    """Converged runs of a sweep whose conserved quantities were not conserved."""
+    sql = f"SELECT count(*) AS runs FROM sweep_runs s JOIN runs r USING (run_id) WHERE s.sweep_id = ? AND {DRIFTING}"
+    return int(store.query(sql, [sweep_id])["runs"][0].as_py())
+
+
+def uncertified(store: Store, sweep_id: str) -> int:
+    """Predictions of converged runs of a sweep that could not be computed to a small certificate."""
+    joined = "sweep_runs s JOIN convergence c USING (run_id)"
+    sql = f"SELECT count(*) AS predictions FROM {joined} WHERE s.sweep_id = ? AND {UNCERTIFIED}"
+    return int(store.query(sql, [sweep_id])["predictions"][0].as_py())
+
+
+def certificate_line(predictions: int) -> str:
+    """What that means, and where to look."""
+    return (
+        f"{predictions} prediction{'s' if predictions > 1 else ''} could not be computed to a small certificate and "
+        f'{"are" if predictions > 1 else "is"} not compared; sweep query "SELECT run_id, prediction, certificate FROM '
+        f'convergence WHERE {UNCERTIFIED}"'
+    )
+
+
+def drift_line(runs: int) -> str:
+    """What that means, and where to look."""
+    return (
+        f"conserved quantities drifted by more than {DRIFT} rtol in {runs} converged run{'s' if runs > 1 else ''}: "
+        f'check the invariants of these networks; sweep query "SELECT run_id, architecture, depth, invariant_drift '
+        f'FROM runs WHERE {DRIFTING}"'
+    )
+
+
+def plan_lines(plan: Mapping[str, Any]) -> Iterator[str]:
+    """A plan for people."""
+    yield f"{shown(plan['name'])}: {plan['total']} runs, {plan['cached']} cached, {plan['pending']} pending"
+    if plan["dropped"]:
+        yield "combinations dropped:"
+        width = max(len(str(count)) for count in plan["dropped"].values())
+        yield from (f"  {count:>{width}}  {shown(rule)}" for rule, count in plan["dropped"].items())
+    yield f"batches: {plan['batches']}, of {plan['programs']} compiled program{'' if plan['programs'] == 1 else 's'}"
+    seconds = plan["estimated_seconds"]
+    yield f"estimated time: {'no history' if seconds is None else duration(seconds)}"
+
+
+def status(store: Store) -> dict[str, Any]:
+    """Sweeps, latest first, and the runs of the whole store by status."""
+    sweeps = store.query("SELECT * FROM progress ORDER BY created_at DESC").to_pylist()
+    runs = store.query("SELECT status, count(*) AS runs FROM runs GROUP BY ALL ORDER BY ALL").to_pylist()
+    return {"store": str(store.path), "runs": {row["status"]: row["runs"] for row in runs}, "sweeps": sweeps}
+
+
+def status_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """The state of a store for people."""
+    runs = ", ".join(f"{count} {shown(name)}" for name, count in found["runs"].items()) or "no runs yet"
+    yield f"{shown(found['store'])}: {runs}"
+    for sweep in found["sweeps"]:
+        ends = ", ".join(f"{sweep[name]} {name}" for name in STATUSES if sweep[name])
+        state = "finished" if not sweep["pending"] else f"{sweep['pending']} pending"
+        yield f"  {shown(sweep['sweep_id'])}  {shown(sweep['name'])}: {sweep['done']}/{sweep['runs']} runs, {state}" + (
+            f" ({ends})" if ends else ""
+        )
+
+
+def run(store: Store, start: str) -> dict[str, pa.Table]:
+    """One run with its predictions and attempts, by its id or the start of it. Raises StoreError."""
+    found = store.query("SELECT run_id FROM runs WHERE starts_with(run_id, ?) LIMIT 5", [start])["run_id"].to_pylist()
+    if not found or not start:
+        raise StoreError(
+            f"no run has an id that starts with {start!r}; list them: sweep query 'SELECT run_id FROM runs'"
+        )
+    if len(found) > 1:
+        raise StoreError(f"several runs have ids that start with {start!r}: {', '.join(found)}; write more of it")
+    key = [found[0]]
+    return {
+        "run": store.query("SELECT * FROM runs WHERE run_id = ?", key),
+        "predictions": store.query("SELECT * EXCLUDE (run_id) FROM predictions WHERE run_id = ? ORDER BY ALL", key),
+        "attempts": store.query("SELECT * EXCLUDE (run_id) FROM attempts WHERE run_id = ? ORDER BY started_at", key),
+    }

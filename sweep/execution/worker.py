@@ -1,0 +1,182 @@
+"""The body of a task: one batch of runs, to Arrow tables. Runs in a worker's process; never opens the store.
+
+JAX is imported here and nowhere else in the sweep, after its environment is set.
+"""
+
+import functools
+import gc
+import hashlib
+import importlib.util
+import os
+import platform
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+
+from kernels.data.kinds import Dataset
+from kernels.room import Room
+from kernels.spec import RunSpec
+from sweep.execution.user_code import UserCode
+from sweep.execution.versions import differences, versions
+
+
+@dataclass(frozen=True)
+class Payload:
+    """What a worker needs for one batch.
+
+    Attributes:
+        runs: of one program.
+        room: the size of the program, where shapes share it.
+        sweep_id: written into the rows.
+        code: the user's own networks and data.
+        gpu: whether the task holds a GPU.
+        one_core: whether other tasks use the other cores.
+        versions: of the driver; a worker that has others refuses.
+    """
+
+    runs: Sequence[tuple[RunSpec, Dataset]]
+    sweep_id: str
+    code: UserCode
+    gpu: bool = False
+    one_core: bool = False
+    room: Room | None = None
+    versions: Mapping[str, str] = field(default_factory=versions)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A batch with results: tables as `records.tables`, wall seconds, where it ran, and what computed it.
+
+    A worker from before versions were compared answers without any.
+    """
+
+    tables: dict[str, pa.Table]
+    seconds: float
+    worker: str
+    versions: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Raised:
+    """A batch that ended in a Python exception, `out_of_memory` or another one."""
+
+    error: str
+    traceback: str
+    worker: str
+    out_of_memory: bool = False
+    versions: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A batch that a worker did not take: its code or its packages are not the driver's. No run of it has failed.
+
+    Attributes:
+        reasons: what differs, or what is missing there.
+        worker: host and process.
+        versions: found there; None where the worker could not even say.
+    """
+
+    reasons: tuple[str, ...]
+    worker: str
+    versions: Mapping[str, str] | None = None
+
+    @property
+    def error(self) -> str:
+        return "; ".join(self.reasons)
+
+
+def run_batch(payload: Payload) -> Finished | Raised | Refused:
+    """Simulate a batch; exceptions come back as data, so that they look alike on every executor."""
+    begin = time.perf_counter()
+    found = versions()
+    if reasons := differences(payload.versions, found):
+        return Refused(reasons, whoami(), found)
+    try:
+        prepare(payload)
+        from kernels.simulate import simulate
+        from sweep.execution.records import tables
+    except ImportError as error:  # of a package; the user's own modules are imported later
+        return Refused((missing(error.name or str(error)),), whoami(), found)
+    try:
+        _keep_imports()
+        results = simulate(payload.runs, payload.room)
+        rows = tables(results, payload.sweep_id)
+        return Finished(rows, time.perf_counter() - begin, whoami(), found)
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}{_blame(error, payload.code)}"
+        memory = isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text
+        return Raised(text, traceback.format_exc(), whoami(), memory, found)
+
+
+def missing(package: str) -> str:
+    """The reason of a refusal where a package is not installed."""
+    return f"the Python package {package} is missing there"
+
+
+@functools.cache
+def _keep_imports() -> None:
+    """Leave what has been imported out of every later garbage collection: a tenth of a second each."""
+    gc.collect()
+    gc.freeze()
+
+
+def _blame(error: Exception, code: UserCode) -> str:
+    """Where in the user's own modules an exception was raised, if it was."""
+    files = {f"{name}.py" for name in code.sources}
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).name in files and not frame.name.startswith("<")]
+    if not own:
+        return ""
+    where = f"raised in {own[-1].name} of {Path(own[-1].filename).name}, line {own[-1].lineno}"
+    traced = type(error).__module__.startswith("jax")
+    return f" ({where}{'; write it with what numpy and JAX arrays share, such as @, * and .sum()' if traced else ''})"
+
+
+def prepare(payload: Payload) -> None:
+    """Environment that JAX reads when it is imported; what the user has set stays."""
+    payload.code.install()
+    if "jax" in sys.modules:
+        return
+    cuda = payload.gpu and importlib.util.find_spec("jax_plugins") is not None
+    defaults = {
+        "JAX_PLATFORMS": "cuda" if cuda else "cpu",
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        "JAX_COMPILATION_CACHE_DIR": str(compilation_cache()),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "EQX_ON_ERROR": "nan",  # programs with error callbacks are not cached; a NaN becomes a status
+    }
+    if payload.one_core:
+        defaults |= {
+            "OMP_NUM_THREADS": "1",
+            "NPROC": "1",  # XLA's thread pool
+            "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+        }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+
+
+def compilation_cache() -> Path:
+    """Compiled programs of this node: one folder per kind of CPU, because others reject the code."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "gradient-flow-sweep" / f"jax-{_cpu()}"
+
+
+def _cpu() -> str:
+    """A digest of the CPU's model and features."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        text = "\n".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
+    except OSError:
+        text = platform.processor()
+    return hashlib.sha256(f"{platform.machine()}\n{text}".encode()).hexdigest()[:12]
+
+
+def whoami() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
