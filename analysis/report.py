@@ -7,7 +7,7 @@ import functools
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -20,6 +20,7 @@ import markupsafe
 import polars as pl
 import vl_convert
 
+from analysis.cards import cards, drawn_runs
 from analysis.charts import CHARTS, Chart
 from analysis.charts.theme import arrow, number, told_apart
 from analysis.errors import NoData
@@ -38,6 +39,9 @@ MOST_DIFF = 20_000
 DRAWN_RUNS = 100_000
 """Runs of a store of which every one counts in the figures; of more the figures have a sample of about so many."""
 
+SELECTED = ("architecture", "depth", "alpha")
+"""Axes by which a reader chooses what all charts show."""
+
 FOLDERS = re.compile(
     r"(?<![\w.)<\]/\\])(?:file://|~\w*|\.\.?|[A-Za-z]:|[/\\])?[/\\](?:[^'\",:;=<>\[\]{}\n/\\]+[/\\])*(?=[^\s/\\])"
 )
@@ -53,7 +57,7 @@ class Figure:
         title, shows: of the chart.
         queries: SQL by frame, to reproduce it.
         note: how many runs are drawn, and how they were chosen.
-        spec: Vega-Lite, as JSON text safe inside a script element; None without data.
+        spec: Vega-Lite; None without data.
         missing: the reason why there is no figure.
     """
 
@@ -62,7 +66,7 @@ class Figure:
     shows: str
     queries: Mapping[str, str]
     note: str = ""
-    spec: str | None = None
+    spec: Mapping[str, Any] | None = None
     missing: str = ""
 
 
@@ -102,7 +106,10 @@ def render(store: Source, name: str, provenance: bool = False) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("analysis"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["unbroken"] = unbroken
+    environment.filters |= {"unbroken": unbroken, "number": number}
+    figures = [figure(key, chart, store, drawn) for key, chart in CHARTS.items()]
+    specs = [each.spec for each in figures if each.spec is not None]
+    shown = cards(store, drawn_runs(specs))
     return environment.get_template("report.html.j2").render(
         title=_title(store, name),
         store=name,
@@ -110,7 +117,11 @@ def render(store: Source, name: str, provenance: bool = False) -> str:
         headlines=headlines(head, counts.ENDS.read(store), every, counts.LIMITS.read(store)),
         queries=[frame.sql for frame in (counts.HEAD, counts.ENDS, counts.PREDICTIONS, counts.LIMITS)],
         tables=[*_tables(store, every)],
-        figures=[figure(key, chart, store, drawn) for key, chart in CHARTS.items()],
+        figures=figures,
+        specs={each.name: embedded(each.spec) for each in figures if each.spec is not None},
+        axes={axis: _values(specs, axis) for axis in SELECTED},
+        cards=embedded(shown),
+        ids=list(shown),
         sweeps=_sweeps(store, provenance),
         versions={package: version(package) for package in ("altair", "duckdb", "polars", "vl-convert-python")},
         library=_library(),
@@ -148,8 +159,18 @@ def figure(name: str, chart: Chart, store: Source, drawn: str = EVERY_RUN) -> Fi
     note = " ".join(spec.pop("title")["subtitle"])
     if drawn != EVERY_RUN:
         note += f" Of all runs a random sample was taken for this figure: {drawn}."
-    text = json.dumps(_rounded(spec), cls=ScriptEncoder, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return Figure(name, chart.title, chart.shows, queries, note, spec=text)
+    return Figure(name, chart.title, chart.shows, queries, note, spec=_rounded(spec))
+
+
+def embedded(value: Any) -> str:
+    """JSON that is safe inside a script element."""
+    return json.dumps(value, cls=ScriptEncoder, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _values(specs: Sequence[Mapping[str, Any]], axis: str) -> list[Any]:
+    """Every value of an axis in the rows that the charts show, in order."""
+    rows = (row for spec in specs for data in spec.get("datasets", {}).values() for row in data)
+    return sorted({row[axis] for row in rows if row.get(axis) is not None})
 
 
 def _rounded(value: Any) -> Any:

@@ -54,7 +54,7 @@ def draw(curves: pl.DataFrame, saddles: pl.DataFrame, orbits: pl.DataFrame) -> a
             " Below, single runs that are to visit saddles: coefficients (lines, the largest ones) over the saddles "
             "predicted as α→0 (bars, as long as the flow is to rest there) and the times of the jumps (dashed)."
         )
-    return panels(rows, "Plateaus: how long the flow takes", shown)
+    return panels(rows, "Plateaus: how long the flow takes", shown, colours="independent")
 
 
 def _over_time(here: pl.DataFrame, axes: Axes) -> Panel:

@@ -133,9 +133,10 @@ def _panel(
     dash = alt.StrokeDash("exact:N", legend=None, scale=alt.Scale(domain=[True, False], range=[[1, 0], [5, 3]]))
     shown = ["run_id:N", "depth:O", alt.Tooltip("alpha:Q", format=".3~g"), alt.Tooltip("value:Q", format=".3~g")]
     exact = axes[1].y("predicted", quantity)
-    rings = alt.Chart(points.filter(pl.col("predicted").is_not_null()).select("alpha", "predicted", "depth"))
-    dots = alt.Chart(points.select("alpha", "value", "depth", "run_id"))
-    curves = alt.Chart(lines.select("alpha", "value", "depth", "exact"))
+    predicted = points.filter(pl.col("predicted").is_not_null())
+    rings = alt.Chart(predicted.select("architecture", "alpha", "predicted", "depth"))
+    dots = alt.Chart(points.select("architecture", "alpha", "value", "depth", "run_id"))
+    curves = alt.Chart(lines.select("architecture", "alpha", "value", "depth", "exact"))
     resolved = points["tolerance"].median() if "tolerance" in points.columns else None
     known = pl.DataFrame({"value": [] if resolved is None else [resolved]}, schema={"value": pl.Float64})
     return layered(

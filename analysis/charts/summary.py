@@ -136,8 +136,7 @@ def overview(statuses: pl.DataFrame, costs: pl.DataFrame) -> alt.VConcatChart:
         rows += [line] if line else []
     runs = total(statuses["runs"])
     note = f"{runs:,} runs. Below: medians (dots) with 10–90 % bars, worst run (ticks), against depth."
-    drawn = panels(rows, "The sweep: how runs ended and what they cost", note)
-    return drawn.resolve_scale(color="independent")
+    return panels(rows, "The sweep: how runs ended and what they cost", note, colours="independent")
 
 
 def _statuses(statuses: pl.DataFrame) -> Panel:

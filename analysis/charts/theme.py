@@ -4,7 +4,7 @@ import math
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import altair as alt
 import polars as pl
@@ -196,20 +196,33 @@ def spread(places: Sequence[float], gap: float, low: float, high: float) -> list
     return [placed[index] for index in range(len(places))]
 
 
-def panels(rows: Sequence[Sequence[Panel]], title: str, subtitle: str, wrap: int = 0) -> alt.VConcatChart:
+def panels(
+    rows: Sequence[Sequence[Panel]],
+    title: str,
+    subtitle: str,
+    wrap: int = 0,
+    colours: Literal["shared", "independent"] = "shared",
+) -> alt.VConcatChart:
     """Small multiples, row by row, under one title; the subtitle wraps at `wrap` characters, or as panels suggest.
+
+    Where colours do not mean the same in every panel they are "independent".
 
     A panel is turned into Vega-Lite before it is put beside others, for Altair's own concatenation copies every panel
     at every level: a dozen panels take seconds.
     """
     datasets: dict[str, Any] = {}
+    resolve = alt.Resolve(scale=alt.ScaleResolveMap(color=colours))
     with alt.data_transformers.enable("default", max_rows=None):
         lines = [
-            alt.HConcatSpecGenericSpec(hconcat=[_specification(panel, datasets) for panel in row], spacing=16)
+            alt.HConcatSpecGenericSpec(
+                hconcat=[_specification(panel, datasets) for panel in row], spacing=16, resolve=resolve
+            )
             for row in rows
         ]
     width = wrap or max(72, 42 * max(len(row) for row in rows))
-    return alt.VConcatChart(vconcat=lines, spacing=20, title=heading(title, subtitle, width), datasets=datasets)
+    return alt.VConcatChart(
+        vconcat=lines, spacing=20, title=heading(title, subtitle, width), datasets=datasets, resolve=resolve
+    )
 
 
 def _specification(panel: Panel, datasets: dict[str, Any]) -> dict[str, Any]:

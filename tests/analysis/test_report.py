@@ -15,7 +15,7 @@ import pytest
 from analysis.charts import CHARTS, save
 from analysis.errors import CannotWrite, NoData
 from analysis.frames import along, counts, plane, scale
-from analysis.report import command_without_folders, figure, sample, without_folders, write_report
+from analysis.report import command_without_folders, embedded, figure, sample, without_folders, write_report
 from analysis.wording import headlines
 from db.store import Store
 from sweep.execution import records
@@ -261,7 +261,7 @@ def test_many_runs_make_no_large_report(store: Store, tmp_path: Path) -> None:
     drawn = plane.REGRESSION_ORBITS.read(many)
     assert drawn["run_id"].n_unique() <= plane.MOST_RUNS * drawn.select("architecture", "alpha", "depth").n_unique()
     heaviest = ("regression_paths", "classification_paths", "initialisation_scale", "regression_distance")
-    sizes = [len(figure(name, CHARTS[name], many).spec or "") for name in heaviest]
+    sizes = [len(embedded(figure(name, CHARTS[name], many).spec)) for name in heaviest]
     assert 0 < min(sizes) < sum(sizes) < 2_500_000
 
 

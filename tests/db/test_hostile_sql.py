@@ -184,7 +184,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("sql", sampled(HOSTILE, 2))
+@pytest.mark.parametrize("sql", sampled(HOSTILE, 4))
 def test_a_hostile_statement_is_refused_and_changes_nothing(
     place: Path, sql: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

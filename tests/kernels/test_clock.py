@@ -29,7 +29,9 @@ def state(way: Way, m: float, r: float) -> State:
     ("begin", "growth", "useful"),
     [(1e-9, 1e-9, 1.0), (1e-3, 1.0, 10.0), (0.5, 0.3, 1e-2), (3.0, 4.0, 1e-2), (50.0, 30.0, 1e-3), (1e6, 1e6, 1e-6)],
 )
-@pytest.mark.parametrize("way", [LAYERS, CURVES], ids=["layers", "curves"])
+@pytest.mark.parametrize(
+    "way", [pytest.param(LAYERS, id="layers", marks=pytest.mark.slow), pytest.param(CURVES, id="curves")]
+)
 def test_time_between_two_states_is_within_its_error(way: Way, begin: float, growth: float, useful: float) -> None:
     """dM/dt = e^{-M} 3 M^{4/3}: log t is that of the integral of e^M / (3 M^{4/3}) dM."""
     end = begin + growth

@@ -181,6 +181,7 @@ def test_diffrax_agrees(task: str) -> None:
     assert np.linalg.norm(ours_beta - theirs_beta) < tolerance
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rtol", [1e-6, pytest.param(1e-9, marks=SLOW)])
 def test_invariants_drift_within_tolerance(compiled: tuple[str, dict[str, Any]], rtol: float) -> None:
     name, sizes = compiled

@@ -112,7 +112,7 @@ def flow_at(flow: type[ClassificationFlow], alpha: float, curved: bool) -> tuple
 
 
 @pytest.mark.parametrize("curved", [False, True], ids=["layers", "curves"])
-@pytest.mark.parametrize("alpha", [0.01, 1.0, 3.0])
+@pytest.mark.parametrize("alpha", [0.01, pytest.param(1.0, marks=pytest.mark.slow), 3.0])
 def test_loss_and_forces_are_those_of_the_definition(alpha: float, curved: bool) -> None:
     flow, theta, log_norm, data = flow_at(LogisticFlow, alpha, curved)
     z = np.exp(3 * log_norm) * np.asarray(flow.margins(theta, data))
@@ -121,6 +121,7 @@ def test_loss_and_forces_are_those_of_the_definition(alpha: float, curved: bool)
     np.testing.assert_allclose(flow.weights(theta, log_norm, data), scipy.special.expit(-z) / loss, rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alpha", [0.01, 1.0, 3.0])
 def test_curvature_is_the_second_derivative_without_its_negative_direction(alpha: float) -> None:
     """D = kappa (diag h - p p^T) by automatic differentiation of log Loss / kappa in the outputs.

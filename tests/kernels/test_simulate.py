@@ -61,6 +61,7 @@ def test_gaussian_fully_connected_regression_approaches_the_least_norm_as_alpha_
     assert gaps[0] > 5 * gaps[1] > 25 * gaps[2]
 
 
+@pytest.mark.slow
 def test_a_diagonal_network_does_not_end_at_the_svm() -> None:
     """Nor does theory say so: no such prediction is reported, and the direction stays away from the SVM's."""
     dataset = classification_data(2, 8)

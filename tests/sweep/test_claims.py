@@ -154,6 +154,7 @@ def test_signs_of_a_page() -> None:
     assert escaped("beta* <= |eta|") == r"β\* ≤ \|η\|"
 
 
+@pytest.mark.slow
 def test_pages_say_what_failed(empty: Direct, tmp_path: Path) -> None:
     verdicts = [evaluate(claim, empty) for claim in EVERY] + [evaluate(made(values(0.01, 0.02)), empty)]
     html = write_html(verdicts, empty, tmp_path / "claims.html", "two <cores>", False).read_text(encoding="utf-8")

@@ -36,6 +36,7 @@ def test_an_extended_grid_runs_only_the_new_part(launch: Launch, tmp_path: Path)
     assert repeated == []
 
 
+@pytest.mark.slow
 def test_the_table_at_the_end_is_of_this_grid(launch: Launch) -> None:
     launch(SMALL, "grid.seed={range: [0, 6]}")
     found = launch(SMALL).table.to_pylist()
@@ -119,6 +120,7 @@ def test_good_runs_between_failures_keep_the_sweep_going(launch: Launch) -> None
     assert ended.counts == counts_of(converged=3, failed=3)
 
 
+@pytest.mark.slow
 def test_runs_out_of_steps_are_results(launch: Launch) -> None:
     ended = launch(SMALL, "stop={residual: 1e-10, max_steps: 1}")
     assert ended.counts == counts_of(stopped=8)

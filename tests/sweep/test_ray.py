@@ -59,6 +59,7 @@ def test_a_run_that_kills_its_worker_is_isolated(
     assert (again.plan["pending"], again.counts["failed"]) == (0, 1)
 
 
+@pytest.mark.slow
 def test_our_own_cluster_listens_on_loopback_only(cluster: Any) -> None:
     listening = {}
     for table, width in (("tcp", 8), ("tcp6", 32)):

@@ -80,6 +80,7 @@ def fitted() -> dict[str, RunResult]:
     return dict(zip(runs, simulate(list(runs.values()), Room(2, 4, 3)), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["held", "straight"])
 def test_distances_fall_like_one_over_the_margin(classified: dict[str, RunResult], name: str) -> None:
     """And the limit of two layers is farther: the bound falls with the distance."""
@@ -109,6 +110,7 @@ def _falls(result: RunResult) -> None:
     assert 0 <= record.detail["excess"] <= record.detail["bound"] < 2e-4
 
 
+@pytest.mark.slow
 def test_the_bound_tells_where_multipliers_are_remembered(classified: dict[str, RunResult]) -> None:
     """Where it must fail: distances stall at .1 and more, of convex problems that are certified, with a large bound."""
     for name in ("remembered", "small"):
@@ -121,6 +123,7 @@ def test_the_bound_tells_where_multipliers_are_remembered(classified: dict[str, 
     assert said(classified["small"], "finite_margin").kind == "limit alpha->inf"
 
 
+@pytest.mark.slow
 def test_every_point_is_bounded_and_of_the_orbits_margin(classified: dict[str, RunResult]) -> None:
     for result in classified.values():
         record, orbit = said(result, "finite_margin"), result.trajectory
@@ -137,6 +140,7 @@ def test_every_point_is_bounded_and_of_the_orbits_margin(classified: dict[str, R
             assert margins.min() == pytest.approx(float(orbit["min_margin"][point.point - 1]), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_multipliers_are_those_of_the_flow(classified: dict[str, RunResult]) -> None:
     """mu_i = integral of exp(-m_i) by scipy, in layers, against what the bound at the first point is made of."""
     from kernels.theory.finite_margin import _multipliers, _only_multipliers
@@ -189,6 +193,7 @@ def test_time_averages_come_to_the_lasso_in_proportion_to_alpha(fitted: dict[str
     assert np.abs(slopes).max() == pytest.approx(penalty, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_two_layers_are_farther_from_it(fitted: dict[str, RunResult]) -> None:
     """Where it must fail: log(1/alpha) is not large, and the same alpha that serves L = 3 does not serve L = 2."""
     two, three = said(fitted["two layers"], "lasso_path"), said(fitted["monotone 0.001"], "lasso_path")
@@ -240,6 +245,7 @@ def test_summing_leaves_the_end_as_it_is(fitted: dict[str, RunResult]) -> None:
     np.testing.assert_allclose(light.beta, fitted["monotone 0.01"].beta, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_classification_and_layers_sum_nothing(classified: dict[str, RunResult]) -> None:
     orbit = classified["held"].trajectory
     assert orbit is not None

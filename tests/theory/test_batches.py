@@ -182,6 +182,7 @@ def test_what_is_not_certified_is_not_compared_in_a_batch_either() -> None:
     assert not second.certificate <= CERTIFIED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["regression", pytest.param("classification", marks=pytest.mark.slow)])
 def test_nothing_outlives_its_batch(task: str) -> None:
     """No cache holds data, networks or problems once the last problem is gone; no cycle waits for the collector."""

@@ -123,7 +123,7 @@ STARTS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("axes", STARTS, ids=str)
-@pytest.mark.parametrize("depth", [2, 3, 5])
+@pytest.mark.parametrize("depth", [2, pytest.param(3, marks=pytest.mark.slow), pytest.param(5, marks=pytest.mark.slow)])
 def test_saddles_end_at_the_least_weighted_sum(depth: int, axes: dict[str, Any]) -> None:
     """Against a linear program with both sides' weights, and the limit of exact predictions."""
     for seed in range(3):

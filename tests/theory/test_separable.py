@@ -101,6 +101,7 @@ def drawn_residual(seed: int, kind: str, samples: int, size: int, depth: int, al
 SCALES = st.floats(-4, 3).map(lambda exponent: 10**exponent)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(st.integers(0, 10**6), st.sampled_from(["ones", "uniform", "zero"]), st.data(), st.integers(2, 10), SCALES)
 def test_any_depth_scale_and_size(seed: int, kind: str, data: st.DataObject, depth: int, alpha: float) -> None:

@@ -1,0 +1,171 @@
+"use strict";
+
+// One selection for every chart: a row stays if its architecture, depth and alpha, where it has them, are chosen.
+const BESIDE_A_PANEL = 150; // pixels for a panel's axis, its title and the labels at its right
+const SMALLEST = 0.8; // charts shrink to this share of their size; beyond that they scroll
+
+const specs = new Map();
+for (const element of document.querySelectorAll("script[id^='spec-']")) {
+  specs.set(element.id.replace("spec-", ""), JSON.parse(element.textContent));
+}
+const runs = JSON.parse(document.getElementById("runs").textContent);
+
+function chosen() {
+  const form = document.getElementById("selection");
+  const values = name => [...form.querySelectorAll(`input[name=${name}]:checked`)].map(box => box.value);
+  return {
+    architecture: new Set(values("architecture")),
+    depth: new Set(values("depth").map(Number)),
+    from: Number(form.elements.from.value) * (1 - 1e-4),
+    to: Number(form.elements.to.value) * (1 + 1e-4),
+  };
+}
+
+function stays(row, choice) {
+  const has = axis => row[axis] !== undefined && row[axis] !== null;
+  return (!has("architecture") || choice.architecture.has(row.architecture))
+    && (!has("depth") || choice.depth.has(Number(row.depth)))
+    && (!has("alpha") || (row.alpha >= choice.from && row.alpha <= choice.to));
+}
+
+// The chart of the chosen rows. A panel is left out if none of its runs is left: those have an architecture, where the
+// rows of its guides and labels have none.
+function selected(spec, choice) {
+  const datasets = {};
+  const emptied = new Set();
+  const ofRuns = new Set();
+  for (const [name, rows] of Object.entries(spec.datasets ?? {})) {
+    datasets[name] = rows.filter(row => stays(row, choice));
+    if (rows.some(row => "architecture" in row)) ofRuns.add(name);
+    if (rows.length && !datasets[name].length) emptied.add(name);
+  }
+  const shows = panel => {
+    const used = (panel.layer ?? [panel]).map(layer => (layer.data ?? panel.data)?.name).filter(name => ofRuns.has(name));
+    return !used.length || used.some(name => !emptied.has(name));
+  };
+  if (!spec.vconcat) return {...spec, datasets};
+  const vconcat = spec.vconcat
+    .map(row => ({...row, hconcat: row.hconcat.filter(shows)}))
+    .filter(row => row.hconcat.length);
+  return {...spec, datasets, vconcat};
+}
+
+// The same panels in as many columns as the page has room for.
+function reflowed(spec, width) {
+  if (!spec.vconcat) return spec;
+  const rows = [];
+  for (const row of spec.vconcat) {
+    const broad = panel => (typeof panel.width === "number" ? panel.width : 250) + BESIDE_A_PANEL;
+    const widest = Math.max(...row.hconcat.map(broad));
+    const columns = Math.max(1, Math.floor(width / (widest * SMALLEST)));
+    for (let k = 0; k < row.hconcat.length; k += columns) rows.push({...row, hconcat: row.hconcat.slice(k, k + columns)});
+  }
+  return {...spec, vconcat: rows};
+}
+
+const OPTIONS = {renderer: "svg", actions: {export: true, source: true, compiled: false, editor: false}};
+
+async function draw(name, choice) {
+  const place = document.getElementById(`chart-${name}`);
+  const spec = reflowed(selected(specs.get(name), choice), place.clientWidth);
+  if (spec.vconcat && !spec.vconcat.length) {
+    place.textContent = "No run of the selection is in this chart.";
+    return;
+  }
+  try {
+    const {view} = await vegaEmbed(place, spec, OPTIONS);
+    const svg = place.querySelector("svg.marks");
+    if (svg) svg.style.minWidth = `${SMALLEST * Number(svg.getAttribute("width"))}px`;
+    view.addEventListener("click", (event, item) => { if (item?.datum?.run_id) show(item.datum.run_id); });
+  } catch (error) {
+    place.textContent = `This chart could not be drawn: ${error.message}`;
+    place.classList.add("error");
+  }
+}
+
+async function drawAll() {
+  const choice = chosen();
+  for (const name of specs.keys()) await draw(name, choice);
+  document.body.dataset.drawn = String(Number(document.body.dataset.drawn ?? 0) + 1);
+}
+
+// A run: its axes, what theory says of it, and its path.
+function show(id) {
+  const run = runs[id];
+  const dialog = document.getElementById("run");
+  dialog.querySelector("h2").textContent = `Run ${id}`;
+  const list = dialog.querySelector("dl");
+  list.replaceChildren();
+  for (const [axis, value] of Object.entries(run?.axes ?? {})) {
+    const term = document.createElement("dt");
+    const said = document.createElement("dd");
+    term.textContent = axis;
+    said.textContent = value;
+    list.append(term, said);
+  }
+  const body = dialog.querySelector("tbody");
+  body.replaceChildren();
+  for (const prediction of run?.predictions ?? []) {
+    const line = body.insertRow();
+    for (const cell of prediction) line.insertCell().textContent = cell;
+  }
+  dialog.querySelector("table").hidden = !run;
+  dialog.querySelector(".more").textContent = run ? "" : "This page holds no more of this run than its points.";
+  dialog.querySelector("code").textContent = `sweep show ${id}`;
+  dialog.showModal();
+  const place = dialog.querySelector(".path");
+  place.replaceChildren();
+  if (run?.path) vegaEmbed(place, path(run.path), {...OPTIONS, actions: false});
+}
+
+function path({time, beta}) {
+  const values = beta.flatMap(({coordinate, values}) => values.map((value, k) => ({coordinate, value, time: time[k]})));
+  return {
+    $schema: "https://vega.github.io/schema/vega-lite/v6.json",
+    width: 380, height: 200, background: "white", data: {values},
+    description: "The largest coefficients of this run against time.",
+    mark: {type: "line", clip: true},
+    encoding: {
+      x: {field: "time", type: "quantitative", title: "log of time t", scale: {zero: false}},
+      y: {field: "value", type: "quantitative", title: "coefficients β"},
+      color: {field: "coordinate", type: "nominal", title: "coordinate"},
+    },
+  };
+}
+
+// Tables: a click on a heading sorts by it, a second one the other way.
+function sortKey(cell) {
+  const text = cell.textContent.trim();
+  const number = Number(text.replaceAll(",", "").replaceAll("−", "-").split(" ")[0]);
+  return text === "–" ? Infinity : Number.isNaN(number) ? text : number;
+}
+
+function sortable(table) {
+  table.querySelectorAll("th").forEach((heading, column) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = heading.textContent;
+    heading.replaceChildren(button);
+    button.addEventListener("click", () => {
+      const down = heading.getAttribute("aria-sort") === "ascending";
+      table.querySelectorAll("th").forEach(other => other.removeAttribute("aria-sort"));
+      heading.setAttribute("aria-sort", down ? "descending" : "ascending");
+      const rows = [...table.tBodies[0].rows].map(row => [sortKey(row.cells[column]), row]);
+      rows.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0) * (down ? -1 : 1));
+      table.tBodies[0].append(...rows.map(([, row]) => row));
+    });
+  });
+}
+
+document.querySelectorAll("section table").forEach(sortable);
+document.getElementById("selection").addEventListener("change", drawAll);
+document.getElementById("selection").addEventListener("reset", () => setTimeout(drawAll));
+document.getElementById("find").addEventListener("submit", event => {
+  event.preventDefault();
+  show(event.target.elements.run.value.trim());
+});
+let width = window.innerWidth;
+window.addEventListener("resize", () => {
+  if (window.innerWidth !== width) { width = window.innerWidth; drawAll(); }
+});
+drawAll();
