@@ -58,7 +58,10 @@ class Results:
         return self._view("convergence", where, f"{AXES}, prediction")
 
     def orbits(self, where: str = EVERY_RUN) -> pl.DataFrame:
-        """One row a run and recorded point: `log_time`, `residual`, `beta` and more, every axis. Raises AnalysisError."""
+        """One row a run and recorded point: `log_time`, `residual`, `beta` and more, and every axis.
+
+        Raises AnalysisError for a condition that is none.
+        """
         return self._view("orbits", where, f"{AXES}, point")
 
     def sql(self, query: str, parameters: Mapping[str, Any] | Sequence[Any] | None = None) -> pl.DataFrame:

@@ -27,7 +27,6 @@ from kernels.room import Room
 from kernels.spec import RunSpec
 from sweep.execution.versions import differences, versions
 
-
 READ = (
     "JAX_PLATFORMS", "XLA_PYTHON_CLIENT_PREALLOCATE", "JAX_COMPILATION_CACHE_DIR",
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "EQX_ON_ERROR", "NPROC", "XLA_FLAGS",

@@ -158,7 +158,7 @@ def test_wrong_arguments(tmp_path: Path) -> None:
         sweep.launch(GRID, store=store, workers=0)
     with pytest.raises(sweep.GridError, match="which --no-plugins refuses"):
         sweep.plan({**GRID, "grid": {"architecture": "mine:Net"}}, store=store, plugins=False)
-    with pytest.raises(sweep.GridError, match="these are 2 runs; sweep.launch takes several"):
+    with pytest.raises(sweep.GridError, match=r"these are 2 runs; sweep\.launch takes several"):
         sweep.run(architecture="diagonal", depth=[2, 3], data=([[1, 2]], [1]))  # type: ignore[arg-type]
     with pytest.raises(sweep.GridError, match=r"^architecture: 'diagonl' is not one of"):
         sweep.run(architecture="diagonl", data=([[1, 2]], [1]))
