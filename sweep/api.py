@@ -153,7 +153,7 @@ def run(
 ) -> "Run":
     """Gradient flow of one network to its end, in memory, with every prediction that applies to it.
 
-    The same numbers as a launch stores of that run, to rounding.
+    Its end is the one that a launch stores, to rounding.
 
     >>> import sweep
     >>> found = sweep.run(architecture="diagonal", depth=2, alpha=0.1, data=([[1, 2]], [1]))
