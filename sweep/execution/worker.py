@@ -120,14 +120,20 @@ def run_batch(payload: Payload) -> Finished | Raised | Refused:
         from sweep.execution.records import tables
     except ImportError as error:  # of a package; the user's own modules are imported later
         return Refused((missing(error.name or str(error)),), whoami(), found)
+    except Exception as error:
+        return _raised(error, payload.code)
     try:
         with payload.code.found():
             rows = tables(simulate(payload.runs, payload.room), payload.sweep_id)
         return Finished(rows, time.perf_counter() - begin, whoami(), found)
     except Exception as error:
-        text = f"{type(error).__name__}: {error}{_blame(error, payload.code)}"
-        memory = isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text
-        return Raised(text, traceback.format_exc(), whoami(), memory, found)
+        return _raised(error, payload.code)
+
+
+def _raised(error: Exception, code: OwnCode) -> Raised:
+    text = f"{type(error).__name__}: {error}{_blame(error, code)}"
+    memory = isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text
+    return Raised(text, traceback.format_exc(), whoami(), memory, versions())
 
 
 def missing(package: str) -> str:

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 import sweep
 import sweep.api
+from kernels.networks.base import Diagonal
 from kernels.spec import AXES
 from sweep.cli import app
 from sweep.execution import signals
@@ -109,6 +110,21 @@ def test_an_orbit_beside_its_prediction() -> None:
 def test_the_loss_implies_the_task() -> None:
     with pytest.raises(sweep.GridError, match=r"the labels are 1; classification needs -1 and \+1"):
         sweep.run(architecture="diagonal", loss="logistic", data=([[1, 2]], [1]))
+
+
+def test_a_network_of_the_notebook_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Twice(Diagonal):
+        def coefficients(self, layers: Any) -> Any:
+            return 2 * super().coefficients(layers)
+
+        def decomposition(self) -> None:
+            return None
+
+    monkeypatch.setattr(sys.modules["__main__"], "Twice", Twice, raising=False)
+    with pytest.raises(sweep.GridError, match="__main__:Thrice"):
+        sweep.run(architecture="__main__:Thrice", data=([[1, 2]], [1]))
+    planned = sweep.plan({**GRID, "grid": {"architecture": "__main__:Twice"}}, store="none.duckdb")
+    assert planned.runs["architecture"].to_list() == ["__main__:Twice"]
 
 
 def test_run_takes_every_axis() -> None:
