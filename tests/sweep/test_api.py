@@ -248,6 +248,19 @@ def test_every_name_is_there() -> None:
         sweep.lunch  # type: ignore[attr-defined] # noqa: B018
 
 
+def test_a_notebook_without_widgets(tmp_path: Path) -> None:
+    """There DuckDB refuses every setting of its progress bar, which it does not have."""
+    code = (
+        "import sys, types\n"
+        "notebook = sys.modules['IPython'] = types.ModuleType('IPython')\n"
+        "notebook.get_ipython = lambda: types.SimpleNamespace(config={'IPKernelApp': {}})\n"
+        "from db.store import Store\n"
+        "store = Store('r.duckdb'); store.create(); print(store.query('SELECT count(*) AS n FROM runs')['n'][0])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == "0\n", done.stderr
+
+
 INTERRUPTED = """
 import os, signal, threading, sweep
 grid = {"task": "regression", "data": {"gaussian": {"samples": 4, "dim": 12}}, "rtol": 1e-10, "record": False,
