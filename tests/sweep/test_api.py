@@ -123,7 +123,7 @@ def test_a_network_of_the_notebook_itself(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(sys.modules["__main__"], "Twice", Twice, raising=False)
     with pytest.raises(sweep.GridError, match="__main__:Thrice"):
         sweep.run(architecture="__main__:Thrice", data=([[1, 2]], [1]))
-    planned = sweep.plan({**GRID, "grid": {"architecture": "__main__:Twice"}}, store="none.duckdb")
+    planned = sweep.plan({**GRID, "grid": {"architecture": "__main__:Twice", "init": "gaussian"}}, store="none.duckdb")
     assert planned.runs["architecture"].to_list() == ["__main__:Twice"]
 
 
