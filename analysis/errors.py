@@ -58,11 +58,11 @@ class EndedEarly(NoData):
 class BadFilter(AnalysisError):
     """The condition on runs is not one that the store understands."""
 
-    def __init__(self, where: str, reason: str, columns: Iterable[str] = ()):
+    def __init__(self, where: str, reason: str, columns: Iterable[str] = (), of: str = "runs"):
         unknown = re.search(r'column "([^"]+)" not found', reason)
         near = difflib.get_close_matches(unknown[1].lower(), list(columns), n=3, cutoff=0.5) if unknown else []
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        super().__init__(f"where: {where!r} is no condition on the columns of `runs`: {reason}{hint}")
+        super().__init__(f"where: {where!r} is no condition on the columns of `{of}`: {reason}{hint}")
 
 
 class CannotWrite(AnalysisError):

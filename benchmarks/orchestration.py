@@ -78,10 +78,9 @@ def launch(grid: Path, store: Path, workers: int, environment: dict[str, str]) -
 
 def replay(grid: Path, store: Path) -> Row:
     """The same runs in the same batches, in this process, which was started for it as a worker is."""
-    from sweep.execution.user_code import UserCode
-    from sweep.execution.worker import Payload, prepare
+    from sweep.execution.worker import prepare
 
-    prepare(Payload((), "", UserCode(str(grid.parent)), one_core=True))
+    prepare(one_core=True)
     from benchmarks.ensembles import Ensemble
     from db.store import Store
     from kernels.simulate import Run, simulate

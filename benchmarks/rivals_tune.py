@@ -23,10 +23,9 @@ def trials(specs: Sequence[dict[str, Any]], workers: int, reuse: bool, folder: P
     from ray import tune
 
     def trial(config: dict[str, Any]) -> None:
-        from sweep.execution.user_code import UserCode
-        from sweep.execution.worker import Payload, prepare
+        from sweep.execution.worker import prepare
 
-        prepare(Payload((), "", UserCode(""), one_core=True))
+        prepare(one_core=True)
         from kernels.data.kinds import load
         from kernels.simulate import simulate
         from kernels.spec import RunSpec

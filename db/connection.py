@@ -28,8 +28,12 @@ from db.statements import SEALED
 PAUSE = 0.005
 """Seconds between two tries at a locked file, drawn from half to one and a half of it."""
 
-LOCK = "SET enable_progress_bar = false; SET lock_configuration = true"
-"""What a writer's connection runs first: the bar would go to stdout where Python has no file as its program."""
+LOCK = "SET lock_configuration = true"
+"""What a writer's connection runs first."""
+
+NO_BAR = "SET enable_progress_bar = false"
+"""It would go to stdout where Python has no file as its program. In a notebook without widgets DuckDB has none, and
+refuses the setting."""
 
 SEAL = f"SET disabled_filesystems = 'LocalFileSystem'; {LOCK}"
 """What a reader's connection runs first: from then on not even the store's own file can be named in SQL."""
@@ -100,6 +104,8 @@ class File:
         while True:
             try:
                 connection = self._engine(write).connect()
+                with suppress(duckdb.InvalidInputException):
+                    raw(connection).execute(NO_BAR)
                 raw(connection).execute(LOCK if write else SEAL)
                 return connection
             except (duckdb.Error, DBAPIError) as error:

@@ -17,6 +17,7 @@ FEATURES = {
     "chromium": "the report in a browser",
     "proc": "kills at random, none left behind",
     "ray[default]": "a sweep as a Ray job",
+    "marimo": "the notebook",
     "cuda": "the same runs on a GPU",
     "memory maps": "the bound on memory maps",
 }

@@ -1,7 +1,6 @@
 """Data sets: inputs x (n, d) and targets y (n,), from points, a Gaussian teacher, a file, or scikit-learn. No JAX."""
 
 import functools
-import importlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from kernels import own_code
 from kernels.data import bundled, checks, files
 from kernels.data.checks import MOST_NUMBERS, integer
 from kernels.losses import labels_of
@@ -198,11 +198,13 @@ def load(data: Mapping[str, Any], task: str) -> Dataset:
     Raises InputError where it cannot be run: NaN, one class or more than two, not separable (classification, decided
     by a linear program), targets that no coefficients fit (regression, by least squares), fewer than one sample.
     """
-    return _load(canonical_json(data), task)
+    own = any(":" in kind for kind in data)
+    return _load(canonical_json(data), task, own_code.meaning() if own else "")
 
 
 @functools.lru_cache(maxsize=256)
-def _load(text: str, task: str) -> Dataset:
+def _load(text: str, task: str, code: str) -> Dataset:
+    """`code` keeps functions of one name apart."""
     ((kind, parameters),) = json.loads(text).items()
     x, y = _called(kind, parameters, task) if ":" in kind else DATASETS[kind].draw(parameters, task)
     x, y = np.array(x, dtype=np.float64, order="C"), np.array(y, dtype=np.float64)
@@ -239,9 +241,8 @@ def _split(data: Any) -> tuple[str, dict[str, Any]]:
 
 def _imported(kind: str) -> Callable[..., Any]:
     """The function of "module:function"."""
-    module, _, attribute = kind.partition(":")
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        found = own_code.attribute(kind)
     except (ImportError, AttributeError) as error:
         raise InputError(f"data: {kind!r} cannot be imported ({error}); is it on PYTHONPATH?") from error
     if not callable(found):

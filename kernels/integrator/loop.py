@@ -30,6 +30,10 @@ QUICKLY: dict[str, Any] = {"xla_backend_optimization_level": 0, "xla_cpu_use_fus
 """XLA's options for a CPU: much less of the compiler's time, for slower steps."""
 
 
+ORDERED: dict[str, Any] = {"xla_cpu_enable_concurrency_optimized_scheduler": False}
+"""What `kernels/x64.py` asks of XLA, for a process in which somebody used JAX before it was imported."""
+
+
 class Start(NamedTuple):
     """One waiting run: Theta(0), its data, its stop rule; numpy until it is given a lane."""
 
@@ -70,19 +74,25 @@ class Loop:
 @functools.cache
 def well() -> Loop:
     """Compiled well."""
-    return Loop(None, STEPS_PER_CALL)
+    return Loop(ORDERED if _taken(ORDERED) else None, STEPS_PER_CALL)
 
 
 @functools.cache
 def quick() -> Loop | None:
     """Compiled quickly; None where that is no option: on a GPU, or for a compiler without these options."""
+    options = QUICKLY | (ORDERED if _taken(ORDERED) else {})
+    return Loop(options, QUICK_STEPS_PER_CALL) if _taken(options) else None
+
+
+def _taken(options: dict[str, Any]) -> bool:
+    """Whether the compiler has these options of a CPU's: a GPU's has not, and a release of XLA may lack one."""
     if jax.default_backend() != "cpu":
-        return None
+        return False
     try:
-        jax.jit(lambda x: x, compiler_options=QUICKLY)(0.0)
-    except jax.errors.JaxRuntimeError:  # an option that this release of XLA lacks
-        return None
-    return Loop(QUICKLY, QUICK_STEPS_PER_CALL)
+        jax.jit(lambda x: x, compiler_options=options)(0.0)
+    except jax.errors.JaxRuntimeError:
+        return False
+    return True
 
 
 def compiled_loops() -> int:

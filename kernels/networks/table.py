@@ -1,10 +1,10 @@
 """The networks, by name; one of a user's own by "module:Class". Imports no JAX."""
 
-import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from kernels import own_code
 from kernels.networks.base import Architecture, Diagonal, Parameters
 from kernels.networks.checks import check_class
 from kernels.networks.convolutional import Convolutional, MultichannelConvolutional
@@ -62,9 +62,8 @@ def architecture_class(name: str) -> type[Architecture]:
     if ":" not in name:
         known = ", ".join(ARCHITECTURES)
         raise InputError(f"architecture: unknown {name!r}; write one of {known}, or module:Class")
-    module, _, attribute = name.partition(":")
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        found = own_code.attribute(name)
     except (ImportError, AttributeError) as error:
         raise InputError(f"architecture: {name!r} cannot be imported ({error}); is it on PYTHONPATH?") from error
     if not (isinstance(found, type) and issubclass(found, Architecture)):

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from kernels.own_code import OwnCode
 from sweep.execution.batches import FIRST, Batch, Device
-from sweep.execution.user_code import UserCode
 from sweep.execution.worker import Finished, Payload, Raised, Refused, run_batch
 
 BATCH = "sweep-batch"
@@ -110,7 +110,7 @@ class LocalExecutor(Executor):
     slots = 1
     capacity = 1
 
-    def __init__(self, sweep_id: str, code: UserCode, first: int = FIRST):
+    def __init__(self, sweep_id: str, code: OwnCode, first: int = FIRST):
         self.sweep_id, self.code, self._first = sweep_id, code, first
         self._running: tuple[Batch, threading.Thread] | None = None
         # not a SimpleQueue: a signal may leave that waiting for ever, whatever the timeout

@@ -20,8 +20,9 @@ TOGETHER = 4096
 def forecast_table(grid: Grid) -> pa.Table:
     """One row a run and prediction: axes, kind, predicted coefficients, certificate, objective. Raises GridError."""
     expansion = Expansion(grid)
-    candidates = list(_distinct(expansion.candidates()))
-    rows = [row for part in _parts(candidates) for row in _rows(expansion, part)]
+    candidates = list(distinct(expansion.candidates()))
+    with grid.code.found():
+        rows = [row for part in _parts(candidates) for row in _rows(expansion, part)]
     kinds = {
         "run_id": pa.string(), "loss": pa.string(), "dataset": pa.string(), "architecture": pa.string(),
         "depth": pa.int32(), "width": pa.int32(), "filter": pa.int32(), "init": pa.string(), "alpha": pa.float64(),
@@ -32,7 +33,8 @@ def forecast_table(grid: Grid) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=pa.schema(list(kinds.items())))
 
 
-def _distinct(candidates: Iterator[Candidate]) -> Iterator[Candidate]:
+def distinct(candidates: Iterator[Candidate]) -> Iterator[Candidate]:
+    """The first combination of each run."""
     seen: set[str] = set()
     for candidate in candidates:
         run_id = candidate.run_id

@@ -11,11 +11,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from db.store import Store
+from kernels.spec import AXES
 from sweep.execution.batches import Sizer
 from sweep.execution.programs import ProgramPlan, Shape, programs
+from sweep.execution.records import PLAIN, table
 from sweep.grid.expansion import Audit, Candidate, Expansion
 from sweep.grid.grid import Grid
 from sweep.grid.mistakes import GridError
+
+ORDER = (
+    "run_id",
+    "task",
+    "loss",
+    "dataset",
+    "dim",
+    "samples",
+    *(name for name in AXES if name not in ("task", "loss")),
+)
+"""Columns of the frame of runs."""
 
 CHUNK = 1 << 16
 """Runs whose identities are compared with the store at once."""
@@ -64,7 +77,8 @@ class Plan:
 
     def counts(self, sizer: Sizer) -> dict[str, Any]:
         """As JSON: what `sweep plan --json` prints and the store keeps of a launch."""
-        seconds = self.seconds(sizer)
+        with self.grid.code.found():
+            seconds, batches = self.seconds(sizer), self.batches(sizer)
         return {
             "name": self.grid.name,
             "total": self.total,
@@ -72,7 +86,7 @@ class Plan:
             "pending": self.pending,
             "dropped": dict(self.dropped),
             "programs": len(self.programs),
-            "batches": self.batches(sizer),
+            "batches": batches,
             "estimated_seconds": None if seconds is None else round(seconds, 1),
         }
 
@@ -83,9 +97,10 @@ def make_plan(grid: Grid, store: Store, retry_failed: bool = False) -> Plan:
     audit = Audit()
     seen: set[bytes] = set()
     candidates = plan.expansion.candidates(audit)
-    while chunk := list(itertools.islice(candidates, CHUNK)):
-        _count(plan, chunk, seen, store, retry_failed)
-    plan.programs = programs(plan.shapes.values())
+    with grid.code.found():
+        while chunk := list(itertools.islice(candidates, CHUNK)):
+            _count(plan, chunk, seen, store, retry_failed)
+        plan.programs = programs(plan.shapes.values())
     plan.dropped += audit.dropped
     for rule in audit.dropped:
         plan.dropped.setdefault(rule, 0)
@@ -93,6 +108,26 @@ def make_plan(grid: Grid, store: Store, retry_failed: bool = False) -> Plan:
         rules = ", ".join(f"{rule} ({count})" for rule, count in plan.dropped.items() if count)
         raise GridError([f"{grid.source.path}: no run is left; dropped by {rules}"])
     return plan
+
+
+def runs_of(plan: Plan) -> pa.Table:
+    """One row a run in the grid's order: id, axes, and whether it is stored; columns as in the table `runs`."""
+    wanted = itertools.chain.from_iterable(mask.tolist() for mask in plan.wanted)
+    kept: dict[str, tuple[Candidate, bool]] = {}
+    for candidate, pending in zip(plan.expansion.candidates(), wanted, strict=True):
+        kept.setdefault(candidate.run_id, (candidate, not pending))
+    specs = [candidate.spec for candidate, _ in kept.values()]
+    entries = [candidate.structure.entry for candidate, _ in kept.values()]
+    columns: dict[str, list[Any]] = {
+        "run_id": list(kept),
+        **{name: [getattr(spec, name) for spec in specs] for name in PLAIN},
+        "architecture": [spec.architecture_name for spec in specs],
+        "init": [spec.init_name for spec in specs],
+        **{name: [getattr(entry, name) for entry in entries] for name in ("dim", "samples")},
+        "dataset": [entry.name for entry in entries],
+    }
+    rows = table("runs", columns).select([name for name in ORDER if name in columns])
+    return rows.add_column(1, "stored", pa.array([stored for _, stored in kept.values()], pa.bool_()))
 
 
 def _count(plan: Plan, chunk: list[Candidate], seen: set[bytes], store: Store, retry_failed: bool) -> None:

@@ -30,15 +30,15 @@ def new_sweep_id() -> str:
     return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(4)}"
 
 
-def sweep_row(sweep_id: str, grid: Grid, counts: dict[str, Any]) -> pa.Table:
-    """The `sweeps` row of a launch."""
+def sweep_row(sweep_id: str, grid: Grid, counts: dict[str, Any], launched: str | None = None) -> pa.Table:
+    """The `sweeps` row of a launch; `launched` is what launched it, where that is no command line."""
     sha, dirty, diff = git_state(Path(__file__).resolve().parent)
     row = {
         "sweep_id": sweep_id,
         "name": grid.name,
         "created_at": now(),
         "grid": grid_text(grid),
-        "command": command(),
+        "command": launched or command(),
         "git_sha": sha,
         "git_dirty": dirty,
         "git_diff": diff,

@@ -2,12 +2,12 @@
 
 from typing import Protocol
 
+from kernels.own_code import OwnCode
 from sweep.execution import waiting
 from sweep.execution.apart import Apart
 from sweep.execution.batches import FIRST, Batch, Device
 from sweep.execution.executors import ClusterLost, Executor, Outcome, Size
 from sweep.execution.ray_tasks import Tasks, running
-from sweep.execution.user_code import UserCode
 from sweep.execution.worker import Payload
 
 GPU_FIRST = 4096
@@ -35,7 +35,7 @@ class RayExecutor(Executor):
     def __init__(
         self,
         sweep_id: str,
-        code: UserCode,
+        code: OwnCode,
         first: int = FIRST,
         address: str | None = None,
         workers: int | None = None,

@@ -4,15 +4,17 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import pyarrow as pa
 from rich.console import Console
 
 from analysis.files import check_report
 from db.store import NoStore, Store, StoreDenied, StoreError
+from kernels.own_code import OwnCode
 from kernels.spec import STATUSES
 from sweep.execution import summary
 from sweep.execution.batches import Sizer
@@ -23,9 +25,11 @@ from sweep.execution.progress import Live, Plain, Progress, duration
 from sweep.execution.provenance import command, new_sweep_id, sweep_row
 from sweep.execution.records import table
 from sweep.execution.spill import take_up
-from sweep.execution.user_code import UserCode, user_code
 from sweep.grid.grid import Grid, load
 from sweep.shown import lines_shown
+
+if TYPE_CHECKING:
+    from analysis.results import Results
 
 READER_SECONDS = 2.0
 """How long a commit waits for readers before the driver does something else."""
@@ -48,6 +52,7 @@ class Options:
         quiet: whether stdout is left to the caller.
         wait: seconds to wait for a store that is in use.
         plugins: whether the grid may name code of its own, module:Class.
+        command: what launches again, where that is not this process's command line.
     """
 
     store: Path
@@ -62,11 +67,33 @@ class Options:
     quiet: bool = False
     wait: float = 30.0
     plugins: bool = True
+    command: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Ended:
-    """How a launch ended, for people and for programs."""
+    """How a launch ended, for people (`print`) and for programs.
+
+    Attributes:
+        sweep_id: of this launch, in the table `sweeps`.
+        store: path of the DuckDB file.
+        plan: the counts before it began, as `sweep plan --json` prints them.
+        counts: runs of the grid by status, whoever computed them.
+        summed: whether the store could be read for that.
+        computed: runs that this launch computed, by status.
+        seconds: it took.
+        interrupted: whether Ctrl-C or SIGTERM ended it.
+        traceback: the first failure's, if failures in a row ended it.
+        lost: what happened to the Ray cluster, if that ended it.
+        unstored: why the store took no rows, if that ended it.
+        resume: what goes on.
+        report: the HTML file, if one was asked for.
+        drifting: converged runs whose conserved quantities were not conserved.
+        uncertified: predictions without a small certificate.
+        found: what it found, in words.
+        endings: why runs did not converge, in words.
+        table: architecture x depth x prediction: converged runs, worst and median distance.
+    """
 
     sweep_id: str
     store: Path
@@ -85,7 +112,7 @@ class Ended:
     uncertified: int
     found: list[str]
     endings: list[str]
-    table: pa.Table = field(repr=False)
+    table: pl.DataFrame
 
     def to_dict(self) -> dict[str, Any]:
         """As `--json` prints it."""
@@ -95,15 +122,15 @@ class Ended:
             "interrupted": self.interrupted, "traceback": self.traceback, "resume": self.resume,
             "cluster_lost": self.lost, "unstored": self.unstored, "report": self.report, "drifting": self.drifting,
             "uncertified": self.uncertified, "found": self.found, "endings": self.endings,
-            "table": self.table.to_pylist(),
+            "table": self.table.to_dicts(),
         }  # fmt: skip
 
     def lines(self) -> Iterator[str]:
         """The end of a launch for people; the last line counts statuses, where the store could be read."""
         from sweep.formats import text
 
-        if self.table.num_rows:
-            yield "\n" + text(self.table)
+        if self.table.height:
+            yield "\n" + text(self.table.to_arrow())
         yield from (*self.found, *self.endings)
         if self.drifting:
             yield summary.drift_line(self.drifting)
@@ -126,6 +153,15 @@ class Ended:
         else:
             yield f"{self.plan['cached']} of {self.plan['total']} runs were stored before; how many are: sweep status"
 
+    def __repr__(self) -> str:
+        return "\n".join(map(lines_shown, self.lines()))
+
+    def load(self) -> "Results":
+        """The store's frames and charts. Raises StoreError."""
+        from analysis import load
+
+        return load(self.store)
+
 
 def run(grid_path: Path, options: Options) -> Ended:
     """Plan, run, store, sum up. Raises before anything is written if something in the input is wrong."""
@@ -136,6 +172,11 @@ def run(grid_path: Path, options: Options) -> Ended:
 
 def run_grid(grid: Grid, options: Options) -> Ended:
     """The same of a grid that is read already."""
+    with grid.code.found():
+        return _run(grid, options)
+
+
+def _run(grid: Grid, options: Options) -> Ended:
     stream = sys.stderr if options.quiet else sys.stdout
     store = _store(options, stream)
     plan = make_plan(grid, store, options.retry_failed)
@@ -149,13 +190,13 @@ def run_grid(grid: Grid, options: Options) -> Ended:
     outcome: Outcome | None = None
     try:
         if plan.pending:
-            with _executor(sweep_id, user_code(grid), options) as executor:
+            with _executor(sweep_id, grid.code, options) as executor:
                 sizer.slots = executor.slots
                 counts = plan.counts(sizer)
-                _open(store, sweep_id, plan, counts)
+                _open(store, sweep_id, plan, counts, options.command)
                 outcome = _compute(plan, store, options, executor, sizer, sweep_id)
         else:
-            _open(store, sweep_id, plan, counts)
+            _open(store, sweep_id, plan, counts, options.command)
             outcome = Outcome()
         some = plan.total > plan.pending or outcome.statuses
         report = _report(options) if some and not outcome.unstored else None
@@ -175,7 +216,7 @@ def run_grid(grid: Grid, options: Options) -> Ended:
         traceback=outcome.traceback,
         lost=outcome.lost,
         unstored=outcome.unstored,
-        resume=command(),
+        resume=options.command or command(),
         report=report,
         **told,
     )
@@ -210,7 +251,7 @@ def _summary(store: Store, path: Path, sweep_id: str, outcome: Outcome) -> dict[
             "uncertified": summary.uncertified(store, sweep_id),
             "found": summary.found_lines(store, sweep_id, str(path)),
             "endings": summary.endings(store, sweep_id),
-            "table": summary.table(store, sweep_id),
+            "table": pl.DataFrame(summary.table(store, sweep_id)),
         }
     except StoreError:
         if not outcome.unstored:
@@ -221,7 +262,7 @@ def _summary(store: Store, path: Path, sweep_id: str, outcome: Outcome) -> dict[
 def _unread(outcome: Outcome) -> dict[str, Any]:
     """What is known of a launch without its store."""
     counts = {name: outcome.statuses[name] for name in STATUSES}
-    none: dict[str, Any] = {"drifting": 0, "uncertified": 0, "found": [], "endings": [], "table": pa.table({})}
+    none: dict[str, Any] = {"drifting": 0, "uncertified": 0, "found": [], "endings": [], "table": pl.DataFrame()}
     return {"counts": counts, "summed": False, **none}
 
 
@@ -235,7 +276,7 @@ def _check_writable(store: Store) -> None:
         raise StoreDenied(f"{target} is not writable; name another file with --store")
 
 
-def _executor(sweep_id: str, code: UserCode, options: Options) -> Executor:
+def _executor(sweep_id: str, code: OwnCode, options: Options) -> Executor:
     if options.local:
         return LocalExecutor(sweep_id, code)
     from sweep.execution.ray_executor import RayExecutor
@@ -243,12 +284,12 @@ def _executor(sweep_id: str, code: UserCode, options: Options) -> Executor:
     return RayExecutor(sweep_id, code, address=options.address, workers=options.workers)
 
 
-def _open(store: Store, sweep_id: str, plan: Plan, counts: dict[str, Any]) -> None:
+def _open(store: Store, sweep_id: str, plan: Plan, counts: dict[str, Any], command: str | None = None) -> None:
     """Make the store if need be and record what this launch asks for."""
     store.create()
     ids = pa.chunked_array(plan.run_ids, pa.string()).combine_chunks()
     asked = table("sweep_runs", {"sweep_id": pa.array([sweep_id] * len(ids), pa.string()), "run_id": ids})
-    store.commit({"sweeps": sweep_row(sweep_id, plan.grid, counts), "sweep_runs": asked})
+    store.commit({"sweeps": sweep_row(sweep_id, plan.grid, counts, command), "sweep_runs": asked})
 
 
 def _compute(plan: Plan, store: Store, options: Options, executor: Executor, sizer: Sizer, sweep_id: str) -> Outcome:

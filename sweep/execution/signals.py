@@ -27,6 +27,11 @@ def answer() -> None:
             signal.signal(number, interrupt)
 
 
+def forget() -> None:
+    """A signal that was answered before is no signal to what starts now, in a process that goes on."""
+    _arrived.clear()
+
+
 def ignore() -> None:
     """Leave both signals unanswered: all is done, and Python on its end would die of them."""
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -35,7 +40,10 @@ def ignore() -> None:
 
 @contextmanager
 def answered_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """`handler` answers both signals for the length of the body; only in a process's main thread."""
+    """`handler` answers both signals for the length of the body; no effect in other threads, which get none."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield

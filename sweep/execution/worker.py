@@ -13,17 +13,27 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 
 from kernels.data.kinds import Dataset
+from kernels.own_code import OwnCode
+from kernels.results import RunResult
 from kernels.room import Room
 from kernels.spec import RunSpec
-from sweep.execution.user_code import UserCode
 from sweep.execution.versions import differences, versions
+
+READ = (
+    "JAX_PLATFORMS", "XLA_PYTHON_CLIENT_PREALLOCATE", "JAX_COMPILATION_CACHE_DIR",
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "EQX_ON_ERROR", "NPROC", "XLA_FLAGS",
+)  # fmt: skip
+"""Variables that `prepare` or `kernels/x64.py` set, for JAX to read once."""
+
+Simulate = Callable[[Sequence[tuple[RunSpec, Dataset]], Room | None], list[RunResult]]
 
 
 @dataclass(frozen=True)
@@ -36,13 +46,13 @@ class Payload:
         sweep_id: written into the rows.
         code: the user's own networks and data.
         gpu: whether the task holds a GPU.
-        one_core: whether other tasks use the other cores.
+        one_core: whether it runs in a worker's own process, and other tasks use the other cores.
         versions: of the driver; a worker that has others refuses.
     """
 
     runs: Sequence[tuple[RunSpec, Dataset]]
     sweep_id: str
-    code: UserCode
+    code: OwnCode
     gpu: bool = False
     one_core: bool = False
     room: Room | None = None
@@ -99,20 +109,31 @@ def run_batch(payload: Payload) -> Finished | Raised | Refused:
     if reasons := differences(payload.versions, found):
         return Refused(reasons, whoami(), found)
     try:
-        prepare(payload)
-        from kernels.simulate import simulate
+        if payload.one_core:
+            prepare(payload.gpu, one_core=True)
+            simulate = simulator()
+            _keep_imports()
+        else:  # the process is a user's
+            with unchanged():
+                prepare()
+                simulate = simulator()
         from sweep.execution.records import tables
     except ImportError as error:  # of a package; the user's own modules are imported later
         return Refused((missing(error.name or str(error)),), whoami(), found)
+    except Exception as error:
+        return _raised(error, payload.code)
     try:
-        _keep_imports()
-        results = simulate(payload.runs, payload.room)
-        rows = tables(results, payload.sweep_id)
+        with payload.code.found():
+            rows = tables(simulate(payload.runs, payload.room), payload.sweep_id)
         return Finished(rows, time.perf_counter() - begin, whoami(), found)
     except Exception as error:
-        text = f"{type(error).__name__}: {error}{_blame(error, payload.code)}"
-        memory = isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text
-        return Raised(text, traceback.format_exc(), whoami(), memory, found)
+        return _raised(error, payload.code)
+
+
+def _raised(error: Exception, code: OwnCode) -> Raised:
+    text = f"{type(error).__name__}: {error}{_blame(error, code)}"
+    memory = isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text
+    return Raised(text, traceback.format_exc(), whoami(), memory, versions())
 
 
 def missing(package: str) -> str:
@@ -127,7 +148,7 @@ def _keep_imports() -> None:
     gc.freeze()
 
 
-def _blame(error: Exception, code: UserCode) -> str:
+def _blame(error: Exception, code: OwnCode) -> str:
     """Where in the user's own modules an exception was raised, if it was."""
     files = {f"{name}.py" for name in code.sources}
     frames = traceback.extract_tb(error.__traceback__)
@@ -139,12 +160,37 @@ def _blame(error: Exception, code: UserCode) -> str:
     return f" ({where}{'; write it with what numpy and JAX arrays share, such as @, * and .sum()' if traced else ''})"
 
 
-def prepare(payload: Payload) -> None:
+def simulator() -> Simulate:
+    """`kernels.simulate.simulate`, when JAX has read its environment: some of it only where it first looks for devices.
+
+    Raises ImportError.
+    """
+    from kernels.simulate import simulate
+    from kernels.x64 import jax
+
+    jax.devices()
+    return simulate
+
+
+@contextmanager
+def unchanged() -> Iterator[None]:
+    """What JAX reads of the environment is, after the body, what it was before."""
+    before = {name: os.environ.get(name) for name in READ}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def prepare(gpu: bool = False, one_core: bool = False) -> None:
     """Environment that JAX reads when it is imported; what the user has set stays."""
-    payload.code.install()
     if "jax" in sys.modules:
         return
-    cuda = payload.gpu and importlib.util.find_spec("jax_plugins") is not None
+    cuda = gpu and importlib.util.find_spec("jax_plugins") is not None
     defaults = {
         "JAX_PLATFORMS": "cuda" if cuda else "cpu",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
@@ -152,7 +198,7 @@ def prepare(payload: Payload) -> None:
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "EQX_ON_ERROR": "nan",  # programs with error callbacks are not cached; a NaN becomes a status
     }
-    if payload.one_core:
+    if one_core:
         defaults |= {
             "OMP_NUM_THREADS": "1",
             "NPROC": "1",  # XLA's thread pool

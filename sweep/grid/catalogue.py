@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kernels.data.kinds import Dataset, canonical, load
+from kernels.own_code import OwnCode
 from kernels.spec import InputError, canonical_json, fragment
 
 KEPT = 256
@@ -44,8 +45,8 @@ class Entry:
 class Catalogue:
     """Data sets by task and description."""
 
-    def __init__(self, base: Path):
-        self.base = base
+    def __init__(self, base: Path, code: OwnCode):
+        self.base, self.code = base, code
         self._entries: dict[tuple[str, str], Entry | InputError] = {}
         self._numbers = 0
         self._loaded: OrderedDict[tuple[str, str], Dataset] = OrderedDict()
@@ -65,7 +66,8 @@ class Catalogue:
         if key in self._loaded:
             self._loaded.move_to_end(key)
         else:
-            self._loaded[key] = load(entry.data, entry.task)
+            with self.code.found():
+                self._loaded[key] = load(entry.data, entry.task)
             if len(self._loaded) > KEPT:
                 self._loaded.popitem(last=False)
         return self._loaded[key]
@@ -74,8 +76,9 @@ class Catalogue:
         if self._numbers > MOST_NUMBERS:
             return InputError(f"data: more than {MOST_NUMBERS:,} numbers in the data sets of one grid; write fewer")
         try:
-            data = canonical(raw, task, self.base)
-            dataset = load(data, task)
+            with self.code.found():
+                data = canonical(raw, task, self.base)
+                dataset = load(data, task)
         except InputError as error:
             return error
         samples, dim = dataset.x.shape

@@ -106,7 +106,7 @@ class Expansion:
 
     def __init__(self, grid: Grid):
         self.grid = grid
-        self.catalogue = Catalogue(grid.source.base)
+        self.catalogue = Catalogue(grid.source.base, grid.code)
         self._checked: dict[tuple[Hashable, ...], str | None] = {}
 
     def candidates(self, audit: Audit | None = None) -> Iterator[Candidate]:
@@ -138,7 +138,8 @@ class Expansion:
             if found is None:
                 if len(cache) >= CACHE:
                     cache.clear()
-                found = cache[key] = self._structure(raw, block, audit)
+                with self.grid.code.found():
+                    found = cache[key] = self._structure(raw, block, audit)
             _mark(outer, rows, found, audit)
             if isinstance(found, str):
                 audit.dropped[found] += size
@@ -165,7 +166,8 @@ class Expansion:
             if not structure.drawn:
                 seed = 0
             if structure.narrow:
-                problem = self._reach(replace(spec, seed=seed), structure.entry)
+                with self.grid.code.found():
+                    problem = self._reach(replace(spec, seed=seed), structure.entry)
                 if problem is not None:
                     audit.dropped[problem] += 1
                     continue

@@ -1,15 +1,16 @@
 """A grid file as blocks of factors: what it declares, checked value by value, before anything is multiplied."""
 
+import importlib.util
 import math
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from kernels.own_code import OwnCode
 from kernels.spec import TASKS
 from sweep.grid.blocks import MISSING, Block
 from sweep.grid.checks import check_value, representatives
-from sweep.grid.mistakes import Mistakes
+from sweep.grid.mistakes import GridError, Mistakes
 from sweep.grid.overrides import SECTIONS, override
 from sweep.grid.schema import check_shape
 from sweep.grid.sections import Reader
@@ -19,11 +20,19 @@ from sweep.grid.values import MAX_COMBINATIONS
 
 @dataclass(frozen=True)
 class Grid:
-    """A checked grid file; its runs are enumerated by `expansion`."""
+    """A checked grid file; its runs are enumerated by `expansion`.
+
+    Attributes:
+        name: of the sweep.
+        source: what was written.
+        blocks: what it declares.
+        code: what the names of its own code mean, as the files were when it was read.
+    """
 
     name: str
     source: Source
     blocks: tuple[Block, ...]
+    code: OwnCode = field(default_factory=OwnCode)
 
     @property
     def own_code(self) -> list[str]:
@@ -69,13 +78,12 @@ def from_source(source: Source, plugins: bool = True) -> Grid:
         )
     if len(mistakes.lines) > known:
         mistakes.check()  # before anything is imported or counted
-    folder = str(source.base)
-    if own and folder not in sys.path:
-        sys.path.append(folder)  # last, and only here: the folder of another grid may hold a module of any name
-    for block in found:
-        _check(block, source, mistakes)
+    code = _beside(source.base, own)
+    with code.found():
+        for block in found:
+            _check(block, source, mistakes)
     mistakes.check()
-    return Grid(str(tree.get("name") or source.path.stem), source, tuple(found))
+    return Grid(str(tree.get("name") or source.path.stem), source, tuple(found), code)
 
 
 def own_code(block: Block) -> Iterator[str]:
@@ -85,6 +93,19 @@ def own_code(block: Block) -> Iterator[str]:
         yield from (str(name) for name in names if ":" in str(name))
     for data in block.column("data"):
         yield from (str(key) for key in (data if isinstance(data, Mapping) else ()) if ":" in str(key))
+
+
+def _beside(folder: Path, names: Sequence[str]) -> OwnCode:
+    """The single-file modules in a folder that module:attribute names speak of. Raises GridError."""
+    modules = sorted({name.partition(":")[0] for name in names})
+    files = {module: folder / f"{module}.py" for module in modules}
+    try:
+        texts = {
+            name: importlib.util.decode_source(file.read_bytes()) for name, file in files.items() if file.is_file()
+        }
+    except (OSError, SyntaxError, UnicodeDecodeError) as error:
+        raise GridError([f"{folder}: a module of the grid's own cannot be read: {error}"]) from error
+    return OwnCode(str(folder) if modules else "", texts)
 
 
 def _check_size(blocks: Sequence[Block], source: Source, mistakes: Mistakes) -> None:

@@ -29,8 +29,8 @@ class Mistakes:
     lines: dict[str, None] = field(default_factory=dict)
 
     def add(self, where: str, message: str) -> None:
-        """Note one mistake; the same line twice counts once."""
-        self.lines[f"{where}: {message}"] = None
+        """Note one mistake; the same line twice counts once, and a key that says where and what stands once."""
+        self.lines[message if message.startswith(f"{where}: ") else f"{where}: {message}"] = None
 
     @contextmanager
     def at(self, where: str) -> Iterator[None]:

@@ -26,12 +26,14 @@ class Source:
         tree: dicts, lists, strings, numbers, booleans and None.
         lines: the line (from 1) of each place in the tree.
         overrides: the `--set` option that wrote a place and everything below it.
+        keyed: whether it is no file but a dict of Python's, whose places are told by their keys.
     """
 
     path: Path
     tree: dict[str, Any]
     lines: dict[Place, int] = field(default_factory=dict)
     overrides: dict[Place, str] = field(default_factory=dict)
+    keyed: bool = False
 
     @property
     def base(self) -> Path:
@@ -39,7 +41,12 @@ class Source:
         return self.path.resolve().parent
 
     def where(self, place: Place) -> str:
-        """ "grid.yaml:7" of a place, or of the nearest one around it; "--set ..." where an option wrote it."""
+        """ "grid.yaml:7" of a place, or of the nearest one around it; "--set ..." where an option wrote it.
+
+        Of a dict, "grid.depth[1]".
+        """
+        if self.keyed:
+            return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in place)[1:] or str(self.path)
         around = [place[:length] for length in range(len(place), -1, -1)]
         for option in (self.overrides[each] for each in around if each in self.overrides):
             return option
