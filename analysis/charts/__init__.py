@@ -7,11 +7,11 @@ from pathlib import Path
 
 import altair as alt
 
-from analysis.charts import cone, curves, plane, plateaus, scale, summary
+from analysis.charts import cone, curves, interpolation, plane, plateaus, scale, summary
 from analysis.charts.chart import Chart
 from analysis.errors import UnknownChart
 from analysis.files import ScriptEncoder, check_suffix, writing
-from analysis.frames import along, counts, saddles
+from analysis.frames import along, counts, norms, saddles
 from analysis.frames import plane as paths
 from analysis.frames import scale as limits
 from analysis.frames.frame import EVERY_RUN
@@ -96,6 +96,20 @@ CHARTS: dict[str, Chart] = {
         draw=scale.distances,
         needs="converged regression runs with a prediction in the limit of small or large alpha",
         run="sweep launch examples/gaussian.yaml",
+    ),
+    "interpolation": Chart(
+        title=interpolation.TITLE,
+        shows="The norms of the limit over their least values among all solutions, in the coordinates ρ in which the "
+        "network is a product (β = Sᵀρ), weighted as the regression theorem has them: ||ρ||₁ = Σ |ρⱼ| ηⱼ^(2−L), which "
+        "weighted_l1 minimises, and ||ρ||₂ = (Σ |ρⱼ|² ηⱼ^(2−2L))^(1/2), which weighted_l2 minimises; η is the shape of "
+        "the start, so that both are plain norms where η = 1. Every dot must sit on the curve of the minimum Q norm, "
+        "and the curve must go from the dashed end of α→0 to that of α→∞. The ℓ1 norm need not rise, nor the ℓ2 norm "
+        "fall, all the way for three layers and more.",
+        frames={"norms": norms.NORMS},
+        draw=interpolation.draw,
+        needs="converged regression runs with minimum_q_norm, weighted_l1 and weighted_l2, of networks with as many "
+        "coordinates as inputs",
+        run="sweep launch examples/claims/interpolation.yaml",
     ),
     "sparsity": Chart(
         title="Sparsity of the limit: the initialisation scale",

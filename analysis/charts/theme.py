@@ -4,7 +4,7 @@ import math
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import altair as alt
 import polars as pl
@@ -47,6 +47,7 @@ NUMBER = (
 )
 """1e-3 and 1e6, but 0.1, 1 and 10."""
 
+Item = TypeVar("Item")
 Panel = alt.Chart | alt.LayerChart
 Drawing = alt.Chart | alt.LayerChart | alt.HConcatChart | alt.VConcatChart
 
@@ -224,8 +225,8 @@ def most(column: pl.Series) -> int:
     return max((int(value) for value in column.drop_nulls()), default=0)
 
 
-def chunks(items: Sequence[Panel], columns: int) -> list[Sequence[Panel]]:
-    """Panels in rows of `columns`."""
+def chunks(items: Sequence[Item], columns: int) -> list[Sequence[Item]]:
+    """Items, such as panels, in rows of `columns`."""
     return [items[k : k + columns] for k in range(0, len(items), columns)]
 
 
