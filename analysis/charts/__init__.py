@@ -155,11 +155,15 @@ CHARTS: dict[str, Chart] = {
     ),
     "margins": Chart(
         title="Normalised margins along the run",
-        shows="The smallest margin of the normalised parameters, min y f(x) / ||Θ||^L, relative to its value at the "
-        "end of the run. Theory says that (a smoothed version of) it never falls once the data are separated.",
-        frames={"curves": along.MARGINS},
+        shows="The smallest margin of the normalised parameters, min y f(x) / ||Θ||ᴸ, over the largest that any Θ has: "
+        "of the ℓ2 max margin for fully connected networks, of the ℓ2/L problem for decomposable ones (objective of "
+        "max_margin_bridge; for three layers and more the least known one). Theory says that (a smoothed version of) "
+        "it never falls once the data are separated; it must never cross the dashed line, and must tend to it for up "
+        "to two layers and for fully connected networks. Of deeper decomposable ones it may rightly end below, in a "
+        "stationary point.",
+        frames={"curves": along.MARGINS, "others": along.UNBOUNDED},
         draw=curves.margins,
-        needs="classification runs with a recorded path",
+        needs="classification runs with a recorded path and a largest margin that is known",
         run="sweep launch examples/figure-classification.yaml",
         from_one=True,
     ),

@@ -8,22 +8,24 @@ import altair as alt
 import polars as pl
 
 from analysis.charts.panels import (
+    Axes,
     curve_panels,
     depths,
     guides,
     log_axes,
-    named,
     note,
     runs_behind,
+    with_panels,
 )
-from analysis.charts.theme import LinearAxis, Panel, chunks, number, panels, total
+from analysis.charts.theme import GUIDE, LinearAxis, Panel, chunks, number, panels, total
+from analysis.names import named
 
 RESIDUAL, MARGIN = "relative residual ||Xβ − y|| / ||y||", "−log Loss"
 
 
 def regression_distance(curves: pl.DataFrame) -> alt.VConcatChart:
     """||beta - beta*|| / ||beta*|| against the relative residual."""
-    here = named(curves, "prediction", "kind")
+    here = with_panels(curves, "prediction", "kind")
     axes = log_axes(here, RESIDUAL, "distance ||β − β*|| / ||β*||", reverse=True)
     return panels(
         chunks(curve_panels(here, axes), 3), "Distance to the prediction along the run: regression", note(here)
@@ -37,8 +39,8 @@ def classification_distance(
 
     Beside it, of the same networks, ||beta - beta*|| / ||beta*|| of the prediction at the margin reached.
     """
-    here = named(pl.concat([curves, finite]), "prediction", "kind")
-    curves_of = named(curves if curves.height else finite, "prediction", "kind")
+    here = with_panels(pl.concat([curves, finite]), "prediction", "kind")
+    curves_of = with_panels(curves if curves.height else finite, "prediction", "kind")
     axes = log_axes(here, MARGIN, "distance")
     same = ["architecture", "prediction", "kind", "shape", "depth"]
     fitted = here.unique(["panel", "depth"]).join(slopes, on=same).select("panel", "depth", "slope", "guide")
@@ -47,7 +49,8 @@ def classification_distance(
     }
     powers = {(panel, depth): guide for panel, depth, _, guide in fitted.rows() if guide is not None}
     drawn = curve_panels(here, axes, labels, partial(guides, powers=powers))
-    words = " ".join([note(curves_of), *_guides_in_words(bool(powers)), *_left_out(others)])
+    left_out = _left_out(others, "no direction is predicted")
+    words = " ".join([note(curves_of), *_guides_in_words(bool(powers)), *left_out])
     return panels(chunks(drawn, 3), "Distance to the prediction along the run: classification", words)
 
 
@@ -59,11 +62,13 @@ def _guides_in_words(own: bool) -> list[str]:
     ]
 
 
-def _left_out(others: pl.DataFrame) -> list[str]:
-    """For which runs no direction is predicted, so that none is missed in silence."""
-    ((runs, networks),) = others.select("runs", "networks").rows()
-    counted = f"{runs:,} run{'s' if runs > 1 else ''}"
-    return [f"Left out, as no direction is predicted: {counted} ({networks})."] if runs else []
+def _left_out(others: pl.DataFrame, why: str) -> list[str]:
+    """Which runs have no curve, so that none is missed in silence."""
+    if others.is_empty():
+        return []
+    runs = total(others["runs"])
+    networks = "; ".join(f"{named(name)} with L = {depths}" for name, depths, _ in others.rows())
+    return [f"Left out, as {why}: {runs:,} run{'s' if runs > 1 else ''} ({networks})."]
 
 
 def alignment(classification: pl.DataFrame, regression: pl.DataFrame) -> alt.VConcatChart:
@@ -73,23 +78,33 @@ def alignment(classification: pl.DataFrame, regression: pl.DataFrame) -> alt.VCo
     shown: list[pl.DataFrame] = []
     for task, frame, title in (("classification", classification, MARGIN), ("regression", regression, RESIDUAL)):
         if frame.height:
-            here = named(frame).with_columns(pl.format("{}: {}", pl.lit(task), "panel").alias("panel"))
+            here = with_panels(frame).with_columns(pl.format("{}: {}", pl.lit(task), "panel").alias("panel"))
             axes = log_axes(here, title, "misalignment 1 − |cos|", reverse=task == "regression")
             rows += chunks(curve_panels(here, replace(axes, depths=every)), 3)
             shown.append(here)
     return panels(rows, "Alignment of the layers with the gradient", note(*shown))
 
 
-def margins(curves: pl.DataFrame) -> alt.VConcatChart:
-    """The normalised margin relative to its last value."""
-    here = named(curves)
-    axes = replace(log_axes(here, MARGIN, "margin / its last value"), y=LinearAxis(0.0, 1.1))
-    return panels(chunks(curve_panels(here, axes), 3), "Normalised margins along the run", note(here))
+def margins(curves: pl.DataFrame, others: pl.DataFrame) -> alt.VConcatChart:
+    """The normalised margin over the largest one."""
+    here = with_panels(curves)
+    axes = replace(log_axes(here, MARGIN, "margin / largest margin"), y=LinearAxis(0.0, 1.1))
+    words = " ".join([note(here), *_left_out(others, "no largest margin is known")])
+    return panels(chunks(curve_panels(here, axes, extra=_largest), 3), "Normalised margins along the run", words)
+
+
+def _largest(_: pl.DataFrame, axes: Axes) -> alt.Chart:
+    """The line that no margin crosses."""
+    return (
+        alt.Chart(pl.DataFrame({"middle": [1.0]}))
+        .mark_rule(stroke=GUIDE, strokeDash=[5, 3])
+        .encode(axes.y.y("middle", axes.y_title))
+    )
 
 
 def loss_rate(curves: pl.DataFrame) -> alt.VConcatChart:
     """|Loss t (log t)^(2-2/L) L^2 gamma^(2/L) - 1|."""
-    here = named(curves)
+    here = with_panels(curves)
     axes = log_axes(here, MARGIN, "relative gap of the loss to its rate")
     return panels(
         chunks(curve_panels(here, axes), 3), "How fast the loss falls, against the predicted rate", note(here)

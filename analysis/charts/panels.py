@@ -19,6 +19,8 @@ from analysis.charts.theme import (
     total,
 )
 from analysis.frames.along import MOST_RUNS
+from analysis.frames.shared import POOLED
+from analysis.names import shown
 
 WIDTH, HEIGHT = 290, 220
 MOST_LABELS = 8
@@ -50,14 +52,13 @@ Extra = Callable[[pl.DataFrame, Axes], alt.Chart]
 """More marks for a panel, from its curves."""
 
 
-def named(curves: pl.DataFrame, *parts: str) -> pl.DataFrame:
+def with_panels(curves: pl.DataFrame, *parts: str) -> pl.DataFrame:
     """The curves with a column `panel`: the network, other columns, and the data's shape if there are several.
 
     At most MOST_PANELS panels stay, those that stand for most runs.
     """
-    shape = ["shape"] if curves["shape"].n_unique() > 1 else []
-    title = pl.concat_str(pl.col("architecture", *parts, *shape), separator=", ")
-    frame = curves.with_columns(panel=title.str.replace("alpha->", "α→").str.replace("->", "→").str.replace("inf", "∞"))
+    several = ["shape"] if curves["shape"].n_unique() > 1 else []
+    frame = curves.with_columns(panel=pl.concat_str(*map(shown, ("architecture", *parts, *several)), separator=", "))
     sizes = frame.unique(SERIES).group_by("panel").agg(pl.col("runs_of_series").sum()).sort("runs_of_series", "panel")
     return frame.join(sizes.tail(MOST_PANELS).select("panel"), on="panel", how="semi").sort(
         "panel", maintain_order=True
@@ -67,7 +68,7 @@ def named(curves: pl.DataFrame, *parts: str) -> pl.DataFrame:
 def curve_panels(
     curves: pl.DataFrame, axes: Axes, labels: Labels | None = None, extra: Extra | None = None
 ) -> list[Panel]:
-    """The panels of curves that `named` has named, in the order of their names."""
+    """The panels of curves that `with_panels` has named, in the order of their names."""
     return [_panel(here, axes, labels or {}, extra) for here in curves.partition_by("panel", maintain_order=True)]
 
 
@@ -135,11 +136,18 @@ def runs_behind(curves: pl.DataFrame) -> pl.Series:
 
 
 def note(*frames: pl.DataFrame) -> str:
-    """How many runs the curves stand for."""
+    """How many runs the curves stand for, and what their medians pool."""
     runs = pl.concat([runs_behind(frame) for frame in frames if frame.height])
     chosen = f", at most {MOST_RUNS} a curve (a fixed random choice)" if most(runs) > MOST_RUNS else ""
-    pooled = "pooled over scales, seeds and draws of the data"
-    return f"Medians (lines) and 10–90 % bands, {pooled}: {total(runs):,} runs{chosen}."
+    return f"Medians (lines) and 10–90 % bands, {pooled(*frames)}: {total(runs):,} runs{chosen}."
+
+
+def pooled(*frames: pl.DataFrame) -> str:
+    """All that runs of one curve differ in: "pooled over scales α and seeds"."""
+    told = {each for frame in frames for words in frame["pooled"].drop_nulls() for each in words.split(", ")}
+    words = [each for each in POOLED.values() if each in told]
+    listed = " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+    return f"pooled over {listed}" if words else "nothing pooled"
 
 
 def depths(*frames: pl.DataFrame) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ with the smallest run_id, which is a hash: a random choice that is always the sa
 from collections.abc import Mapping
 
 from analysis.frames.frame import Frame
-from analysis.frames.shared import FLOOR, OF_THE_PATH, PREFERRED, ROUNDED, SHAPE, spread_alphas
+from analysis.frames.shared import FLOOR, OF_THE_PATH, PREFERRED, ROUNDED, SHAPE, pooled, spread_alphas
 
 MOST_RUNS = 200
 FEW_RUNS = 25
@@ -69,10 +69,11 @@ def along(task: str, of: str, value: str, series: str, shown: str, most: int = M
   SELECT *, CASE WHEN next_clock > clock
     THEN value * pow(next_value / value, (tick - clock) / (next_clock - clock)) ELSE value END AS at_tick
   FROM ticked
-)
+), {pooled("sampled", series)}
 SELECT {series}, {shown} AS clock, quantile_cont(at_tick, 0.1) AS low, median(at_tick) AS middle,
-  quantile_cont(at_tick, 0.9) AS high, count(*) AS runs, any_value(runs_of_series) AS runs_of_series
-FROM interpolated GROUP BY {series}, tick
+  quantile_cont(at_tick, 0.9) AS high, count(*) AS runs, any_value(runs_of_series) AS runs_of_series,
+  any_value(pooled) AS pooled
+FROM interpolated JOIN pooled USING ({series}) GROUP BY {series}, tick
 QUALIFY count(*) >= 0.8 * max(count(*)) OVER (PARTITION BY {series})
 ORDER BY {series}, tick"""
 
@@ -86,6 +87,7 @@ def _columns(series: Mapping[str, str], clock: str, value: str) -> dict[str, str
         "high": f"90 % quantile of {value}",
         "runs": "runs that reached this point; points that fewer than 80 % of the series reached are left out",
         "runs_of_series": f"runs of the series in the store, of which at most {MOST_RUNS} are read",
+        "pooled": "in what the runs of the series differ, in words",
     }
 
 
@@ -133,10 +135,11 @@ def _compared(prediction: str, of: str, clock: str, per: int, series: str) -> st
   WHERE q.prediction = '{prediction}' AND isfinite(q.distance)
 ), clocked AS (
   SELECT *, round({clock} * {per}) / {per} AS tick FROM compared
-)
+), {pooled("sampled", series)}
 SELECT {series}, pow(10, tick) AS clock, quantile_cont(value, 0.1) AS low, median(value) AS middle,
-  quantile_cont(value, 0.9) AS high, count(DISTINCT run_id) AS runs, any_value(runs_of_series) AS runs_of_series
-FROM clocked WHERE isfinite(tick) GROUP BY {series}, tick ORDER BY {series}, tick"""
+  quantile_cont(value, 0.9) AS high, count(DISTINCT run_id) AS runs, any_value(runs_of_series) AS runs_of_series,
+  any_value(pooled) AS pooled
+FROM clocked JOIN pooled USING ({series}) WHERE isfinite(tick) GROUP BY {series}, tick ORDER BY {series}, tick"""
 
 
 _FINITE = f"""SELECT run_id, architecture, p.prediction, p.kind, {SHAPE}, depth
@@ -166,21 +169,25 @@ FROM fitted WHERE isfinite(slope) GROUP BY {", ".join(_BY_STATEMENT)} ORDER BY A
     },
 )
 
-UNDIRECTED = Frame(
-    f"""WITH directed AS (
-  {STATEMENTS.format(task="classification")}
-), others AS (
-  SELECT architecture, string_agg(DISTINCT depth, ', ' ORDER BY depth) AS depths, count(*) AS runs
-  FROM runs SEMI JOIN trajectories USING (run_id) ANTI JOIN directed USING (run_id)
-  WHERE task = 'classification' AND status IN ('converged', 'stopped') GROUP BY architecture
+
+def _others(about: str, words: str) -> Frame:
+    """Classification runs with a recorded path that a query of runs leaves out."""
+    return Frame(
+        f"""WITH about AS (
+  {about}
 )
-SELECT coalesce(sum(runs), 0)::BIGINT AS runs,
-  string_agg(architecture || ' with L = ' || depths, '; ' ORDER BY architecture) AS networks FROM others""",
-    {
-        "runs": "classification runs with a recorded path for which no direction is predicted",
-        "networks": "theirs, in words; null if there are none",
-    },
-)
+SELECT architecture, string_agg(DISTINCT depth, ', ' ORDER BY depth) AS depths, count(*) AS runs
+FROM runs SEMI JOIN trajectories USING (run_id) ANTI JOIN about USING (run_id)
+WHERE task = 'classification' AND status IN ('converged', 'stopped') GROUP BY architecture ORDER BY architecture""",
+        {
+            "architecture": "a network of classification runs with a recorded path",
+            "depths": "of these runs, in words",
+            "runs": words,
+        },
+    )
+
+
+UNDIRECTED = _others(STATEMENTS.format(task="classification"), "how many for which no direction is predicted")
 
 REGRESSION_ALIGNMENT = Frame(
     along("regression", EVERY, "alignment", ", ".join(_BY_DEPTH), "pow(10, -tick)"),
@@ -192,13 +199,29 @@ CLASSIFICATION_ALIGNMENT = Frame(
     _columns(_BY_DEPTH, _MARGIN, "max over layers of 1 - |cos(v_l, grad_{v_l} Loss)|"),
 )
 
+_LARGEST = f"""SELECT run_id, architecture, {SHAPE}, depth, max(CASE prediction
+    WHEN 'max_margin_schatten' THEN pow(dim / depth, depth / 2) ELSE pow(depth, -depth / 2) END / objective) AS largest
+  FROM runs JOIN predictions USING (run_id)
+  WHERE task = 'classification' AND status IN ('converged', 'stopped') AND objective > 0 AND isfinite(objective)
+    AND (prediction = 'max_margin_bridge' OR (prediction = 'max_margin_l2' AND architecture = 'fully_connected')
+      OR (prediction = 'max_margin_schatten' AND depth = 2))
+  GROUP BY ALL"""
+"""One row a run: the largest min_i y_i f(x_i) / ||Theta||^L over all Theta.
+
+Layers of one product rho have sum_l ||v_l||^2 >= L ||rho||_{2/L}^{2/L}, with equality where they are balanced, so that
+it is 1 / (L^{L/2} N), N the least ||rho||_{2/L} with margins 1: the objective of max_margin_bridge, for L >= 3 the
+least known. Of matrices the same holds with ||beta||, of a group's n elements with the Schatten norm over n^{L/2}.
+"""
+
 MARGINS = Frame(
     along(
-        "classification", EVERY, "CASE WHEN last_margin > 0 AND min_margin > 0 THEN min_margin / last_margin END",
-        ", ".join(_BY_DEPTH), "pow(10, tick)",
+        "classification", _LARGEST, "CASE WHEN min_margin > 0 THEN min_margin / largest END", ", ".join(_BY_DEPTH),
+        "pow(10, tick)",
     ),
-    _columns(_BY_DEPTH, _MARGIN, "the normalised margin min_i y_i f(x_i) / ||Theta||^L relative to its last value"),
+    _columns(_BY_DEPTH, _MARGIN, "the normalised margin min_i y_i f(x_i) / ||Theta||^L over the largest of any Theta"),
 )  # fmt: skip
+
+UNBOUNDED = _others(_LARGEST, "how many for which no largest margin is known")
 
 _SCALES = f"""WITH finished AS (
     SELECT run_id, architecture, {SHAPE}, depth, {ROUNDED} AS alpha

@@ -37,3 +37,28 @@ def spread_alphas(table: str) -> str:
   WHERE place = 0 OR alphas <= {MOST_ALPHAS}
      OR place * {MOST_ALPHAS - 1} // (alphas - 1) > (place - 1) * {MOST_ALPHAS - 1} // (alphas - 1)
 )"""
+
+
+POOLED = {
+    "data": "data sets", "alpha": "scales α", "seed": "seeds", "init || coalesce(init_detail::VARCHAR, '')": "starts",
+    "width": "widths", "filter": "filter lengths", "json_extract(spec, '$.architecture')": "parameters of the network",
+    "loss": "losses", "rtol": "tolerances", "stop": "stop rules", "solver": "solvers",
+}  # fmt: skip
+"""What runs of one series may differ in, and what it is called where they do."""
+
+
+def pooled(table: str, series: str) -> str:
+    """A common table expression `pooled`: of every series of a table of runs, in words, in what its runs differ."""
+    names = series.split(", ")
+    told = ", ".join(
+        f"CASE WHEN count(DISTINCT ({axis})::VARCHAR) > 1 THEN '{words}' END"
+        for axis, words in POOLED.items()
+        if axis not in names
+    )
+    own = ", ".join(name for name in names if name in ("architecture", "depth", "alpha"))
+    return f"""pooled AS (
+  SELECT {series}, concat_ws(', ', {told}) AS pooled
+  FROM (SELECT DISTINCT run_id, {series} FROM {table}) JOIN (SELECT * EXCLUDE ({own}) FROM runs) USING (run_id)
+  GROUP BY {series}
+)"""
+

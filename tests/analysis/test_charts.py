@@ -198,7 +198,7 @@ def test_guides_of_directions_are_where_they_were_observed_and_runs_left_out_are
     drawing = specification("classification_distance", mixed)
     words = " ".join(drawing["title"]["subtitle"])
     assert "Dotted: slope −1, for comparison; dashed: −1/L, observed for fully connected" in words
-    assert words.endswith("Left out, as no direction is predicted: 1 run (diagonal with L = 2).")
+    assert words.endswith("Left out, as no direction is predicted: 1 run (Diagonal with L = 2).")
     connected, walsh = drawing["vconcat"][0]["hconcat"]
     for panel, kinds in ((connected, {True, False}), (walsh, {False})):
         lines = [drawing["datasets"][layer["data"]["name"]] for layer in panel["layer"]]

@@ -22,6 +22,7 @@ FRAMES = {
     for name, value in vars(importlib.import_module(f"analysis.frames.{module.name}")).items()
     if isinstance(value, Frame)
 }
+EMPTY = ("counts.ENDS", "along.FINITE_MARGIN", "along.UNDIRECTED", "along.UNBOUNDED")
 CURVES = [name for name, frame in FRAMES.items() if "middle" in frame.columns and "clock" in frame.columns]
 
 
@@ -29,8 +30,8 @@ CURVES = [name for name, frame in FRAMES.items() if "middle" in frame.columns an
 def test_columns_are_the_documented_ones(store: Store, name: str) -> None:
     frame = FRAMES[name].read(store)
     assert frame.columns == list(FRAMES[name].columns)
-    # every run of this store converged, and no classifier of it has a decomposition
-    assert frame.height > 0 or name in ("counts.ENDS", "along.FINITE_MARGIN")
+    # every run of this store converged, and its classifiers are fully connected: none is left out, none decomposes
+    assert frame.height > 0 or name in EMPTY
     assert all(FRAMES[name].columns.values())
 
 
@@ -85,6 +86,58 @@ def test_distance_of_one_run_is_its_orbit_interpolated(
     expected = np.exp(np.interp(axis, clock[order], np.log(distance[order])))
     assert curve["middle"].to_numpy() == pytest.approx(expected, rel=1e-6)
     assert curve["low"].to_list() == curve["high"].to_list()
+
+
+def test_margins_are_over_the_largest_and_tend_to_it(store: Store) -> None:
+    """y x = (1, 2), (0, 3): the least beta of margins 1 is (1, 2) / 5, and ||Theta||^2 >= 2 ||beta||."""
+    largest = np.sqrt(5) / 2
+    run = store.query("SELECT run_id FROM runs WHERE task = 'classification' ORDER BY run_id LIMIT 1")["run_id"][0]
+    (orbit,) = store.query(f"SELECT * FROM trajectories WHERE run_id = '{run}'").to_pylist()
+    curve = along.MARGINS.read(store, f"run_id = '{run}'")
+    seen = np.array(orbit["log_loss"]) < -1
+    clock, margin = (-np.array(orbit["log_loss"]))[seen], np.array(orbit["min_margin"])[seen]
+    expected = np.exp(np.interp(np.log(curve["clock"].to_numpy()), np.log(clock), np.log(margin / largest)))
+    assert curve["middle"].to_numpy() == pytest.approx(expected, rel=1e-6)
+    assert curve["middle"][0] < curve["middle"][-1] - 0.01
+    assert 0.999 < curve["middle"][-1] <= 1 + 1e-12
+
+
+@pytest.mark.parametrize(
+    ("prediction", "depth", "objective", "share"),
+    [
+        ("max_margin_bridge", 1, 4.0, 1.0),
+        ("max_margin_bridge", 2, 4.0, 2.0),
+        ("max_margin_bridge", 3, 4.0, 27**0.5),
+        ("max_margin_schatten", 2, 4.0, 1.0),  # n = 2 elements
+        ("max_margin_schatten", 3, 4.0, None),  # not the least one
+        ("max_margin_l2", 2, 4.0, None),  # of a network that is not fully connected
+        ("max_margin_bridge", 2, None, None),
+    ],
+)
+def test_the_largest_margin_is_that_of_balanced_layers(
+    tmp_path: Path, prediction: str, depth: int, objective: float | None, share: float | None
+) -> None:
+    """Half of the largest margin 1 / (L^{L/2} N); where N is not known the run is left out, and counted."""
+    store = Store(tmp_path / "rows.duckdb")
+    store.create()
+    margin = 0.5 / (4.0 * (share or 1.0))
+    tables = rows.results(["a"], task="classification", depth=depth)
+    tables["predictions"] = rows.predictions(["a"], prediction=prediction, kind="limit t->inf", objective=objective)
+    tables["trajectories"] = rows.trajectories(["a"], log_loss=[-2.0, -1e3], min_margin=[margin, margin])
+    store.commit(tables)
+    found, others = along.MARGINS.read(store), along.UNBOUNDED.read(store)
+    assert found["middle"].to_list() == pytest.approx([0.5] * found.height)
+    assert (found.height > 0) == (share is not None)
+    assert others.rows() == ([] if share else [("diagonal", str(depth), 1)])
+
+
+def test_what_is_pooled_is_what_the_runs_differ_in(store: Store) -> None:
+    frame = along.REGRESSION_DISTANCE.read(store)
+    told = dict(frame.filter(pl.col("architecture") == "diagonal").select("prediction", "pooled").unique().rows())
+    assert told == {"minimum_q_norm": "scales α"}
+    gaussian = along.REGRESSION_DISTANCE.read(store, "init = 'gaussian'")
+    assert gaussian["pooled"].unique().to_list() == ["scales α, seeds"]
+    assert along.MARGINS.read(store, "seed = 0")["pooled"].unique().to_list() == [""]
 
 
 def test_two_layers_approach_the_max_margin_direction_like_one_over_root(store: Store) -> None:
