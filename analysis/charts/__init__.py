@@ -11,7 +11,7 @@ from analysis.charts import cone, curves, interpolation, plane, plateaus, scale,
 from analysis.charts.chart import Chart
 from analysis.errors import UnknownChart
 from analysis.files import ScriptEncoder, check_suffix, writing
-from analysis.frames import along, counts, norms, saddles
+from analysis.frames import along, counts, norms, regimes, saddles
 from analysis.frames import plane as paths
 from analysis.frames import scale as limits
 from analysis.frames.frame import EVERY_RUN
@@ -71,12 +71,15 @@ CHARTS: dict[str, Chart] = {
         "For L >= 3 the direction predicted of a decomposable network is the stationary point next to the run's end. "
         "Panels of finite_margin have the relative distance to the solution of the convex problem with the margin "
         "reached: it must fall like 1/(−log Loss) where the bound of its points does (view along_path), and may stall "
-        "elsewhere.",
+        "elsewhere. The last panels have runs of all scales from structured starts against −log Loss / αᴸ, from "
+        "−log Loss = 10 on: while it is small the direction must be near the ℓ2 max margin of the kernel at the start, "
+        "while it is large near the ℓ2/L max margin, and near the finite margin's solution all the way for two layers.",
         frames={
             "curves": along.CLASSIFICATION_DISTANCE,
             "finite": along.FINITE_MARGIN,
             "slopes": along.CLASSIFICATION_SLOPES,
             "others": along.UNDIRECTED,
+            "regimes": regimes.REGIMES,
         },
         draw=curves.classification_distance,
         needs="classification runs with a recorded path and a predicted direction",

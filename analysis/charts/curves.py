@@ -17,6 +17,7 @@ from analysis.charts.panels import (
     runs_behind,
     with_panels,
 )
+from analysis.charts.regimes import regime_panels, regimes_in_words
 from analysis.charts.theme import GUIDE, LinearAxis, Panel, chunks, number, panels, total
 from analysis.names import named
 
@@ -33,11 +34,12 @@ def regression_distance(curves: pl.DataFrame) -> alt.VConcatChart:
 
 
 def classification_distance(
-    curves: pl.DataFrame, finite: pl.DataFrame, slopes: pl.DataFrame, others: pl.DataFrame
+    curves: pl.DataFrame, finite: pl.DataFrame, slopes: pl.DataFrame, others: pl.DataFrame, regimes: pl.DataFrame
 ) -> alt.VConcatChart:
     """||beta/||beta|| - beta*|| against -log Loss, with fitted slopes; what is left out is said.
 
-    Beside it, of the same networks, ||beta - beta*|| / ||beta*|| of the prediction at the margin reached.
+    Beside it, of the same networks, ||beta - beta*|| / ||beta*|| of the prediction at the margin reached; below, all of
+    them against -log Loss / alpha^L.
     """
     here = with_panels(pl.concat([curves, finite]), "prediction", "kind")
     curves_of = with_panels(curves if curves.height else finite, "prediction", "kind")
@@ -50,8 +52,10 @@ def classification_distance(
     powers = {(panel, depth): guide for panel, depth, _, guide in fitted.rows() if guide is not None}
     drawn = curve_panels(here, axes, labels, partial(guides, powers=powers))
     left_out = _left_out(others, "no direction is predicted")
-    words = " ".join([note(curves_of), *_guides_in_words(bool(powers)), *left_out])
-    return panels(chunks(drawn, 3), "Distance to the prediction along the run: classification", words)
+    words = " ".join([note(curves_of), *_guides_in_words(bool(powers)), *regimes_in_words(regimes), *left_out])
+    rows = [*chunks(drawn, 3), *regime_panels(regimes)]
+    made = panels(rows, "Distance to the prediction along the run: classification", words)
+    return made.resolve_scale(color="independent")
 
 
 def _guides_in_words(own: bool) -> list[str]:

@@ -8,8 +8,7 @@ from analysis.charts.theme import GUIDE, LinearAxis, LogAxis, Panel, chunks, dep
 from analysis.names import named
 
 WIDTH, HEIGHT, COLUMNS = 250, 190, 3
-NORMS = {"l1": ("ℓ1", "||ρ||₁ / min ||ρ||₁"), "l2": ("ℓ2", "||ρ||₂ / min ||ρ||₂")}
-"""Norm -> in a panel's title, on its axis."""
+NORMS = {"l1": "ℓ1 norm", "l2": "ℓ2 norm"}
 TITLE = "Norms of the limit between the ℓ1 and the ℓ2 solution"
 
 
@@ -46,7 +45,8 @@ def _axis(norms: pl.DataFrame) -> LinearAxis:
 
 
 def _panel(here: pl.DataFrame, x: LogAxis, y: LinearAxis, depths: list[int]) -> Panel:
-    short, title = NORMS[here["norm"][0]]
+    norm = NORMS[here["norm"][0]]
+    title = f"{norm} / least {norm}"
     scale, colour = x.x("alpha", "initialisation scale α"), depth_colour(depths)
     ends = here.group_by("depth").agg(pl.col("other").median())
     floor = alt.Chart(pl.DataFrame({"other": [1.0]})).mark_rule(stroke=GUIDE, strokeDash=[5, 3])
@@ -60,4 +60,4 @@ def _panel(here: pl.DataFrame, x: LogAxis, y: LinearAxis, depths: list[int]) -> 
         alt.Chart(here.select("depth", "alpha", "reached", "predicted"))
         .mark_circle(size=34, opacity=1)
         .encode(scale, y.y("reached", title), colour, tooltip=shown),
-    ).properties(width=WIDTH, height=HEIGHT, title=panel_title(f"{named(here['architecture'][0])}: {short} norm"))
+    ).properties(width=WIDTH, height=HEIGHT, title=panel_title(f"{named(here['architecture'][0])}: {norm}"))

@@ -178,7 +178,11 @@ def _colour(
     field: str, domain: Sequence[Any], colours: Sequence[str], legend: str | None, symbol: str = "stroke"
 ) -> alt.Color:
     width = 3 if symbol == "stroke" else 0
-    shown = alt.Legend(title=legend, orient="top", symbolType=symbol, symbolStrokeWidth=width) if legend else None
+    shown = (
+        alt.Legend(title=legend, orient="top", symbolType=symbol, symbolStrokeWidth=width, symbolOpacity=1)
+        if legend
+        else None
+    )
     return alt.Color(field, scale=alt.Scale(domain=list(domain), range=list(colours)), legend=shown)
 
 

@@ -147,8 +147,8 @@ _FINITE = f"""SELECT run_id, architecture, p.prediction, p.kind, {SHAPE}, depth
   WHERE p.prediction = 'finite_margin' AND status IN ('converged', 'stopped')"""
 
 FINITE_MARGIN = Frame(
-    _compared("finite_margin", _FINITE, "log10(-log_loss)", 4, ", ".join(_BY_STATEMENT)),
-    _columns(_BY_STATEMENT, "-log Loss, four bins a decade", "||beta - beta*|| / ||beta*||"),
+    _compared("finite_margin", _FINITE, "log10(-log_loss)", 2, ", ".join(_BY_STATEMENT)),
+    _columns(_BY_STATEMENT, "-log Loss, two bins a decade", "||beta - beta*|| / ||beta*||"),
 )
 
 CLASSIFICATION_SLOPES = Frame(

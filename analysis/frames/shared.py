@@ -61,4 +61,3 @@ def pooled(table: str, series: str) -> str:
   FROM (SELECT DISTINCT run_id, {series} FROM {table}) JOIN (SELECT * EXCLUDE ({own}) FROM runs) USING (run_id)
   GROUP BY {series}
 )"""
-

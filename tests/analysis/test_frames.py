@@ -22,7 +22,7 @@ FRAMES = {
     for name, value in vars(importlib.import_module(f"analysis.frames.{module.name}")).items()
     if isinstance(value, Frame)
 }
-EMPTY = ("counts.ENDS", "along.FINITE_MARGIN", "along.UNDIRECTED", "along.UNBOUNDED")
+EMPTY = ("counts.ENDS", "along.FINITE_MARGIN", "along.UNDIRECTED", "along.UNBOUNDED", "regimes.REGIMES")
 CURVES = [name for name, frame in FRAMES.items() if "middle" in frame.columns and "clock" in frame.columns]
 
 
@@ -147,7 +147,7 @@ def test_two_layers_approach_the_max_margin_direction_like_one_over_root(store: 
 
 
 def test_distances_at_a_finite_margin_are_those_of_the_points(tmp_path: Path) -> None:
-    """In bins of a quarter of a decade: -log Loss = 9 is 10^0.95, next to 10^1."""
+    """In bins of half a decade: -log Loss = 9 is 10^0.95, next to 10^1."""
     store = Store(tmp_path / "rows.duckdb")
     store.create()
     asked: dict[str, Any] = {"prediction": "finite_margin", "kind": "limit t->inf"}
