@@ -21,12 +21,13 @@ import polars as pl
 import vl_convert
 
 from analysis.charts import CHARTS, Chart
-from analysis.charts.theme import arrow, number, told_apart
+from analysis.charts.theme import number, told_apart
 from analysis.errors import NoData
 from analysis.files import REPORT_FORMATS, ScriptEncoder, check_suffix, writing
 from analysis.frames import counts, scale
 from analysis.frames.frame import EVERY_RUN, Frame, Source, restricted
 from analysis.frames.provenance import SWEEPS
+from analysis.names import named
 from analysis.wording import headlines
 from db.store import Store
 
@@ -188,7 +189,7 @@ def _tables(store: Source, every: pl.DataFrame) -> list[Table]:
         "Not certified are those whose prediction could not be computed to a small certificate: they have no distance.",
         ("task", "prediction", "holds", *quantiles),
         [
-            (r["about"], r["prediction"], arrow(r["kind"]), *_quantiles(r))
+            (r["about"], r["prediction"], named(r["kind"]), *_quantiles(r))
             for r in told_apart(every).iter_rows(named=True)
         ],
         counts.PREDICTIONS.sql,
@@ -204,7 +205,7 @@ def _tables(store: Source, every: pl.DataFrame) -> list[Table]:
                 f"The same, line by line.{cut}",
                 ("task", "prediction", "holds", "architecture", "L", *quantiles),
                 [
-                    (r["about"], r["prediction"], arrow(r["kind"]), r["architecture"], str(r["depth"]), *_quantiles(r))
+                    (r["about"], r["prediction"], named(r["kind"]), r["architecture"], str(r["depth"]), *_quantiles(r))
                     for r in lines
                 ],
                 counts.PREDICTIONS_BY_NETWORK.sql,
@@ -252,7 +253,7 @@ def _slopes(slopes: pl.DataFrame, frame: Frame) -> Table:
         [
             (
                 r["limit_prediction"],
-                arrow(r["limit_kind"]),
+                named(r["limit_kind"]),
                 r["architecture"],
                 str(r["depth"]),
                 f"{r['curves']:,}",

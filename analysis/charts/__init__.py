@@ -4,14 +4,15 @@ A new chart is a Frame (or several) under analysis/frames, a function from frame
 """
 
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import altair as alt
 
-from analysis.charts import cone, curves, interpolation, plane, plateaus, scale, summary
+from analysis.charts import alignment, cone, curves, interpolation, plane, plateaus, scale, summary
 from analysis.charts.chart import Chart
 from analysis.errors import UnknownChart
 from analysis.files import ScriptEncoder, check_suffix, writing
-from analysis.frames import along, counts, norms, regimes, saddles
+from analysis.frames import along, counts, norms, regimes, saddles, singular
 from analysis.frames import plane as paths
 from analysis.frames import scale as limits
 from analysis.frames.frame import EVERY_RUN
@@ -68,7 +69,7 @@ CHARTS: dict[str, Chart] = {
         "fast is not predicted, and the straight guides are observed, not proven: slope -1 (dotted) as of one layer "
         "and many other networks, -1/L (dashed) of fully connected ones from small Gaussian weights. Two-layer "
         "decomposable networks may follow neither: a coordinate off the support dies only like a power of -log Loss. "
-        "For L >= 3 the direction predicted of a decomposable network is the stationary point next to the run's end. "
+        "For L ≥ 3 the direction predicted of a decomposable network is the stationary point next to the run's end. "
         "Panels of finite_margin have the relative distance to the solution of the convex problem with the margin "
         "reached: it must fall like 1/(−log Loss) where the bound of its points does (view along_path), and may stall "
         "elsewhere. The last panels have runs of all scales from structured starts against −log Loss / αᴸ, from "
@@ -149,9 +150,16 @@ CHARTS: dict[str, Chart] = {
     "alignment": Chart(
         title="Alignment of the layers with the gradient",
         shows="The largest over the layers of 1 - |cos(v, gradient)|. For classification theory says that it tends to "
-        "zero, in every network; for regression only from small α is it small, and it need not vanish.",
-        frames={"classification": along.CLASSIFICATION_ALIGNMENT, "regression": along.REGRESSION_ALIGNMENT},
-        draw=curves.alignment,
+        "zero, in every network; for regression only from small α is it small, and it need not vanish. At up to four "
+        "scales, of data of the shape with most runs. In fully connected networks, where classification ended, the "
+        "matrices must become of rank one, their second singular value over the first like (−log Loss)^(−1/L) (sooner "
+        "from small α), and the singular vectors of adjacent layers parallel, to rounding (1e-16).",
+        frames={
+            "classification": along.CLASSIFICATION_ALIGNMENT,
+            "regression": along.REGRESSION_ALIGNMENT,
+            "singular": singular.SINGULAR,
+        },
+        draw=alignment.draw,
         needs="runs with a recorded path",
         run="sweep launch examples/quickstart.yaml",
         main=("classification", "regression"),
@@ -172,8 +180,12 @@ CHARTS: dict[str, Chart] = {
     ),
     "loss_rate": Chart(
         title="How fast the loss falls, against the predicted rate",
-        shows="The relative gap between Loss t (log t)^(2-2/L) and its limit 1 / (L^2 γ^(2/L)), with γ the run's last "
-        "normalised margin in place of its limit. It must fall, until the error of that γ (or rounding) is reached.",
+        shows="The relative gap between Loss t (log t)^(2−2/L) and its limit 1 / (L² γ^(2/L)), with γ the run's last "
+        "normalised margin in place of its limit. It must fall like log log t / log t at worst, until it reaches the "
+        "error of that γ: the floor is 2/L times the relative distance of γ from its limit, about 1e-6 for one layer "
+        "where runs end at −log Loss = 1e6 (margins converge like 1/(−log Loss)), more where coordinates off the "
+        "support die slowly, and then the curve may cross zero and rise again. Rounding is far below, at "
+        "1e-16 times −log Loss.",
         frames={"curves": along.LOSS_RATE},
         draw=curves.loss_rate,
         needs="classification runs with a recorded path",
@@ -184,7 +196,7 @@ CHARTS: dict[str, Chart] = {
         title="Plateaus: how long the flow takes",
         shows="The time of gradient flow at which each residual is reached, at up to four initialisation scales. "
         "The origin is a saddle: the flow must wait longer the smaller α and the deeper the network, like log(1/α) for "
-        "L = 2 and α^(2-L) for L >= 3. Decomposable networks then go from saddle to saddle: as α falls, coefficients "
+        "L = 2 and α²⁻ᴸ for L ≥ 3. Decomposable networks then go from saddle to saddle: as α falls, coefficients "
         "must rest on the bars, and jump at the dashed times.",
         frames={"curves": along.PLATEAUS, "saddles": saddles.SADDLES, "orbits": saddles.ORBITS},
         draw=plateaus.draw,
@@ -194,8 +206,8 @@ CHARTS: dict[str, Chart] = {
     "time_average": Chart(
         title="The time average along the lasso path",
         shows="Distance between the fits of the time average of β and those of the lasso at the penalty of the time "
-        "(log(1/α)/t for L = 2, proportional to α^(2-L)/t for L >= 3), over ||y||, at up to four initialisation "
-        "scales. It must fall with α, like α^(L-2) for L >= 3 and like 1/log(1/α) for L = 2, except where t times a "
+        "(log(1/α)/t for L = 2, proportional to α²⁻ᴸ/t for L ≥ 3), over ||y||, at up to four initialisation "
+        "scales. It must fall with α, like αᴸ⁻² for L ≥ 3 and like 1/log(1/α) for L = 2, except where t times a "
         "coefficient of the lasso turns back.",
         frames={"curves": along.TIME_AVERAGE},
         draw=curves.time_average,
@@ -235,4 +247,14 @@ def save(name: str, store: Store | str | Path, output: str | Path, where: str = 
             drawing.save(str(temporary), format="html", inline=True, json_kwds={"cls": ScriptEncoder})
         else:
             drawing.save(str(temporary), scale_factor=2 if kind == "png" else 1)
+        if kind == "svg":
+            temporary.write_text(told(temporary.read_text("utf-8"), name, drawing["description"]), "utf-8")
     return target
+
+
+def told(svg: str, name: str, description: str) -> str:
+    """The SVG with a title and a description, which readers of screens say; vl-convert drops Vega's."""
+    words = f"<title id='{name}-title'>{escape(CHARTS[name].title)}</title>"
+    words += f"<desc id='{name}-desc'>{escape(description)}</desc>"
+    head, rest = svg.removeprefix("<svg ").split(">", 1)
+    return f"<svg role='img' aria-labelledby='{name}-title {name}-desc' {head}>{words}{rest}"

@@ -52,7 +52,14 @@ class Chart:
         if self.without_data(answers):
             raise self._no_data(name, store, where)
         with debug_mode(False):  # Altair would check every scale and axis by itself; `to_dict` checks the whole
-            return styled(self.draw(**answers))
+            drawing = styled(self.draw(**answers))
+        drawing["description"] = self.described(drawing)
+        return drawing
+
+    def described(self, drawing: Drawing) -> str:
+        """What is seen, for those who do not see it: the title, what is drawn, how many runs of which."""
+        counted = " ".join(drawing["title"]["subtitle"])
+        return f"{self.title}. {self.shows} {counted}"
 
     def _no_data(self, name: str, store: Source, where: str) -> AnalysisError:
         """Why there is nothing to draw: no run meets the condition, those there are ended early, or there are none."""

@@ -1,6 +1,5 @@
 """Quantities along the run: distances to predictions, alignment, margins, the loss's rate, and time itself."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -10,16 +9,14 @@ import polars as pl
 from analysis.charts.panels import (
     Axes,
     curve_panels,
-    depths,
     guides,
     log_axes,
     note,
-    runs_behind,
     with_panels,
 )
 from analysis.charts.regimes import regime_panels, regimes_in_words
-from analysis.charts.theme import GUIDE, LinearAxis, Panel, chunks, number, panels, total
-from analysis.names import named
+from analysis.charts.theme import GUIDE, LinearAxis, chunks, number, panels, total
+from analysis.names import named, shown
 
 RESIDUAL, MARGIN = "relative residual ||Xβ − y|| / ||y||", "−log Loss"
 
@@ -75,20 +72,6 @@ def _left_out(others: pl.DataFrame, why: str) -> list[str]:
     return [f"Left out, as {why}: {runs:,} run{'s' if runs > 1 else ''} ({networks})."]
 
 
-def alignment(classification: pl.DataFrame, regression: pl.DataFrame) -> alt.VConcatChart:
-    """max over layers of 1 - |cos(v_l, grad)|, for the tasks that have runs."""
-    every = depths(classification, regression)
-    rows: list[Sequence[Panel]] = []
-    shown: list[pl.DataFrame] = []
-    for task, frame, title in (("classification", classification, MARGIN), ("regression", regression, RESIDUAL)):
-        if frame.height:
-            here = with_panels(frame).with_columns(pl.format("{}: {}", pl.lit(task), "panel").alias("panel"))
-            axes = log_axes(here, title, "misalignment 1 − |cos|", reverse=task == "regression")
-            rows += chunks(curve_panels(here, replace(axes, depths=every)), 3)
-            shown.append(here)
-    return panels(rows, "Alignment of the layers with the gradient", note(*shown))
-
-
 def margins(curves: pl.DataFrame, others: pl.DataFrame) -> alt.VConcatChart:
     """The normalised margin over the largest one."""
     here = with_panels(curves)
@@ -117,14 +100,9 @@ def loss_rate(curves: pl.DataFrame) -> alt.VConcatChart:
 
 def time_average(curves: pl.DataFrame) -> alt.VConcatChart:
     """Distance of the time average's fits to the lasso's, against time: panels network by alpha."""
-    here = curves.with_columns(
-        panel=pl.format("{}, α = {}", "architecture", pl.col("alpha").map_elements(number, return_dtype=pl.String))
-    )
+    scale = pl.col("alpha").map_elements(number, return_dtype=pl.String)
+    here = curves.with_columns(panel=pl.format("{}, α = {}", shown("architecture"), scale))
     axes = log_axes(here, "time t of gradient flow", "||X(average − lasso)|| / ||y||")
-    rows: list[Sequence[Panel]] = []
-    for network in here.sort("architecture", "alpha", maintain_order=True).partition_by(
-        "architecture", maintain_order=True
-    ):
-        rows += [curve_panels(network, axes)]
-    shown = f"Medians (lines) and 10–90 % bands over seeds and draws of the data: {total(runs_behind(here)):,} runs."
-    return panels(rows, "The time average along the lasso path", shown)
+    networks = here.sort("architecture", "alpha", maintain_order=True).partition_by("architecture", maintain_order=True)
+    rows = [curve_panels(network, axes) for network in networks]
+    return panels(rows, "The time average along the lasso path", note(here))

@@ -10,7 +10,6 @@ from analysis.charts.theme import (
     GUIDE,
     LogAxis,
     Panel,
-    arrow,
     chunks,
     depth_colour,
     layered,
@@ -20,6 +19,7 @@ from analysis.charts.theme import (
     spread,
 )
 from analysis.frames.scale import MOST_POINTS
+from analysis.names import named
 
 WIDTH, HEIGHT = 290, 230
 MOST_PANELS = 12
@@ -41,7 +41,7 @@ def distances(points: pl.DataFrame, lines: pl.DataFrame, slopes: pl.DataFrame) -
     powers = {(tuple(row[name] for name in LIMIT), row["depth"]): _power(row) for row in slopes.iter_rows(named=True)}
 
     def title(key: Key) -> str:
-        return f"{key[2]} to {key[1]} ({arrow(key[0])}){f', {key[3]}' if several else ''}"
+        return f"{named(key[2])} to {named(key[1])}{f', {key[3]}' if several else ''}"
 
     marked = lines.with_columns(exact=pl.col("line") != "median of the runs", value="distance")
     guided = guides(marked, slopes)
@@ -53,8 +53,8 @@ def distances(points: pl.DataFrame, lines: pl.DataFrame, slopes: pl.DataFrame) -
 
 def _power(row: Mapping[str, Any]) -> str:
     """The fitted power of a depth, and the predicted one beside it."""
-    known = "" if row["predicted"] is None else f", theory {number(round(row['predicted'], 2))}"
-    return f": α^{number(round(row['slope'], 2))}{known}"
+    known = "" if row["predicted"] is None else f" (theory {number(round(row['predicted'], 2))})"
+    return f": power {number(round(row['slope'], 2))}{known}"
 
 
 def guides(lines: pl.DataFrame, slopes: pl.DataFrame) -> pl.DataFrame:
@@ -78,7 +78,7 @@ def sparsity(points: pl.DataFrame, lines: pl.DataFrame) -> alt.VConcatChart:
     """Panels network by shape of the data: the effective number of coefficients."""
     drawn = _panels(
         points.with_columns(value="effective"), lines.with_columns(value="effective"), NETWORK,
-        "effective number of coefficients", ", ".join, {}, NO_GUIDES,
+        "effective number of coefficients", lambda key: f"{named(key[0])}, {key[1]}", {}, NO_GUIDES,
     )  # fmt: skip
     return panels(chunks(drawn, 3), "Sparsity of the limit: the initialisation scale", note(points, NETWORK))
 

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 import altair as alt
 import polars as pl
 
+from analysis.names import label_expression
+
 ARCHITECTURE_COLOURS = {
     "fully_connected": "#0072B2",
     "diagonal": "#D55E00",
@@ -60,11 +62,6 @@ def number(value: float) -> str:
         return f"{value:.3g}".replace("-", "−")
     mantissa, exponent = f"{value:.1e}".split("e")
     return f"{mantissa.removesuffix('.0').replace('-', '−')}e{int(exponent)}"
-
-
-def arrow(kind: str) -> str:
-    """The kind of a prediction, for people: limit α→0."""
-    return kind.replace("alpha->", "α→").replace("->", "→").replace("inf", "∞")
 
 
 @dataclass(frozen=True)
@@ -150,7 +147,8 @@ def architecture_colour(names: Iterable[str], legend: bool = True) -> alt.Color:
     )
     others = iter(OTHER_COLOURS * len(present))
     colours = [ARCHITECTURE_COLOURS.get(name) or next(others) for name in present]
-    return _colour("architecture:N", present, colours, "architecture" if legend else None)
+    shown = label_expression(present)
+    return _colour("architecture:N", present, colours, "architecture" if legend else None, labels=shown)
 
 
 def depth_colour(depths: Iterable[int], legend: bool = True) -> alt.Color:
@@ -175,7 +173,12 @@ def _mix(place: float) -> str:
 
 
 def _colour(
-    field: str, domain: Sequence[Any], colours: Sequence[str], legend: str | None, symbol: str = "stroke"
+    field: str,
+    domain: Sequence[Any],
+    colours: Sequence[str],
+    legend: str | None,
+    symbol: str = "stroke",
+    labels: str | None = None,
 ) -> alt.Color:
     width = 3 if symbol == "stroke" else 0
     shown = (

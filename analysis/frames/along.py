@@ -189,16 +189,6 @@ WHERE task = 'classification' AND status IN ('converged', 'stopped') GROUP BY ar
 
 UNDIRECTED = _others(STATEMENTS.format(task="classification"), "how many for which no direction is predicted")
 
-REGRESSION_ALIGNMENT = Frame(
-    along("regression", EVERY, "alignment", ", ".join(_BY_DEPTH), "pow(10, -tick)"),
-    _columns(_BY_DEPTH, _RESIDUAL, "max over layers of 1 - |cos(v_l, grad_{v_l} Loss)|"),
-)
-
-CLASSIFICATION_ALIGNMENT = Frame(
-    along("classification", EVERY, "alignment", ", ".join(_BY_DEPTH), "pow(10, tick)"),
-    _columns(_BY_DEPTH, _MARGIN, "max over layers of 1 - |cos(v_l, grad_{v_l} Loss)|"),
-)
-
 _LARGEST = f"""SELECT run_id, architecture, {SHAPE}, depth, max(CASE prediction
     WHEN 'max_margin_schatten' THEN pow(dim / depth, depth / 2) ELSE pow(depth, -depth / 2) END / objective) AS largest
   FROM runs JOIN predictions USING (run_id)
@@ -233,6 +223,17 @@ _SCALES = f"""WITH finished AS (
   ), {spread_alphas("eligible")}
   SELECT * FROM eligible WHERE alpha IN (SELECT alpha FROM alphas)"""
 _BY_SCALE = {**_BY_DEPTH, "alpha": "initialisation scale, five digits"}
+
+_MISALIGNED = "max over layers of 1 - |cos(v_l, grad_{v_l} Loss)|"
+REGRESSION_ALIGNMENT = Frame(
+    along("regression", _SCALES, "alignment", ", ".join(_BY_SCALE), "pow(10, -tick)"),
+    _columns(_BY_SCALE, _RESIDUAL, _MISALIGNED),
+)
+
+CLASSIFICATION_ALIGNMENT = Frame(
+    along("classification", _SCALES, "alignment", ", ".join(_BY_SCALE), "pow(10, tick)"),
+    _columns(_BY_SCALE, _MARGIN, _MISALIGNED),
+)
 
 PLATEAUS = Frame(
     along(

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.charts.theme import LogAxis, architecture_colour, arrow, number, ramp, spread
+from analysis.charts.theme import LogAxis, architecture_colour, number, ramp, spread
+from analysis.names import named
 from kernels.networks.table import ARCHITECTURES
 
 
@@ -30,7 +31,7 @@ def test_numbers_are_short(value: float, text: str) -> None:
 
 
 def test_kinds_have_arrows() -> None:
-    assert [arrow(kind) for kind in ("exact", "limit alpha->0", "limit t->inf")] == ["exact", "limit α→0", "limit t→∞"]
+    assert [named(kind) for kind in ("exact", "limit alpha->0", "limit t->inf")] == ["exact", "limit α→0", "limit t→∞"]
 
 
 @given(st.lists(st.floats(1e-300, 1e300), min_size=1, max_size=20))
