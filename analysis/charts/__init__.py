@@ -1,8 +1,9 @@
-"""Every chart by name, and `save`, which writes one as html, svg, png or pdf.
+"""Every chart by name, and `save`, which writes one as html, svg, png, pdf or json.
 
 A new chart is a Frame (or several) under analysis/frames, a function from frames to a drawing, and an entry here.
 """
 
+import json
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -10,6 +11,8 @@ import altair as alt
 
 from analysis.charts import alignment, cone, curves, interpolation, plane, plateaus, scale, summary
 from analysis.charts.chart import Chart
+from analysis.charts.facets import Facets
+from analysis.charts.look import Look
 from analysis.errors import UnknownChart
 from analysis.files import ScriptEncoder, check_suffix, writing
 from analysis.frames import along, counts, norms, regimes, saddles, singular
@@ -18,17 +21,18 @@ from analysis.frames import scale as limits
 from analysis.frames.frame import EVERY_RUN
 from db.store import Store
 
-__all__ = ["CHARTS", "FORMATS", "Chart", "find", "save"]
+__all__ = ["CHARTS", "FORMATS", "Chart", "Look", "find", "save"]
 
-FORMATS = ("html", "svg", "png", "pdf")
+FORMATS = ("html", "svg", "png", "pdf", "json")
+AS_IT_IS = Look()
 
 CHARTS: dict[str, Chart] = {
     "regression_paths": Chart(
         title="Where gradient flow goes: linear coefficients in the plane",
         shows="Paths of the linear coefficients β for data of dimension two. Every path must end on the dashed line of "
-        "solutions; where an exact prediction applies (diamonds: minimum Q norm; circles: minimum l2 norm from an "
-        "orthogonal initialisation) it must end in that mark. As α falls, diagonal networks must move to the l1 "
-        "solution of their own coordinates, fully connected ones to the l2 solution.",
+        "solutions; where an exact prediction applies (diamonds: minimum Q norm; circles: minimum ℓ2 norm from an "
+        "orthogonal initialisation) it must end in that mark. As α falls, diagonal networks must move to the ℓ1 "
+        "solution of their own coordinates, fully connected ones to the ℓ2 solution.",
         frames={
             "orbits": paths.REGRESSION_ORBITS,
             "limits": paths.REGRESSION_LIMITS,
@@ -42,7 +46,7 @@ CHARTS: dict[str, Chart] = {
         title="Where gradient flow goes: directions of the coefficients",
         shows="Paths of β under the exponential loss, for data of dimension two: the angle is that of β, the radius "
         "grows like its logarithm. Every path must enter the shaded cone of separating directions and turn towards "
-        "its predicted ray: the l2 max-margin direction for fully connected networks, the stationary point of the "
+        "its predicted ray: the ℓ2 max-margin direction for fully connected networks, the stationary point of the "
         "network's own norm for decomposable ones.",
         frames={
             "orbits": paths.CLASSIFICATION_ORBITS,
@@ -89,8 +93,8 @@ CHARTS: dict[str, Chart] = {
         main=("curves", "finite"),
     ),
     "initialisation_scale": Chart(
-        title="Between the l1 and the l2 solution: the initialisation scale",
-        shows="Distance of the limit to the l1 solution (theory: to zero as α falls) and to the l2 solution (to zero "
+        title="Between the ℓ1 and the ℓ2 solution: the initialisation scale",
+        shows="Distance of the limit to the ℓ1 solution (theory: to zero as α falls) and to the ℓ2 solution (to zero "
         "as α grows). Dots are runs, rings are where the exact prediction of the same run lies: every dot must sit "
         "in its ring, as far as rtol and the stop rule resolve it (dotted line; below it dots and rings may differ). "
         "Labels give the power of α of the view slopes, the median over data sets and starts, each fitted where its "
@@ -233,22 +237,37 @@ def find(name: str) -> Chart:
     return CHARTS[name]
 
 
-def save(name: str, store: Store | str | Path, output: str | Path, where: str = EVERY_RUN) -> Path:
-    """Write one chart of a store as html (offline), svg, png or pdf, by the suffix of `output`; whole or not at all.
+def save(
+    name: str,
+    store: Store | str | Path,
+    output: str | Path,
+    where: str = EVERY_RUN,
+    *,
+    color: str | None = None,
+    row: str | None = None,
+    column: str | None = None,
+    look: Look = AS_IT_IS,
+) -> Path:
+    """Write one chart of a store as html (offline), svg, png, pdf or json (Vega-Lite), by the suffix of `output`.
 
-    `store` is one, or its path; `where` is a condition in SQL on the columns of `runs`. Raises AnalysisError (unknown
-    chart or format, no data, bad condition, output that cannot be written) and StoreError.
+    Whole or not at all. `store` is one, or its path; `where` is a condition in SQL on the columns of `runs`; `color`,
+    `row` and `column` are axes for charts along the run. Raises AnalysisError (unknown chart, format or axis, no data,
+    bad condition, output that cannot be written) and StoreError.
     """
-    chart, target = find(name), Path(output)
+    chart, target = Facets(name, color, row, column).of(find(name)), Path(output)
     kind = check_suffix(target, FORMATS)
-    drawing = chart.drawing(name, store if isinstance(store, Store) else Store(store), where)
+    answers = chart.answers(name, store if isinstance(store, Store) else Store(store), where)
+    drawing = look.apply(chart.drawn(answers))
     with alt.data_transformers.enable("default", max_rows=None), writing(target) as temporary:
         if kind == "html":
             drawing.save(str(temporary), format="html", inline=True, json_kwds={"cls": ScriptEncoder})
+        elif kind == "json":
+            temporary.write_text(json.dumps(drawing.to_dict(), ensure_ascii=False, allow_nan=False), "utf-8")
         else:
             drawing.save(str(temporary), scale_factor=2 if kind == "png" else 1)
         if kind == "svg":
             temporary.write_text(told(temporary.read_text("utf-8"), name, drawing["description"]), "utf-8")
+        look.write(answers)
     return target
 
 

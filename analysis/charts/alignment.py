@@ -78,7 +78,7 @@ def _ends(singular: pl.DataFrame, every: tuple[int, ...]) -> list[Panel]:
     """Against the scale: second / first singular value, what adjacent vectors lack of being parallel, rank."""
     ratios, turns = LogAxis.over(singular["ratio"]), LogAxis.over(singular["turned"])
     largest = whole_ticks(most(singular["rank"]) + 1)
-    ranks = alt.Y("rank:Q", axis=alt.Axis(title="singular values above a tenth of the first", values=largest))
+    ranks = alt.Y("rank:Q", axis=alt.Axis(title="singular values above first / 10", values=largest, format="d"))
     quantities = [
         ("ratio", "second singular value", ratios.y("ratio", "second / first singular value")),
         ("turned", "adjacent singular vectors", turns.y("turned", "1 − |cos| of adjacent vectors")),

@@ -48,9 +48,17 @@ class Chart:
 
     def drawing(self, name: str, store: Source, where: str = EVERY_RUN) -> Drawing:
         """The styled figure. Raises NoData, which says what to run first."""
+        return self.drawn(self.answers(name, store, where))
+
+    def answers(self, name: str, store: Source, where: str = EVERY_RUN) -> dict[str, pl.DataFrame]:
+        """What `read` answers. Raises NoData where that is nothing to draw."""
         answers = self.read(store, where)
         if self.without_data(answers):
             raise self._no_data(name, store, where)
+        return answers
+
+    def drawn(self, answers: Mapping[str, pl.DataFrame]) -> Drawing:
+        """The styled figure of the answers, with a description."""
         with debug_mode(False):  # Altair would check every scale and axis by itself; `to_dict` checks the whole
             drawing = styled(self.draw(**answers))
         drawing["description"] = self.described(drawing)

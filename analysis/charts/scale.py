@@ -6,6 +6,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from analysis.charts.panels import pooled
 from analysis.charts.theme import (
     GUIDE,
     LogAxis,
@@ -48,7 +49,9 @@ def distances(points: pl.DataFrame, lines: pl.DataFrame, slopes: pl.DataFrame) -
     drawn = _panels(
         points.with_columns(value="distance"), marked, LIMIT, "distance to the limit", title, powers, guided
     )
-    return panels(chunks(drawn, 3), "Between the l1 and the l2 solution: the initialisation scale", note(points, LIMIT))
+    return panels(
+        chunks(drawn, 3), "Between the ℓ1 and the ℓ2 solution: the initialisation scale", note(points, lines, LIMIT)
+    )
 
 
 def _power(row: Mapping[str, Any]) -> str:
@@ -80,16 +83,16 @@ def sparsity(points: pl.DataFrame, lines: pl.DataFrame) -> alt.VConcatChart:
         points.with_columns(value="effective"), lines.with_columns(value="effective"), NETWORK,
         "effective number of coefficients", lambda key: f"{named(key[0])}, {key[1]}", {}, NO_GUIDES,
     )  # fmt: skip
-    return panels(chunks(drawn, 3), "Sparsity of the limit: the initialisation scale", note(points, NETWORK))
+    return panels(chunks(drawn, 3), "Sparsity of the limit: the initialisation scale", note(points, lines, NETWORK))
 
 
-def note(points: pl.DataFrame, by: Sequence[str]) -> str:
+def note(points: pl.DataFrame, lines: pl.DataFrame, by: Sequence[str]) -> str:
     """What dots, lines and dashes are, and how many runs there are."""
     series = points.group_by(*by, "depth").agg(pl.col("runs_of_series").first())["runs_of_series"]
     chosen = f"; at most {MOST_POINTS} dots a depth, a fixed random choice" if most(series) > MOST_POINTS else ""
     return (
         f"Dots: where {points['run_id'].n_unique():,} runs ended{chosen}. Rings: where the exact prediction of the run "
-        "lies; solid lines: its median over data sets and seeds; dashed: median of the runs, where none applies."
+        f"lies; solid lines: its median; dashed: median of the runs, where none applies ({pooled(lines)})."
     )
 
 

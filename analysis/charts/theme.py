@@ -180,12 +180,10 @@ def _colour(
     symbol: str = "stroke",
     labels: str | None = None,
 ) -> alt.Color:
-    width = 3 if symbol == "stroke" else 0
-    shown = (
-        alt.Legend(title=legend, orient="top", symbolType=symbol, symbolStrokeWidth=width, symbolOpacity=1)
-        if legend
-        else None
-    )
+    marks: dict[str, Any] = {"symbolStrokeWidth": 3 if symbol == "stroke" else 0, "symbolOpacity": 1}
+    if labels:
+        marks["labelExpr"] = labels
+    shown = alt.Legend(title=legend, orient="top", symbolType=symbol, **marks) if legend else None
     return alt.Color(field, scale=alt.Scale(domain=list(domain), range=list(colours)), legend=shown)
 
 

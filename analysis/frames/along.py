@@ -78,7 +78,7 @@ QUALIFY count(*) >= 0.8 * max(count(*)) OVER (PARTITION BY {series})
 ORDER BY {series}, tick"""
 
 
-def _columns(series: Mapping[str, str], clock: str, value: str) -> dict[str, str]:
+def columns(series: Mapping[str, str], clock: str, value: str) -> dict[str, str]:
     return {
         **series,
         "clock": clock,
@@ -101,19 +101,19 @@ _BY_STATEMENT = {
 _BY_DEPTH = {name: _BY_STATEMENT[name] for name in ("architecture", "shape", "depth")}
 _RESIDUAL = "relative residual ||X beta - y|| / ||y||, falling along the run"
 _MARGIN = "-log Loss, rising along the run"
-_DISTANCE = "list_distance(beta, star) / sqrt(list_inner_product(star, star))"
-_DIRECTION = """list_distance(
+DISTANCE = "list_distance(beta, star) / sqrt(list_inner_product(star, star))"
+DIRECTION = """list_distance(
     list_transform(beta, lambda b: b / sqrt(list_inner_product(beta, beta))),
     list_transform(star, lambda b: b / sqrt(list_inner_product(star, star))))"""
 
 REGRESSION_DISTANCE = Frame(
-    along("regression", STATEMENTS, _DISTANCE, ", ".join(_BY_STATEMENT), "pow(10, -tick)"),
-    _columns(_BY_STATEMENT, _RESIDUAL, "||beta - beta*|| / ||beta*||"),
+    along("regression", STATEMENTS, DISTANCE, ", ".join(_BY_STATEMENT), "pow(10, -tick)"),
+    columns(_BY_STATEMENT, _RESIDUAL, "||beta - beta*|| / ||beta*||"),
 )
 
 CLASSIFICATION_DISTANCE = Frame(
-    along("classification", STATEMENTS, _DIRECTION, ", ".join(_BY_STATEMENT), "pow(10, tick)"),
-    _columns(_BY_STATEMENT, _MARGIN, "||beta/||beta|| - beta*/||beta*|| ||"),
+    along("classification", STATEMENTS, DIRECTION, ", ".join(_BY_STATEMENT), "pow(10, tick)"),
+    columns(_BY_STATEMENT, _MARGIN, "||beta/||beta|| - beta*/||beta*|| ||"),
 )
 
 
@@ -148,11 +148,11 @@ _FINITE = f"""SELECT run_id, architecture, p.prediction, p.kind, {SHAPE}, depth
 
 FINITE_MARGIN = Frame(
     _compared("finite_margin", _FINITE, "log10(-log_loss)", 2, ", ".join(_BY_STATEMENT)),
-    _columns(_BY_STATEMENT, "-log Loss, two bins a decade", "||beta - beta*|| / ||beta*||"),
+    columns(_BY_STATEMENT, "-log Loss, two bins a decade", "||beta - beta*|| / ||beta*||"),
 )
 
 CLASSIFICATION_SLOPES = Frame(
-    f"""{_points("classification", STATEMENTS, _DIRECTION, ", ".join(_BY_STATEMENT))}, tails AS (
+    f"""{_points("classification", STATEMENTS, DIRECTION, ", ".join(_BY_STATEMENT))}, tails AS (
   SELECT *, max(clock) OVER (PARTITION BY run_id) AS last FROM points
 ), fitted AS (
   SELECT {", ".join(_BY_STATEMENT)}, init, run_id, regr_slope(log10(value), clock) AS slope
@@ -189,7 +189,7 @@ WHERE task = 'classification' AND status IN ('converged', 'stopped') GROUP BY ar
 
 UNDIRECTED = _others(STATEMENTS.format(task="classification"), "how many for which no direction is predicted")
 
-_LARGEST = f"""SELECT run_id, architecture, {SHAPE}, depth, max(CASE prediction
+LARGEST = f"""SELECT run_id, architecture, {SHAPE}, depth, max(CASE prediction
     WHEN 'max_margin_schatten' THEN pow(dim / depth, depth / 2) ELSE pow(depth, -depth / 2) END / objective) AS largest
   FROM runs JOIN predictions USING (run_id)
   WHERE task = 'classification' AND status IN ('converged', 'stopped') AND objective > 0 AND isfinite(objective)
@@ -203,15 +203,16 @@ it is 1 / (L^{L/2} N), N the least ||rho||_{2/L} with margins 1: the objective o
 least known. Of matrices the same holds with ||beta||, of a group's n elements with the Schatten norm over n^{L/2}.
 """
 
+OVER_LARGEST = "CASE WHEN min_margin > 0 THEN min_margin / largest END"
 MARGINS = Frame(
     along(
-        "classification", _LARGEST, "CASE WHEN min_margin > 0 THEN min_margin / largest END", ", ".join(_BY_DEPTH),
+        "classification", LARGEST, OVER_LARGEST, ", ".join(_BY_DEPTH),
         "pow(10, tick)",
     ),
-    _columns(_BY_DEPTH, _MARGIN, "the normalised margin min_i y_i f(x_i) / ||Theta||^L over the largest of any Theta"),
+    columns(_BY_DEPTH, _MARGIN, "the normalised margin min_i y_i f(x_i) / ||Theta||^L over the largest of any Theta"),
 )  # fmt: skip
 
-UNBOUNDED = _others(_LARGEST, "how many for which no largest margin is known")
+UNBOUNDED = _others(LARGEST, "how many for which no largest margin is known")
 
 _SCALES = f"""WITH finished AS (
     SELECT run_id, architecture, {SHAPE}, depth, {ROUNDED} AS alpha
@@ -227,12 +228,12 @@ _BY_SCALE = {**_BY_DEPTH, "alpha": "initialisation scale, five digits"}
 _MISALIGNED = "max over layers of 1 - |cos(v_l, grad_{v_l} Loss)|"
 REGRESSION_ALIGNMENT = Frame(
     along("regression", _SCALES, "alignment", ", ".join(_BY_SCALE), "pow(10, -tick)"),
-    _columns(_BY_SCALE, _RESIDUAL, _MISALIGNED),
+    columns(_BY_SCALE, _RESIDUAL, _MISALIGNED),
 )
 
 CLASSIFICATION_ALIGNMENT = Frame(
     along("classification", _SCALES, "alignment", ", ".join(_BY_SCALE), "pow(10, tick)"),
-    _columns(_BY_SCALE, _MARGIN, _MISALIGNED),
+    columns(_BY_SCALE, _MARGIN, _MISALIGNED),
 )
 
 PLATEAUS = Frame(
@@ -240,7 +241,7 @@ PLATEAUS = Frame(
         "regression", _SCALES, "CASE WHEN log_time BETWEEN -30 AND 600 THEN exp(log_time) END",
         ", ".join(_BY_SCALE), "pow(10, -tick)", most=FEW_RUNS,
     ),
-    _columns(_BY_SCALE, _RESIDUAL, "the time of gradient flow"),
+    columns(_BY_SCALE, _RESIDUAL, "the time of gradient flow"),
 )  # fmt: skip
 
 TIME_AVERAGE = Frame(
@@ -248,7 +249,7 @@ TIME_AVERAGE = Frame(
         "lasso_path", _SCALES.format(task="regression"),
         "CASE WHEN log_time BETWEEN -600 AND 600 THEN log_time / ln(10) END", 4, ", ".join(_BY_SCALE),
     ),
-    _columns(_BY_SCALE, "the time of gradient flow, four bins a decade", "||X (average of beta - lasso)|| / ||y||"),
+    columns(_BY_SCALE, "the time of gradient flow, four bins a decade", "||X (average of beta - lasso)|| / ||y||"),
 )  # fmt: skip
 
 _RATE = """CASE WHEN last_margin > 0 AND log_time > 1 THEN abs(exp(
@@ -256,5 +257,5 @@ _RATE = """CASE WHEN last_margin > 0 AND log_time > 1 THEN abs(exp(
 
 LOSS_RATE = Frame(
     along("classification", EVERY, _RATE, ", ".join(_BY_DEPTH), "pow(10, tick)"),
-    _columns(_BY_DEPTH, _MARGIN, "|Loss t (log t)^(2-2/L) L^2 gamma^(2/L) - 1|, gamma the run's last margin"),
+    columns(_BY_DEPTH, _MARGIN, "|Loss t (log t)^(2-2/L) L^2 gamma^(2/L) - 1|, gamma the run's last margin"),
 )

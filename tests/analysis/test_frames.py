@@ -10,8 +10,9 @@ import polars as pl
 import pytest
 
 import analysis.frames
+from analysis.charts.plane import subtitle
 from analysis.errors import BadFilter
-from analysis.frames import along, counts, plane, provenance, scale
+from analysis.frames import along, counts, plane, provenance, scale, singular
 from analysis.frames.frame import Frame, restricted
 from db.store import Store
 from tests.db import store_rows as rows
@@ -138,6 +139,51 @@ def test_what_is_pooled_is_what_the_runs_differ_in(store: Store) -> None:
     gaussian = along.REGRESSION_DISTANCE.read(store, "init = 'gaussian'")
     assert gaussian["pooled"].unique().to_list() == ["scales α, seeds"]
     assert along.MARGINS.read(store, "seed = 0")["pooled"].unique().to_list() == [""]
+
+
+def test_alignment_of_a_scale_is_that_of_its_orbits(store: Store) -> None:
+    """Diagonal, one run a scale: 1 - |cos| at the residuals of the curve."""
+    curves = along.REGRESSION_ALIGNMENT.read(store, "architecture = 'diagonal'")
+    assert set(curves["alpha"]) == {0.01, 0.03, 0.1, 10.0} or curves["alpha"].n_unique() == 4
+    sql = "FROM trajectories JOIN runs USING (run_id) WHERE architecture = 'diagonal' AND round(alpha, 4) = 0.01"
+    (orbit,) = store.query(f"SELECT trajectories.* {sql}").to_pylist()
+    here = curves.filter(pl.col("alpha") == 0.01)
+    clock, order = -np.log10(orbit["residual"]), np.argsort(-np.log10(orbit["residual"]), kind="stable")
+    logs = np.log(np.maximum(orbit["alignment"], 1e-16))
+    expected = np.exp(np.interp(-np.log10(here["clock"].to_numpy()), clock[order], logs[order]))
+    assert here["middle"].to_numpy() == pytest.approx(expected, rel=1e-6)
+    assert curves.filter(pl.col("alpha") == 10.0)["middle"].min() > 100 * here["middle"].min()  # type: ignore[operator]
+
+
+def test_singular_values_are_those_of_the_view(store: Store) -> None:
+    """Of two layers from small weights the first becomes of rank one, like (-log Loss)^(-1/2) = 1e-3."""
+    found = singular.SINGULAR.read(store)
+    sql = "SELECT run_id, singular_ratio, adjacent_alignment, rank FROM convergence WHERE singular_ratio IS NOT NULL"
+    expected = {row["run_id"]: row for row in store.query(sql).to_pylist()}
+    assert found.height == len(expected) == 4
+    for run, ratio, turned, rank in found.select("run_id", "ratio", "turned", "rank").iter_rows():
+        assert (ratio, rank) == (expected[run]["singular_ratio"], expected[run]["rank"])
+        assert turned == pytest.approx(max(1 - expected[run]["adjacent_alignment"], 1e-16))
+        assert ratio < 1e-3
+
+
+def test_deep_networks_have_the_ray_of_their_stationary_point(tmp_path: Path) -> None:
+    """Where max_margin_bridge of three layers has coefficients; a run for which it has none is counted."""
+    store = Store(tmp_path / "rows.duckdb")
+    store.create()
+    tables = rows.results(["a", "b"], task="classification", depth=3)
+    stated: dict[str, Any] = {"prediction": "max_margin_bridge", "kind": "limit t->inf"}
+    tables["predictions"] = rows.table(
+        "predictions",
+        {**rows.PREDICTION, **stated},
+        [{"run_id": "a", "beta": [0.6, 0.8]}, {"run_id": "b", "beta": None}],
+    )
+    store.commit(tables)
+    (ray,) = plane.CLASSIFICATION_LIMITS.read(store).to_dicts()
+    assert (ray["prediction"], ray["depth"], ray["beta_1"], ray["beta_2"]) == ("max_margin_bridge", 3, 0.6, 0.8)
+    orbits = plane.CLASSIFICATION_ORBITS.read(store)
+    assert dict(orbits.select("run_id", "predicted").unique().rows()) == {"a": True, "b": False}
+    assert subtitle(orbits).endswith("Nothing is predicted of where 1 of them end.")
 
 
 def test_two_layers_approach_the_max_margin_direction_like_one_over_root(store: Store) -> None:
