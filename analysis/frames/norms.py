@@ -8,7 +8,6 @@ import numpy as np
 import polars as pl
 
 from analysis.frames.frame import Frame
-from analysis.frames.problems import coordinates, problems
 
 MOST_NETWORKS = 6
 
@@ -45,12 +44,17 @@ _SCHEMA = {
 
 def _normalised(answer: pl.DataFrame) -> pl.DataFrame:
     """Both norms of the end and of the predictions, over their least values."""
+    from analysis.frames.problems import coordinates, problems
+
     rows = []
     runs = answer.to_dicts()
     for run, problem in zip(runs, problems([run["spec"] for run in runs]), strict=True):
         if problem is None or problem.eta is None or problem.scale is None:
             continue
-        rho = coordinates(problem, np.array([run[name] for name in ("reached", "exact", "sparse", "dense")]))
+        betas = [run[name] for name in ("reached", "exact", "sparse", "dense")]
+        if {len(beta) for beta in betas} != {problem.dataset.x.shape[1]}:
+            continue
+        rho = coordinates(problem, np.array(betas, float))
         if rho is None:
             continue
         eta, depth, size = problem.eta, problem.depth, np.abs(rho)

@@ -6,18 +6,17 @@ Runs of all scales are therefore measured against -log Loss / alpha^L, from star
 structured ones of a real decomposition, from -log Loss = 10 on.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float
 
 from analysis.frames.frame import Frame
-from analysis.frames.problems import problems
 from analysis.frames.shared import FLOOR, SHAPE, pooled
-from kernels.problem import Problem
-from kernels.theory.base import CERTIFIED
-from kernels.theory.optimisers.margins import least_norm
+
+if TYPE_CHECKING:
+    from kernels.problem import Problem
 
 MOST_RUNS = 200
 """Runs a network and depth that are read: those of smallest run_id, which is a hash."""
@@ -58,11 +57,14 @@ _POINTS = {
 }  # fmt: skip
 
 
-def kernel_direction(problem: Problem) -> Float[np.ndarray, " d"] | None:
+def kernel_direction(problem: "Problem") -> Float[np.ndarray, " d"] | None:
     """The direction of largest margin of the kernel at a structured start, where beta moves with S^T diag(c^{2L-2}) S.
 
     With rho = c^{L-1} u it is argmin ||u|| subject to y_i x_i.(S^T rho) >= 1, as alpha -> infinity.
     """
+    from kernels.theory.base import CERTIFIED
+    from kernels.theory.optimisers.margins import least_norm
+
     decomposition, scale = problem.decomposition, problem.scale
     if decomposition is None or scale is None or not decomposition.real:
         return None
@@ -76,6 +78,8 @@ def kernel_direction(problem: Problem) -> Float[np.ndarray, " d"] | None:
 
 def _curves(answer: pl.DataFrame) -> pl.DataFrame:
     """Quantiles over runs at every tick."""
+    from analysis.frames.problems import problems
+
     runs = answer.to_dicts()
     rows = [
         (*(run[name] for name in _SERIES[:3]), limit, tick, value, *(run[name] for name in _OF_RUN))
@@ -106,6 +110,8 @@ def _distances(
     run: dict[str, Any], kernel: Float[np.ndarray, " d"]
 ) -> list[tuple[str, Float[np.ndarray, " k"], Float[np.ndarray, " k"]]]:
     """(limit, log10 of -log Loss / alpha^L, distance) along one run; of finite_margin where it was compared."""
+    if {len(beta) for beta in (*run["beta"], run["rich"])} != {len(kernel)} or len(run["beta"]) != len(run["log_loss"]):
+        return []
     log_loss, beta = np.array(run["log_loss"], float), np.array(run["beta"], float)
     with np.errstate(all="ignore"):
         clock = np.log10(-log_loss) - run["depth"] * np.log10(run["alpha"])
@@ -114,7 +120,7 @@ def _distances(
         late = (log_loss <= -EARLIEST) & np.isfinite(units).all(axis=1) & np.isfinite(clock)
     limits = ((KERNEL, kernel), (RICH, rich))
     found = [(name, clock[late], np.linalg.norm(units[late] - star, axis=1)) for name, star in limits]
-    if run["points"]:
+    if run["points"] and 0 < min(run["points"]) <= max(run["points"]) <= len(log_loss):
         places = np.array(run["points"]) - 1
         seen = late[places]
         found.append((FINITE, clock[places][seen], np.array(run["distances"], float)[seen]))

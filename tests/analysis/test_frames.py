@@ -103,33 +103,49 @@ def test_margins_are_over_the_largest_and_tend_to_it(store: Store) -> None:
     assert 0.999 < curve["middle"][-1] <= 1 + 1e-12
 
 
-@pytest.mark.parametrize(
-    ("prediction", "depth", "objective", "share"),
-    [
-        ("max_margin_bridge", 1, 4.0, 1.0),
-        ("max_margin_bridge", 2, 4.0, 2.0),
-        ("max_margin_bridge", 3, 4.0, 27**0.5),
-        ("max_margin_schatten", 2, 4.0, 1.0),  # n = 2 elements
-        ("max_margin_schatten", 3, 4.0, None),  # not the least one
-        ("max_margin_l2", 2, 4.0, None),  # of a network that is not fully connected
-        ("max_margin_bridge", 2, None, None),
-    ],
-)
-def test_the_largest_margin_is_that_of_balanced_layers(
-    tmp_path: Path, prediction: str, depth: int, objective: float | None, share: float | None
-) -> None:
-    """Half of the largest margin 1 / (L^{L/2} N); where N is not known the run is left out, and counted."""
-    store = Store(tmp_path / "rows.duckdb")
+LARGEST_CASES: dict[str, tuple[str, int, float | None, float | None]] = {
+    "one layer": ("max_margin_bridge", 1, 4.0, 1.0),
+    "two layers": ("max_margin_bridge", 2, 4.0, 2.0),
+    "three layers": ("max_margin_bridge", 3, 4.0, 27**0.5),
+    "a group of n = 2": ("max_margin_schatten", 2, 4.0, 1.0),
+    "not the least norm": ("max_margin_schatten", 3, 4.0, None),
+    "no matrices": ("max_margin_l2", 2, 4.0, None),
+    "no optimum": ("max_margin_bridge", 2, None, None),
+}
+"""Run -> prediction, depth, N, and L^{L/2} (over n^{L/2}): 1 / largest margin is their product; None: not known."""
+
+
+@pytest.fixture(scope="module")
+def half_margins(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Runs at half of their largest margin all along."""
+    store = Store(tmp_path_factory.mktemp("margins") / "rows.duckdb")
     store.create()
-    margin = 0.5 / (4.0 * (share or 1.0))
-    tables = rows.results(["a"], task="classification", depth=depth)
-    tables["predictions"] = rows.predictions(["a"], prediction=prediction, kind="limit t->inf", objective=objective)
-    tables["trajectories"] = rows.trajectories(["a"], log_loss=[-2.0, -1e3], min_margin=[margin, margin])
-    store.commit(tables)
-    found, others = along.MARGINS.read(store), along.UNBOUNDED.read(store)
+    halves = [(run, 0.5 / (4.0 * (case[3] or 1.0))) for run, case in LARGEST_CASES.items()]
+    about = [
+        {"run_id": run, "task": "classification", "depth": depth} for run, (_, depth, _, _) in LARGEST_CASES.items()
+    ]
+    stated = [
+        {"run_id": run, "prediction": prediction, "kind": "limit t->inf", "objective": objective}
+        for run, (prediction, _, objective, _) in LARGEST_CASES.items()
+    ]
+    orbits = [{"run_id": run, "log_loss": [-2.0, -1e3], "min_margin": [half, half]} for run, half in halves]
+    store.commit({
+        "runs": rows.table("runs", rows.RUN, about),
+        "predictions": rows.table("predictions", rows.PREDICTION, stated),
+        "trajectories": rows.table("trajectories", rows.TRAJECTORY, orbits),
+    })  # fmt: skip
+    return store
+
+
+@pytest.mark.parametrize("run", LARGEST_CASES)
+def test_the_largest_margin_is_that_of_balanced_layers(half_margins: Store, run: str) -> None:
+    """1 / (L^{L/2} N); where N is not known the run is left out, and counted."""
+    _, depth, _, known = LARGEST_CASES[run]
+    found = along.MARGINS.read(half_margins, f"run_id = '{run}'")
+    others = along.UNBOUNDED.read(half_margins, f"run_id = '{run}'")
     assert found["middle"].to_list() == pytest.approx([0.5] * found.height)
-    assert (found.height > 0) == (share is not None)
-    assert others.rows() == ([] if share else [("diagonal", str(depth), 1)])
+    assert (found.height > 0) == (known is not None)
+    assert others.rows() == ([] if known else [("diagonal", str(depth), 1)])
 
 
 def test_what_is_pooled_is_what_the_runs_differ_in(store: Store) -> None:
