@@ -7,16 +7,18 @@ import altair as alt
 import polars as pl
 
 from analysis.charts.panels import (
+    UNKNOWN,
     Axes,
     curve_panels,
     guides,
+    left_out,
     log_axes,
     note,
     with_panels,
 )
 from analysis.charts.regimes import regime_panels, regimes_in_words
-from analysis.charts.theme import GUIDE, LinearAxis, chunks, number, panels, total
-from analysis.names import named, shown
+from analysis.charts.theme import GUIDE, LinearAxis, chunks, number, panels
+from analysis.names import shown
 
 RESIDUAL, MARGIN = "relative residual ||Xβ − y|| / ||y||", "−log Loss"
 
@@ -48,8 +50,8 @@ def classification_distance(
     }
     powers = {(panel, depth): guide for panel, depth, _, guide in fitted.rows() if guide is not None}
     drawn = curve_panels(here, axes, labels, partial(guides, powers=powers))
-    left_out = _left_out(others, "no direction is predicted")
-    words = " ".join([note(curves_of), *_guides_in_words(bool(powers)), *regimes_in_words(regimes), *left_out])
+    without = left_out(others, UNKNOWN["classification_distance"])
+    words = " ".join([note(curves_of), *_guides_in_words(bool(powers)), *regimes_in_words(regimes), *without])
     rows = [*chunks(drawn, 3), *regime_panels(regimes)]
     made = panels(rows, "Distance to the prediction along the run: classification", words)
     return made.resolve_scale(color="independent")
@@ -63,20 +65,11 @@ def _guides_in_words(own: bool) -> list[str]:
     ]
 
 
-def _left_out(others: pl.DataFrame, why: str) -> list[str]:
-    """Which runs have no curve, so that none is missed in silence."""
-    if others.is_empty():
-        return []
-    runs = total(others["runs"])
-    networks = "; ".join(f"{named(name)} with L = {depths}" for name, depths, _ in others.rows())
-    return [f"Left out, as {why}: {runs:,} run{'s' if runs > 1 else ''} ({networks})."]
-
-
 def margins(curves: pl.DataFrame, others: pl.DataFrame) -> alt.VConcatChart:
     """The normalised margin over the largest one."""
     here = with_panels(curves)
     axes = replace(log_axes(here, MARGIN, "margin / largest margin"), y=LinearAxis(0.0, 1.1))
-    words = " ".join([note(here), *_left_out(others, "no largest margin is known")])
+    words = " ".join([note(here), *left_out(others, UNKNOWN["margins"])])
     return panels(chunks(curve_panels(here, axes, extra=_largest), 3), "Normalised margins along the run", words)
 
 

@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 
 from analysis.charts.chart import Chart
-from analysis.charts.panels import panel_title, pooled
+from analysis.charts.panels import UNKNOWN, left_out, panel_title, pooled
 from analysis.charts.theme import (
     GUIDE,
     NUMBER,
@@ -80,9 +80,10 @@ class Facets:
         if not self.chosen:
             return chart
         draw = partial(self.draw, title=chart.title)
-        return replace(chart, frames={"curves": self.frame()}, draw=draw, main=())
+        others = {"others": chart.frames["others"]} if self.chart in UNKNOWN else {}
+        return replace(chart, frames={"curves": self.frame(), **others}, draw=draw, main=())
 
-    def draw(self, curves: pl.DataFrame, title: str) -> alt.VConcatChart:
+    def draw(self, curves: pl.DataFrame, title: str, others: pl.DataFrame | None = None) -> alt.VConcatChart:
         """A panel for every value of the row's and the column's axis, and one for each kind of prediction."""
         task = QUANTITIES[self.chart].task
         x = LogAxis.over(curves["clock"], reverse=task == "regression")
@@ -96,8 +97,9 @@ class Facets:
         ]
         runs = curves.unique([*self.axes, *kinds])["runs_of_series"]
         chosen = f", at most {MOST_RUNS} a curve (a fixed random choice)" if most(runs) > MOST_RUNS else ""
-        words = f"Medians (lines) and 10–90 % bands, {pooled(curves)}: {total(runs):,} runs{chosen}."
-        return panels(drawn, title, words)
+        words = [f"Medians (lines) and 10–90 % bands, {pooled(curves)}: {total(runs):,} runs{chosen}."]
+        words += [] if others is None else left_out(others, UNKNOWN[self.chart])
+        return panels(drawn, title, " ".join(words))
 
     def _panel(
         self, here: pl.DataFrame, every: pl.DataFrame, axes: tuple[LogAxis, LogAxis | LinearAxis], at: dict[str, object]

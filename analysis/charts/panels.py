@@ -20,12 +20,18 @@ from analysis.charts.theme import (
 )
 from analysis.frames.along import MOST_RUNS
 from analysis.frames.shared import POOLED
-from analysis.names import shown
+from analysis.names import named, shown
 
 WIDTH, HEIGHT = 290, 220
 MOST_LABELS = 8
 MOST_PANELS = 12
 SERIES = ("panel", "depth")
+
+UNKNOWN = {
+    "classification_distance": "no direction is predicted",
+    "margins": "no largest margin is known",
+}
+"""Chart -> why runs with a recorded path have no curve in it."""
 
 Labels = Mapping[tuple[str, int], str]
 """Text for the curve of a panel and depth, where it is not "L = depth"."""
@@ -148,6 +154,15 @@ def pooled(*frames: pl.DataFrame) -> str:
     words = [each for each in POOLED.values() if each in told]
     listed = " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
     return f"pooled over {listed}" if words else "nothing pooled"
+
+
+def left_out(others: pl.DataFrame, why: str) -> list[str]:
+    """Which runs have no curve, so that none is missed in silence."""
+    if others.is_empty():
+        return []
+    runs = total(others["runs"])
+    networks = "; ".join(f"{named(name)} with L = {depths}" for name, depths, _ in others.rows())
+    return [f"Left out, as {why}: {runs:,} run{'s' if runs > 1 else ''} ({networks})."]
 
 
 def depths(*frames: pl.DataFrame) -> tuple[int, ...]:
