@@ -19,6 +19,22 @@ class UnknownChart(AnalysisError):
         super().__init__(f"chart: unknown {name!r}{_nearest(name, names)}; write one of {', '.join(names)}")
 
 
+class UnknownAxis(AnalysisError):
+    """The name is not that of an axis that runs can be told apart by."""
+
+    def __init__(self, name: str, known: Iterable[str]):
+        names = list(known)
+        super().__init__(f"axis: unknown {name!r}{_nearest(name, names)}; write one of {', '.join(names)}")
+
+
+class NoAxes(AnalysisError):
+    """The chart cannot be drawn along these axes."""
+
+
+class BadLook(AnalysisError):
+    """A figure cannot look so."""
+
+
 class UnknownFormat(AnalysisError):
     """The suffix of the output is not one that can be written."""
 

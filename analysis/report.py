@@ -22,12 +22,13 @@ import vl_convert
 
 from analysis.cards import cards, drawn_runs
 from analysis.charts import CHARTS, Chart
-from analysis.charts.theme import arrow, number, told_apart
+from analysis.charts.theme import number, told_apart
 from analysis.errors import NoData
 from analysis.files import REPORT_FORMATS, ScriptEncoder, check_suffix, writing
 from analysis.frames import counts, scale
 from analysis.frames.frame import EVERY_RUN, Frame, Source, restricted
 from analysis.frames.provenance import SWEEPS
+from analysis.names import named
 from analysis.wording import headlines
 from db.store import Store
 
@@ -209,7 +210,7 @@ def _tables(store: Source, every: pl.DataFrame) -> list[Table]:
         "Not certified are those whose prediction could not be computed to a small certificate: they have no distance.",
         ("task", "prediction", "holds", *quantiles),
         [
-            (r["about"], r["prediction"], arrow(r["kind"]), *_quantiles(r))
+            (r["about"], r["prediction"], named(r["kind"]), *_quantiles(r))
             for r in told_apart(every).iter_rows(named=True)
         ],
         counts.PREDICTIONS.sql,
@@ -225,7 +226,7 @@ def _tables(store: Source, every: pl.DataFrame) -> list[Table]:
                 f"The same, line by line.{cut}",
                 ("task", "prediction", "holds", "architecture", "L", *quantiles),
                 [
-                    (r["about"], r["prediction"], arrow(r["kind"]), r["architecture"], str(r["depth"]), *_quantiles(r))
+                    (r["about"], r["prediction"], named(r["kind"]), r["architecture"], str(r["depth"]), *_quantiles(r))
                     for r in lines
                 ],
                 counts.PREDICTIONS_BY_NETWORK.sql,
@@ -273,7 +274,7 @@ def _slopes(slopes: pl.DataFrame, frame: Frame) -> Table:
         [
             (
                 r["limit_prediction"],
-                arrow(r["limit_kind"]),
+                named(r["limit_kind"]),
                 r["architecture"],
                 str(r["depth"]),
                 f"{r['curves']:,}",

@@ -5,7 +5,8 @@ from typing import Any
 
 import polars as pl
 
-from analysis.charts.theme import arrow, number, told_apart
+from analysis.charts.theme import number, told_apart
+from analysis.names import named
 from kernels.theory.table import PREDICTIONS
 
 MOST_REASONS = 6
@@ -69,7 +70,7 @@ def _prediction(row: Mapping[str, Any], extremes: Mapping[str, Any] | None) -> s
     about = f"{row['about'].capitalize()}, {row['prediction']}"
     known = PREDICTIONS.get(row["prediction"])  # a store may have those of another version
     meaning = f" ({known.meaning})" if known else ""
-    holds = "exact at every α" if row["kind"] == "exact" else f"holds in the {arrow(row['kind'])}"
+    holds = "exact at every α" if row["kind"] == "exact" else f"holds in the {named(row['kind'])}"
     return f"{about}{meaning}, {holds}: {_met(row, extremes)}."
 
 

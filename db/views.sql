@@ -5,6 +5,8 @@
 -- beta is where the flow ended, predicted where theory says it must (a unit direction for classification).
 -- certified is false where the prediction's own optimisation did not come to a small certificate: then there is neither
 -- predicted nor distance, and nothing is said of the run. NULL where a statement needs no certificate.
+-- singular_value, singular_ratio, adjacent_alignment and rank are of singular_vectors, the last three of fully connected
+-- networks of two layers and more; NULL elsewhere.
 -- tolerance is how far a run may end from an exact prediction: 100 rtol for the integrator, and twice what the stop rule
 -- left of the way ("remaining" in detail, to first order; runs of older versions lack it, and are judged where their
 -- residual is below rtol only). NULL above a residual of 0.01, where first order says little, and for limits.
@@ -15,7 +17,7 @@ SELECT
     r.init, r.init_detail, r.alpha, r.seed, r.dim, r.samples, r.parameters, r.rtol, r.stop, r.solver,
     p.prediction, p.kind, p.distance, p.certificate,
     CASE WHEN p.certificate IS NOT NULL THEN p.beta IS NOT NULL END AS certified,
-    p.objective, p.detail, r.beta, p.beta AS predicted,
+    p.objective, p.detail, p.singular_value, p.singular_ratio, p.adjacent_alignment, p.rank, r.beta, p.beta AS predicted,
     CASE WHEN p.kind = 'exact' AND r.residual <= 0.01
         THEN 100 * r.rtol + 2 * coalesce((p.detail->>'$.remaining')::DOUBLE, CASE WHEN r.residual <= r.rtol THEN r.residual END)
     END AS tolerance,

@@ -1,33 +1,38 @@
-"""Every chart by name, and `save`, which writes one as html, svg, png or pdf.
+"""Every chart by name, and `save`, which writes one as html, svg, png, pdf or json.
 
 A new chart is a Frame (or several) under analysis/frames, a function from frames to a drawing, and an entry here.
 """
 
+import json
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import altair as alt
 
-from analysis.charts import cone, curves, plane, plateaus, scale, summary
+from analysis.charts import alignment, cone, curves, interpolation, plane, plateaus, scale, summary
 from analysis.charts.chart import Chart
+from analysis.charts.facets import Facets
+from analysis.charts.look import Look
 from analysis.errors import UnknownChart
 from analysis.files import ScriptEncoder, check_suffix, writing
-from analysis.frames import along, counts, saddles
+from analysis.frames import along, counts, norms, regimes, saddles, singular
 from analysis.frames import plane as paths
 from analysis.frames import scale as limits
 from analysis.frames.frame import EVERY_RUN
 from db.store import Store
 
-__all__ = ["CHARTS", "FORMATS", "Chart", "find", "save"]
+__all__ = ["CHARTS", "FORMATS", "Chart", "Look", "find", "save"]
 
-FORMATS = ("html", "svg", "png", "pdf")
+FORMATS = ("html", "svg", "png", "pdf", "json")
+AS_IT_IS = Look()
 
 CHARTS: dict[str, Chart] = {
     "regression_paths": Chart(
         title="Where gradient flow goes: linear coefficients in the plane",
         shows="Paths of the linear coefficients β for data of dimension two. Every path must end on the dashed line of "
-        "solutions; where an exact prediction applies (diamonds: minimum Q norm; circles: minimum l2 norm from an "
-        "orthogonal initialisation) it must end in that mark. As α falls, diagonal networks must move to the l1 "
-        "solution of their own coordinates, fully connected ones to the l2 solution.",
+        "solutions; where an exact prediction applies (diamonds: minimum Q norm; circles: minimum ℓ2 norm from an "
+        "orthogonal initialisation) it must end in that mark. As α falls, diagonal networks must move to the ℓ1 "
+        "solution of their own coordinates, fully connected ones to the ℓ2 solution.",
         frames={
             "orbits": paths.REGRESSION_ORBITS,
             "limits": paths.REGRESSION_LIMITS,
@@ -41,7 +46,7 @@ CHARTS: dict[str, Chart] = {
         title="Where gradient flow goes: directions of the coefficients",
         shows="Paths of β under the exponential loss, for data of dimension two: the angle is that of β, the radius "
         "grows like its logarithm. Every path must enter the shaded cone of separating directions and turn towards "
-        "its predicted ray: the l2 max-margin direction for fully connected networks, the stationary point of the "
+        "its predicted ray: the ℓ2 max-margin direction for fully connected networks, the stationary point of the "
         "network's own norm for decomposable ones.",
         frames={
             "orbits": paths.CLASSIFICATION_ORBITS,
@@ -68,15 +73,18 @@ CHARTS: dict[str, Chart] = {
         "fast is not predicted, and the straight guides are observed, not proven: slope -1 (dotted) as of one layer "
         "and many other networks, -1/L (dashed) of fully connected ones from small Gaussian weights. Two-layer "
         "decomposable networks may follow neither: a coordinate off the support dies only like a power of -log Loss. "
-        "For L >= 3 the direction predicted of a decomposable network is the stationary point next to the run's end. "
+        "For L ≥ 3 the direction predicted of a decomposable network is the stationary point next to the run's end. "
         "Panels of finite_margin have the relative distance to the solution of the convex problem with the margin "
         "reached: it must fall like 1/(−log Loss) where the bound of its points does (view along_path), and may stall "
-        "elsewhere.",
+        "elsewhere. The last panels have runs of all scales from structured starts against −log Loss / αᴸ, from "
+        "−log Loss = 10 on: while it is small the direction must be near the ℓ2 max margin of the kernel at the start, "
+        "while it is large near the ℓ2/L max margin, and near the finite margin's solution all the way for two layers.",
         frames={
             "curves": along.CLASSIFICATION_DISTANCE,
             "finite": along.FINITE_MARGIN,
             "slopes": along.CLASSIFICATION_SLOPES,
             "others": along.UNDIRECTED,
+            "regimes": regimes.REGIMES,
         },
         draw=curves.classification_distance,
         needs="classification runs with a recorded path and a predicted direction",
@@ -85,8 +93,8 @@ CHARTS: dict[str, Chart] = {
         main=("curves", "finite"),
     ),
     "initialisation_scale": Chart(
-        title="Between the l1 and the l2 solution: the initialisation scale",
-        shows="Distance of the limit to the l1 solution (theory: to zero as α falls) and to the l2 solution (to zero "
+        title="Between the ℓ1 and the ℓ2 solution: the initialisation scale",
+        shows="Distance of the limit to the ℓ1 solution (theory: to zero as α falls) and to the ℓ2 solution (to zero "
         "as α grows). Dots are runs, rings are where the exact prediction of the same run lies: every dot must sit "
         "in its ring, as far as rtol and the stop rule resolve it (dotted line; below it dots and rings may differ). "
         "Labels give the power of α of the view slopes, the median over data sets and starts, each fitted where its "
@@ -96,6 +104,20 @@ CHARTS: dict[str, Chart] = {
         draw=scale.distances,
         needs="converged regression runs with a prediction in the limit of small or large alpha",
         run="sweep launch examples/gaussian.yaml",
+    ),
+    "interpolation": Chart(
+        title=interpolation.TITLE,
+        shows="The norms of the limit over their least values among all solutions, in the coordinates ρ in which the "
+        "network is a product (β = Sᵀρ), weighted as the regression theorem has them: ||ρ||₁ = Σ |ρⱼ| ηⱼ^(2−L), which "
+        "weighted_l1 minimises, and ||ρ||₂ = (Σ |ρⱼ|² ηⱼ^(2−2L))^(1/2), which weighted_l2 minimises; η is the shape of "
+        "the start, so that both are plain norms where η = 1. Every dot must sit on the curve of the minimum Q norm, "
+        "and the curve must go from the dashed end of α→0 to that of α→∞. The ℓ1 norm need not rise, nor the ℓ2 norm "
+        "fall, all the way for three layers and more.",
+        frames={"norms": norms.NORMS},
+        draw=interpolation.draw,
+        needs="converged regression runs with minimum_q_norm, weighted_l1 and weighted_l2, of networks with as many "
+        "coordinates as inputs",
+        run="sweep launch examples/claims/interpolation.yaml",
     ),
     "sparsity": Chart(
         title="Sparsity of the limit: the initialisation scale",
@@ -132,27 +154,42 @@ CHARTS: dict[str, Chart] = {
     "alignment": Chart(
         title="Alignment of the layers with the gradient",
         shows="The largest over the layers of 1 - |cos(v, gradient)|. For classification theory says that it tends to "
-        "zero, in every network; for regression only from small α is it small, and it need not vanish.",
-        frames={"classification": along.CLASSIFICATION_ALIGNMENT, "regression": along.REGRESSION_ALIGNMENT},
-        draw=curves.alignment,
+        "zero, in every network; for regression only from small α is it small, and it need not vanish. At up to four "
+        "scales, of data of the shape with most runs. In fully connected networks, where classification ended, the "
+        "matrices must become of rank one, their second singular value over the first like (−log Loss)^(−1/L) (sooner "
+        "from small α), and the singular vectors of adjacent layers parallel, to rounding (1e-16).",
+        frames={
+            "classification": along.CLASSIFICATION_ALIGNMENT,
+            "regression": along.REGRESSION_ALIGNMENT,
+            "singular": singular.SINGULAR,
+        },
+        draw=alignment.draw,
         needs="runs with a recorded path",
         run="sweep launch examples/quickstart.yaml",
         main=("classification", "regression"),
     ),
     "margins": Chart(
         title="Normalised margins along the run",
-        shows="The smallest margin of the normalised parameters, min y f(x) / ||Θ||^L, relative to its value at the "
-        "end of the run. Theory says that (a smoothed version of) it never falls once the data are separated.",
-        frames={"curves": along.MARGINS},
+        shows="The smallest margin of the normalised parameters, min y f(x) / ||Θ||ᴸ, over the largest that any Θ has: "
+        "of the ℓ2 max margin for fully connected networks, of the ℓ2/L problem for decomposable ones (objective of "
+        "max_margin_bridge; for three layers and more the least known one). Theory says that (a smoothed version of) "
+        "it never falls once the data are separated; it must never cross the dashed line, and must tend to it for up "
+        "to two layers and for fully connected networks. Of deeper decomposable ones it may rightly end below, in a "
+        "stationary point.",
+        frames={"curves": along.MARGINS, "others": along.UNBOUNDED},
         draw=curves.margins,
-        needs="classification runs with a recorded path",
+        needs="classification runs with a recorded path and a largest margin that is known",
         run="sweep launch examples/figure-classification.yaml",
         from_one=True,
     ),
     "loss_rate": Chart(
         title="How fast the loss falls, against the predicted rate",
-        shows="The relative gap between Loss t (log t)^(2-2/L) and its limit 1 / (L^2 γ^(2/L)), with γ the run's last "
-        "normalised margin in place of its limit. It must fall, until the error of that γ (or rounding) is reached.",
+        shows="The relative gap between Loss t (log t)^(2−2/L) and its limit 1 / (L² γ^(2/L)), with γ the run's last "
+        "normalised margin in place of its limit. It must fall like log log t / log t at worst, until it reaches the "
+        "error of that γ: the floor is 2/L times the relative distance of γ from its limit, about 1e-6 for one layer "
+        "where runs end at −log Loss = 1e6 (margins converge like 1/(−log Loss)), more where coordinates off the "
+        "support die slowly, and then the curve may cross zero and rise again. Rounding is far below, at "
+        "1e-16 times −log Loss.",
         frames={"curves": along.LOSS_RATE},
         draw=curves.loss_rate,
         needs="classification runs with a recorded path",
@@ -163,7 +200,7 @@ CHARTS: dict[str, Chart] = {
         title="Plateaus: how long the flow takes",
         shows="The time of gradient flow at which each residual is reached, at up to four initialisation scales. "
         "The origin is a saddle: the flow must wait longer the smaller α and the deeper the network, like log(1/α) for "
-        "L = 2 and α^(2-L) for L >= 3. Decomposable networks then go from saddle to saddle: as α falls, coefficients "
+        "L = 2 and α²⁻ᴸ for L ≥ 3. Decomposable networks then go from saddle to saddle: as α falls, coefficients "
         "must rest on the bars, and jump at the dashed times.",
         frames={"curves": along.PLATEAUS, "saddles": saddles.SADDLES, "orbits": saddles.ORBITS},
         draw=plateaus.draw,
@@ -173,8 +210,8 @@ CHARTS: dict[str, Chart] = {
     "time_average": Chart(
         title="The time average along the lasso path",
         shows="Distance between the fits of the time average of β and those of the lasso at the penalty of the time "
-        "(log(1/α)/t for L = 2, proportional to α^(2-L)/t for L >= 3), over ||y||, at up to four initialisation "
-        "scales. It must fall with α, like α^(L-2) for L >= 3 and like 1/log(1/α) for L = 2, except where t times a "
+        "(log(1/α)/t for L = 2, proportional to α²⁻ᴸ/t for L ≥ 3), over ||y||, at up to four initialisation "
+        "scales. It must fall with α, like αᴸ⁻² for L ≥ 3 and like 1/log(1/α) for L = 2, except where t times a "
         "coefficient of the lasso turns back.",
         frames={"curves": along.TIME_AVERAGE},
         draw=curves.time_average,
@@ -200,18 +237,43 @@ def find(name: str) -> Chart:
     return CHARTS[name]
 
 
-def save(name: str, store: Store | str | Path, output: str | Path, where: str = EVERY_RUN) -> Path:
-    """Write one chart of a store as html (offline), svg, png or pdf, by the suffix of `output`; whole or not at all.
+def save(
+    name: str,
+    store: Store | str | Path,
+    output: str | Path,
+    where: str = EVERY_RUN,
+    *,
+    color: str | None = None,
+    row: str | None = None,
+    column: str | None = None,
+    look: Look = AS_IT_IS,
+) -> Path:
+    """Write one chart of a store as html (offline), svg, png, pdf or json (Vega-Lite), by the suffix of `output`.
 
-    `store` is one, or its path; `where` is a condition in SQL on the columns of `runs`. Raises AnalysisError (unknown
-    chart or format, no data, bad condition, output that cannot be written) and StoreError.
+    Whole or not at all. `store` is one, or its path; `where` is a condition in SQL on the columns of `runs`; `color`,
+    `row` and `column` are axes for charts along the run. Raises AnalysisError (unknown chart, format or axis, no data,
+    bad condition, output that cannot be written) and StoreError.
     """
-    chart, target = find(name), Path(output)
+    chart, target = Facets(name, color, row, column).of(find(name)), Path(output)
     kind = check_suffix(target, FORMATS)
-    drawing = chart.drawing(name, store if isinstance(store, Store) else Store(store), where)
+    answers = chart.answers(name, store if isinstance(store, Store) else Store(store), where)
+    drawing = look.apply(chart.drawn(answers))
     with alt.data_transformers.enable("default", max_rows=None), writing(target) as temporary:
         if kind == "html":
             drawing.save(str(temporary), format="html", inline=True, json_kwds={"cls": ScriptEncoder})
+        elif kind == "json":
+            temporary.write_text(json.dumps(drawing.to_dict(), ensure_ascii=False, allow_nan=False), "utf-8")
         else:
             drawing.save(str(temporary), scale_factor=2 if kind == "png" else 1)
+        if kind == "svg":
+            temporary.write_text(told(temporary.read_text("utf-8"), name, drawing["description"]), "utf-8")
+        look.write(answers)
     return target
+
+
+def told(svg: str, name: str, description: str) -> str:
+    """The SVG with a title and a description, which readers of screens say; vl-convert drops Vega's."""
+    words = f"<title id='{name}-title'>{escape(CHARTS[name].title)}</title>"
+    words += f"<desc id='{name}-desc'>{escape(description)}</desc>"
+    head, rest = svg.removeprefix("<svg ").split(">", 1)
+    return f"<svg role='img' aria-labelledby='{name}-title {name}-desc' {head}>{words}{rest}"

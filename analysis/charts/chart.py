@@ -48,11 +48,26 @@ class Chart:
 
     def drawing(self, name: str, store: Source, where: str = EVERY_RUN) -> Drawing:
         """The styled figure. Raises NoData, which says what to run first."""
+        return self.drawn(self.answers(name, store, where))
+
+    def answers(self, name: str, store: Source, where: str = EVERY_RUN) -> dict[str, pl.DataFrame]:
+        """What `read` answers. Raises NoData where that is nothing to draw."""
         answers = self.read(store, where)
         if self.without_data(answers):
             raise self._no_data(name, store, where)
+        return answers
+
+    def drawn(self, answers: Mapping[str, pl.DataFrame]) -> Drawing:
+        """The styled figure of the answers, with a description."""
         with debug_mode(False):  # Altair would check every scale and axis by itself; `to_dict` checks the whole
-            return styled(self.draw(**answers))
+            drawing = styled(self.draw(**answers))
+        drawing["description"] = self.described(drawing)
+        return drawing
+
+    def described(self, drawing: Drawing) -> str:
+        """What is seen, for those who do not see it: the title, what is drawn, how many runs of which."""
+        counted = " ".join(drawing["title"]["subtitle"])
+        return f"{self.title}. {self.shows} {counted}"
 
     def _no_data(self, name: str, store: Source, where: str) -> AnalysisError:
         """Why there is nothing to draw: no run meets the condition, those there are ended early, or there are none."""

@@ -1,6 +1,5 @@
 """Quantities along the run: distances to predictions, alignment, margins, the loss's rate, and time itself."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -8,22 +7,25 @@ import altair as alt
 import polars as pl
 
 from analysis.charts.panels import (
+    UNKNOWN,
+    Axes,
     curve_panels,
-    depths,
     guides,
+    left_out,
     log_axes,
-    named,
     note,
-    runs_behind,
+    with_panels,
 )
-from analysis.charts.theme import LinearAxis, Panel, chunks, number, panels, total
+from analysis.charts.regimes import regime_panels, regimes_in_words
+from analysis.charts.theme import GUIDE, LinearAxis, chunks, number, panels
+from analysis.names import shown
 
 RESIDUAL, MARGIN = "relative residual ||Xβ − y|| / ||y||", "−log Loss"
 
 
 def regression_distance(curves: pl.DataFrame) -> alt.VConcatChart:
     """||beta - beta*|| / ||beta*|| against the relative residual."""
-    here = named(curves, "prediction", "kind")
+    here = with_panels(curves, "prediction", "kind")
     axes = log_axes(here, RESIDUAL, "distance ||β − β*|| / ||β*||", reverse=True)
     return panels(
         chunks(curve_panels(here, axes), 3), "Distance to the prediction along the run: regression", note(here)
@@ -31,14 +33,15 @@ def regression_distance(curves: pl.DataFrame) -> alt.VConcatChart:
 
 
 def classification_distance(
-    curves: pl.DataFrame, finite: pl.DataFrame, slopes: pl.DataFrame, others: pl.DataFrame
+    curves: pl.DataFrame, finite: pl.DataFrame, slopes: pl.DataFrame, others: pl.DataFrame, regimes: pl.DataFrame
 ) -> alt.VConcatChart:
     """||beta/||beta|| - beta*|| against -log Loss, with fitted slopes; what is left out is said.
 
-    Beside it, of the same networks, ||beta - beta*|| / ||beta*|| of the prediction at the margin reached.
+    Beside it, of the same networks, ||beta - beta*|| / ||beta*|| of the prediction at the margin reached; below, all of
+    them against -log Loss / alpha^L.
     """
-    here = named(pl.concat([curves, finite]), "prediction", "kind")
-    curves_of = named(curves if curves.height else finite, "prediction", "kind")
+    here = with_panels(pl.concat([curves, finite]), "prediction", "kind")
+    curves_of = with_panels(curves if curves.height else finite, "prediction", "kind")
     axes = log_axes(here, MARGIN, "distance")
     same = ["architecture", "prediction", "kind", "shape", "depth"]
     fitted = here.unique(["panel", "depth"]).join(slopes, on=same).select("panel", "depth", "slope", "guide")
@@ -47,8 +50,11 @@ def classification_distance(
     }
     powers = {(panel, depth): guide for panel, depth, _, guide in fitted.rows() if guide is not None}
     drawn = curve_panels(here, axes, labels, partial(guides, powers=powers))
-    words = " ".join([note(curves_of), *_guides_in_words(bool(powers)), *_left_out(others)])
-    return panels(chunks(drawn, 3), "Distance to the prediction along the run: classification", words)
+    without = left_out(others, UNKNOWN["classification_distance"])
+    words = " ".join([note(curves_of), *_guides_in_words(bool(powers)), *regimes_in_words(regimes), *without])
+    rows = [*chunks(drawn, 3), *regime_panels(regimes)]
+    made = panels(rows, "Distance to the prediction along the run: classification", words)
+    return made.resolve_scale(color="independent")
 
 
 def _guides_in_words(own: bool) -> list[str]:
@@ -59,37 +65,26 @@ def _guides_in_words(own: bool) -> list[str]:
     ]
 
 
-def _left_out(others: pl.DataFrame) -> list[str]:
-    """For which runs no direction is predicted, so that none is missed in silence."""
-    ((runs, networks),) = others.select("runs", "networks").rows()
-    counted = f"{runs:,} run{'s' if runs > 1 else ''}"
-    return [f"Left out, as no direction is predicted: {counted} ({networks})."] if runs else []
+def margins(curves: pl.DataFrame, others: pl.DataFrame) -> alt.VConcatChart:
+    """The normalised margin over the largest one."""
+    here = with_panels(curves)
+    axes = replace(log_axes(here, MARGIN, "margin / largest margin"), y=LinearAxis(0.0, 1.1))
+    words = " ".join([note(here), *left_out(others, UNKNOWN["margins"])])
+    return panels(chunks(curve_panels(here, axes, extra=_largest), 3), "Normalised margins along the run", words)
 
 
-def alignment(classification: pl.DataFrame, regression: pl.DataFrame) -> alt.VConcatChart:
-    """max over layers of 1 - |cos(v_l, grad)|, for the tasks that have runs."""
-    every = depths(classification, regression)
-    rows: list[Sequence[Panel]] = []
-    shown: list[pl.DataFrame] = []
-    for task, frame, title in (("classification", classification, MARGIN), ("regression", regression, RESIDUAL)):
-        if frame.height:
-            here = named(frame).with_columns(pl.format("{}: {}", pl.lit(task), "panel").alias("panel"))
-            axes = log_axes(here, title, "misalignment 1 − |cos|", reverse=task == "regression")
-            rows += chunks(curve_panels(here, replace(axes, depths=every)), 3)
-            shown.append(here)
-    return panels(rows, "Alignment of the layers with the gradient", note(*shown))
-
-
-def margins(curves: pl.DataFrame) -> alt.VConcatChart:
-    """The normalised margin relative to its last value."""
-    here = named(curves)
-    axes = replace(log_axes(here, MARGIN, "margin / its last value"), y=LinearAxis(0.0, 1.1))
-    return panels(chunks(curve_panels(here, axes), 3), "Normalised margins along the run", note(here))
+def _largest(_: pl.DataFrame, axes: Axes) -> alt.Chart:
+    """The line that no margin crosses."""
+    return (
+        alt.Chart(pl.DataFrame({"middle": [1.0]}))
+        .mark_rule(stroke=GUIDE, strokeDash=[5, 3])
+        .encode(axes.y.y("middle", axes.y_title))
+    )
 
 
 def loss_rate(curves: pl.DataFrame) -> alt.VConcatChart:
     """|Loss t (log t)^(2-2/L) L^2 gamma^(2/L) - 1|."""
-    here = named(curves)
+    here = with_panels(curves)
     axes = log_axes(here, MARGIN, "relative gap of the loss to its rate")
     return panels(
         chunks(curve_panels(here, axes), 3), "How fast the loss falls, against the predicted rate", note(here)
@@ -98,14 +93,9 @@ def loss_rate(curves: pl.DataFrame) -> alt.VConcatChart:
 
 def time_average(curves: pl.DataFrame) -> alt.VConcatChart:
     """Distance of the time average's fits to the lasso's, against time: panels network by alpha."""
-    here = curves.with_columns(
-        panel=pl.format("{}, α = {}", "architecture", pl.col("alpha").map_elements(number, return_dtype=pl.String))
-    )
+    scale = pl.col("alpha").map_elements(number, return_dtype=pl.String)
+    here = curves.with_columns(panel=pl.format("{}, α = {}", shown("architecture"), scale))
     axes = log_axes(here, "time t of gradient flow", "||X(average − lasso)|| / ||y||")
-    rows: list[Sequence[Panel]] = []
-    for network in here.sort("architecture", "alpha", maintain_order=True).partition_by(
-        "architecture", maintain_order=True
-    ):
-        rows += [curve_panels(network, axes)]
-    shown = f"Medians (lines) and 10–90 % bands over seeds and draws of the data: {total(runs_behind(here)):,} runs."
-    return panels(rows, "The time average along the lasso path", shown)
+    networks = here.sort("architecture", "alpha", maintain_order=True).partition_by("architecture", maintain_order=True)
+    rows = [curve_panels(network, axes) for network in networks]
+    return panels(rows, "The time average along the lasso path", note(here))

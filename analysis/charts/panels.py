@@ -19,11 +19,19 @@ from analysis.charts.theme import (
     total,
 )
 from analysis.frames.along import MOST_RUNS
+from analysis.frames.shared import POOLED
+from analysis.names import named, shown
 
 WIDTH, HEIGHT = 290, 220
 MOST_LABELS = 8
 MOST_PANELS = 12
 SERIES = ("panel", "depth")
+
+UNKNOWN = {
+    "classification_distance": "no direction is predicted",
+    "margins": "no largest margin is known",
+}
+"""Chart -> why runs with a recorded path have no curve in it."""
 
 Labels = Mapping[tuple[str, int], str]
 """Text for the curve of a panel and depth, where it is not "L = depth"."""
@@ -50,14 +58,13 @@ Extra = Callable[[pl.DataFrame, Axes], alt.Chart]
 """More marks for a panel, from its curves."""
 
 
-def named(curves: pl.DataFrame, *parts: str) -> pl.DataFrame:
+def with_panels(curves: pl.DataFrame, *parts: str) -> pl.DataFrame:
     """The curves with a column `panel`: the network, other columns, and the data's shape if there are several.
 
     At most MOST_PANELS panels stay, those that stand for most runs.
     """
-    shape = ["shape"] if curves["shape"].n_unique() > 1 else []
-    title = pl.concat_str(pl.col("architecture", *parts, *shape), separator=", ")
-    frame = curves.with_columns(panel=title.str.replace("alpha->", "α→").str.replace("->", "→").str.replace("inf", "∞"))
+    several = ["shape"] if curves["shape"].n_unique() > 1 else []
+    frame = curves.with_columns(panel=pl.concat_str(*map(shown, ("architecture", *parts, *several)), separator=", "))
     sizes = frame.unique(SERIES).group_by("panel").agg(pl.col("runs_of_series").sum()).sort("runs_of_series", "panel")
     return frame.join(sizes.tail(MOST_PANELS).select("panel"), on="panel", how="semi").sort(
         "panel", maintain_order=True
@@ -67,7 +74,7 @@ def named(curves: pl.DataFrame, *parts: str) -> pl.DataFrame:
 def curve_panels(
     curves: pl.DataFrame, axes: Axes, labels: Labels | None = None, extra: Extra | None = None
 ) -> list[Panel]:
-    """The panels of curves that `named` has named, in the order of their names."""
+    """The panels of curves that `with_panels` has named, in the order of their names."""
     return [_panel(here, axes, labels or {}, extra) for here in curves.partition_by("panel", maintain_order=True)]
 
 
@@ -135,11 +142,27 @@ def runs_behind(curves: pl.DataFrame) -> pl.Series:
 
 
 def note(*frames: pl.DataFrame) -> str:
-    """How many runs the curves stand for."""
+    """How many runs the curves stand for, and what their medians pool."""
     runs = pl.concat([runs_behind(frame) for frame in frames if frame.height])
     chosen = f", at most {MOST_RUNS} a curve (a fixed random choice)" if most(runs) > MOST_RUNS else ""
-    pooled = "pooled over scales, seeds and draws of the data"
-    return f"Medians (lines) and 10–90 % bands, {pooled}: {total(runs):,} runs{chosen}."
+    return f"Medians (lines) and 10–90 % bands, {pooled(*frames)}: {total(runs):,} runs{chosen}."
+
+
+def pooled(*frames: pl.DataFrame) -> str:
+    """All that runs of one curve differ in: "pooled over scales α and seeds"."""
+    told = {each for frame in frames for words in frame["pooled"].drop_nulls() for each in words.split(", ")}
+    words = [each for each in POOLED.values() if each in told]
+    listed = " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+    return f"pooled over {listed}" if words else "nothing pooled"
+
+
+def left_out(others: pl.DataFrame, why: str) -> list[str]:
+    """Which runs have no curve, so that none is missed in silence."""
+    if others.is_empty():
+        return []
+    runs = total(others["runs"])
+    networks = "; ".join(f"{named(name)} with L = {depths}" for name, depths, _ in others.rows())
+    return [f"Left out, as {why}: {runs:,} run{'s' if runs > 1 else ''} ({networks})."]
 
 
 def depths(*frames: pl.DataFrame) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ import altair as alt
 import polars as pl
 
 from analysis.charts.theme import GUIDE, INK, Panel, architecture_colour, layered, number, panels
+from analysis.names import label_expression
 
 SIDE = 210
 SHAPES = {
@@ -83,7 +84,9 @@ def subtitle(orbits: pl.DataFrame) -> str:
     """Which runs are drawn, of how many."""
     drawn, eligible = orbits["run_id"].n_unique(), orbits["eligible_runs"][0]
     whole = f"all {eligible:,}" if drawn == eligible else f"{drawn:,} of {eligible:,}, a fixed random choice"
-    return f"Data set {orbits['dataset'][0]}. Runs drawn: {whole}. A dot marks where a run ended."
+    without = orbits.filter(~pl.col("predicted"))["run_id"].n_unique()
+    unknown = f" Nothing is predicted of where {without:,} of them end." if without else ""
+    return f"Data set {orbits['dataset'][0]}. Runs drawn: {whole}. A dot marks where a run ended.{unknown}"
 
 
 def paths(orbits: pl.DataFrame, x: alt.X, y: alt.Y, architectures: list[str]) -> list[alt.Chart]:
@@ -104,7 +107,10 @@ def paths(orbits: pl.DataFrame, x: alt.X, y: alt.Y, architectures: list[str]) ->
 def limit_points(limits: pl.DataFrame, x: alt.X, y: alt.Y, names: list[str]) -> alt.Chart:
     """Predicted limits, one hollow mark each."""
     shapes = [SHAPES.get(name, OTHER_SHAPE) for name in names]
-    legend = alt.Legend(title="predicted limit", orient="top", symbolFillColor="transparent", symbolStrokeColor=INK)
+    legend = alt.Legend(
+        title="predicted limit", orient="top", symbolFillColor="transparent", symbolStrokeColor=INK,
+        labelExpr=label_expression(names),
+    )  # fmt: skip
     shape = alt.Shape("prediction:N", scale=alt.Scale(domain=names, range=shapes), legend=legend)
     marks = alt.Chart(limits).mark_point(size=110, stroke=INK, strokeWidth=1.4, filled=False, opacity=1)
     return marks.encode(x, y, shape, tooltip=["prediction:N", "kind:N", "architectures:N", "beta_1:Q", "beta_2:Q"])

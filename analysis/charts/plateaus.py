@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from analysis.charts.panels import HEIGHT, WIDTH, Axes, depths, end_labels, panel_title, runs_behind
+from analysis.charts.panels import HEIGHT, WIDTH, Axes, depths, end_labels, panel_title, pooled, runs_behind
 from analysis.charts.theme import (
     FAINT,
     GUIDE,
@@ -24,6 +24,7 @@ from analysis.charts.theme import (
     spread,
     total,
 )
+from analysis.names import named, shown
 
 RESIDUAL = "relative residual ||Xβ − y|| / ||y||"
 TIME = "time t of gradient flow"
@@ -33,8 +34,9 @@ ROOM = 0.25
 
 def draw(curves: pl.DataFrame, saddles: pl.DataFrame, orbits: pl.DataFrame) -> alt.VConcatChart:
     """Time at which each residual is first reached, panels network by alpha; below, orbits over predicted saddles."""
+    scale = pl.col("alpha").map_elements(number, return_dtype=pl.String)
     swapped = curves.rename({"clock": "middle", "middle": "clock"}).with_columns(
-        panel=pl.format("{}, α = {}", "architecture", pl.col("alpha").map_elements(number, return_dtype=pl.String))
+        panel=pl.format("{}, α = {}", shown("architecture"), scale)
     )
     axes = Axes(LogAxis.over(swapped["clock"]), TIME, LogAxis.over(swapped["middle"]), RESIDUAL, depths(swapped))
     rows: list[Sequence[Panel]] = [
@@ -43,18 +45,18 @@ def draw(curves: pl.DataFrame, saddles: pl.DataFrame, orbits: pl.DataFrame) -> a
             "architecture", maintain_order=True
         )
     ]
-    shown = (
-        f"Median time at which {total(runs_behind(swapped)):,} runs reach each residual; data of {curves['shape'][0]}, "
-        "the shape with most runs."
+    words = (
+        f"Median time at which {total(runs_behind(swapped)):,} runs reach each residual, {pooled(curves)}; data of "
+        f"{curves['shape'][0]}, the shape with most runs."
     )
     visited = [_visits(each, orbits) for each in saddles.partition_by("run_id", maintain_order=True)]
     if visited:
         rows += chunks(visited, 3)
-        shown += (
+        words += (
             " Below, single runs that are to visit saddles: coefficients (lines, the largest ones) over the saddles "
             "predicted as α→0 (bars, as long as the flow is to rest there) and the times of the jumps (dashed)."
         )
-    return panels(rows, "Plateaus: how long the flow takes", shown, colours="independent")
+    return panels(rows, "Plateaus: how long the flow takes", words, colours="independent")
 
 
 def _over_time(here: pl.DataFrame, axes: Axes) -> Panel:
@@ -90,7 +92,9 @@ def _visits(saddles: pl.DataFrame, orbits: pl.DataFrame) -> Panel:
         lines.encode(x("time"), y, colour, order="time:Q"),
         _names(bars, high, axis).encode(x("begins"), y, colour, text="name:N"),
     ).properties(
-        width=WIDTH, height=HEIGHT, title=panel_title(f"{architecture}, L = {depth}, α = {number(alpha)}: coefficients")
+        width=WIDTH,
+        height=HEIGHT,
+        title=panel_title(f"{named(architecture)}, L = {depth}, α = {number(alpha)}: coefficients"),
     )
 
 

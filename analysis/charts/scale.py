@@ -6,11 +6,11 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from analysis.charts.panels import pooled
 from analysis.charts.theme import (
     GUIDE,
     LogAxis,
     Panel,
-    arrow,
     chunks,
     depth_colour,
     layered,
@@ -20,6 +20,7 @@ from analysis.charts.theme import (
     spread,
 )
 from analysis.frames.scale import MOST_POINTS
+from analysis.names import named
 
 WIDTH, HEIGHT = 290, 230
 MOST_PANELS = 12
@@ -41,20 +42,22 @@ def distances(points: pl.DataFrame, lines: pl.DataFrame, slopes: pl.DataFrame) -
     powers = {(tuple(row[name] for name in LIMIT), row["depth"]): _power(row) for row in slopes.iter_rows(named=True)}
 
     def title(key: Key) -> str:
-        return f"{key[2]} to {key[1]} ({arrow(key[0])}){f', {key[3]}' if several else ''}"
+        return f"{named(key[2])} to {named(key[1])}{f', {key[3]}' if several else ''}"
 
     marked = lines.with_columns(exact=pl.col("line") != "median of the runs", value="distance")
     guided = guides(marked, slopes)
     drawn = _panels(
         points.with_columns(value="distance"), marked, LIMIT, "distance to the limit", title, powers, guided
     )
-    return panels(chunks(drawn, 3), "Between the l1 and the l2 solution: the initialisation scale", note(points, LIMIT))
+    return panels(
+        chunks(drawn, 3), "Between the ℓ1 and the ℓ2 solution: the initialisation scale", note(points, lines, LIMIT)
+    )
 
 
 def _power(row: Mapping[str, Any]) -> str:
     """The fitted power of a depth, and the predicted one beside it."""
-    known = "" if row["predicted"] is None else f", theory {number(round(row['predicted'], 2))}"
-    return f": α^{number(round(row['slope'], 2))}{known}"
+    known = "" if row["predicted"] is None else f" (theory {number(round(row['predicted'], 2))})"
+    return f": power {number(round(row['slope'], 2))}{known}"
 
 
 def guides(lines: pl.DataFrame, slopes: pl.DataFrame) -> pl.DataFrame:
@@ -78,18 +81,18 @@ def sparsity(points: pl.DataFrame, lines: pl.DataFrame) -> alt.VConcatChart:
     """Panels network by shape of the data: the effective number of coefficients."""
     drawn = _panels(
         points.with_columns(value="effective"), lines.with_columns(value="effective"), NETWORK,
-        "effective number of coefficients", ", ".join, {}, NO_GUIDES,
+        "effective number of coefficients", lambda key: f"{named(key[0])}, {key[1]}", {}, NO_GUIDES,
     )  # fmt: skip
-    return panels(chunks(drawn, 3), "Sparsity of the limit: the initialisation scale", note(points, NETWORK))
+    return panels(chunks(drawn, 3), "Sparsity of the limit: the initialisation scale", note(points, lines, NETWORK))
 
 
-def note(points: pl.DataFrame, by: Sequence[str]) -> str:
+def note(points: pl.DataFrame, lines: pl.DataFrame, by: Sequence[str]) -> str:
     """What dots, lines and dashes are, and how many runs there are."""
     series = points.group_by(*by, "depth").agg(pl.col("runs_of_series").first())["runs_of_series"]
     chosen = f"; at most {MOST_POINTS} dots a depth, a fixed random choice" if most(series) > MOST_POINTS else ""
     return (
         f"Dots: where {points['run_id'].n_unique():,} runs ended{chosen}. Rings: where the exact prediction of the run "
-        "lies; solid lines: its median over data sets and seeds; dashed: median of the runs, where none applies."
+        f"lies; solid lines: its median; dashed: median of the runs, where none applies ({pooled(lines)})."
     )
 
 

@@ -14,7 +14,6 @@ from analysis.charts.theme import (
     LogAxis,
     Panel,
     architecture_colour,
-    arrow,
     depth_colour,
     layered,
     number,
@@ -23,6 +22,7 @@ from analysis.charts.theme import (
     total,
     whole_ticks,
 )
+from analysis.names import named, shown
 
 MOST_ROWS = 60
 WIDTH = 430
@@ -36,17 +36,18 @@ def predictions(summary: pl.DataFrame) -> alt.VConcatChart:
         [_intervals(here, axis, *(str(part) for part in key))]
         for key, here in frame.partition_by("about", "kind", as_dict=True, maintain_order=True).items()
     ]
-    shown = (
-        "Dot: median; bar: to the 90 % quantile; tick: worst run. Distances under 1e-16 are drawn at 1e-16. "
+    note = (
+        "Dot: median; bar: to the 90 % quantile; tick: worst run, of all converged runs of a network and depth, "
+        "whatever their data, start, scale, seed, width and tolerance. Distances under 1e-16 are drawn at 1e-16. "
         "Of a limit in α only the runs at the α nearest to it count."
     )
-    return panels(blocks, "Every prediction and how far the runs ended from it", shown, wrap=120)
+    return panels(blocks, "Every prediction and how far the runs ended from it", note, wrap=120)
 
 
 def _intervals(frame: pl.DataFrame, axis: LogAxis, about: str, kind: str) -> Panel:
     kept = frame.head(MOST_ROWS).select(
         "runs", "median", "high", "worst", "worst_certificate", "judged_at",
-        row=pl.format("{} · {} · L = {}", "prediction", "architecture", "depth"),
+        row=pl.format("{} · {} · L = {}", shown("prediction"), shown("architecture"), "depth"),
         label=pl.struct("runs", "worst_certificate", "judged_at").map_elements(_counted, return_dtype=pl.String),
     )  # fmt: skip
     left = f" (first {MOST_ROWS} of {frame.height} lines)" if frame.height > MOST_ROWS else ""
@@ -68,7 +69,7 @@ def _intervals(frame: pl.DataFrame, axis: LogAxis, about: str, kind: str) -> Pan
     ).properties(
         width=WIDTH,
         height=alt.Step(17),
-        title=alt.TitleParams(f"{about}, {arrow(kind)}{left}", fontSize=12, anchor="start"),
+        title=alt.TitleParams(f"{about}, {named(kind)}{left}", fontSize=12, anchor="start"),
     )
 
 
@@ -89,7 +90,10 @@ def exactness(bins: pl.DataFrame, unjudged: pl.DataFrame) -> alt.VConcatChart:
         for rtol, here in bins.partition_by("rtol", as_dict=True, maintain_order=True).items()
     ]
     runs, others = total(bins["runs"]), total(unjudged["runs"])
-    note = f"{runs:,} converged runs to which an exact prediction applies; bins of a quarter of a decade."
+    note = (
+        f"{runs:,} converged runs to which an exact prediction applies; bins of a quarter of a decade. Pooled: data, "
+        "networks, starts, scales, seeds and widths."
+    )
     if others:
         note += f" {others:,} more stopped at a residual above 0.01, or come from an older version: not judged."
     return panels(rows, "Agreement with exact predictions", note, wrap=90)
@@ -135,7 +139,10 @@ def overview(statuses: pl.DataFrame, costs: pl.DataFrame) -> alt.VConcatChart:
         ]
         rows += [line] if line else []
     runs = total(statuses["runs"])
-    note = f"{runs:,} runs. Below: medians (dots) with 10–90 % bars, worst run (ticks), against depth."
+    note = (
+        f"{runs:,} runs. Below: medians (dots) with 10–90 % bars, worst run (ticks), against depth, of all data, "
+        "starts, scales, seeds, widths and tolerances."
+    )
     return panels(rows, "The sweep: how runs ended and what they cost", note, colours="independent")
 
 
@@ -143,7 +150,7 @@ def _statuses(statuses: pl.DataFrame) -> Panel:
     present = [status for status in STATUS_COLOURS if status in set(statuses["status"])]
     scale = alt.Scale(domain=present, range=[STATUS_COLOURS[status] for status in present])
     frame = statuses.with_columns(
-        row=pl.format("{}: {}", "task", "architecture"),
+        row=pl.format("{}: {}", "task", shown("architecture")),
         place=pl.col("status").replace_strict(list(STATUS_COLOURS), list(range(len(STATUS_COLOURS)))),
     ).sort("row", "place")
     text = frame.group_by("row", maintain_order=True).agg(

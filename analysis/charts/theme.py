@@ -4,10 +4,12 @@ import math
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import altair as alt
 import polars as pl
+
+from analysis.names import label_expression
 
 ARCHITECTURE_COLOURS = {
     "fully_connected": "#0072B2",
@@ -47,6 +49,7 @@ NUMBER = (
 )
 """1e-3 and 1e6, but 0.1, 1 and 10."""
 
+Item = TypeVar("Item")
 Panel = alt.Chart | alt.LayerChart
 Drawing = alt.Chart | alt.LayerChart | alt.HConcatChart | alt.VConcatChart
 
@@ -59,11 +62,6 @@ def number(value: float) -> str:
         return f"{value:.3g}".replace("-", "−")
     mantissa, exponent = f"{value:.1e}".split("e")
     return f"{mantissa.removesuffix('.0').replace('-', '−')}e{int(exponent)}"
-
-
-def arrow(kind: str) -> str:
-    """The kind of a prediction, for people: limit α→0."""
-    return kind.replace("alpha->", "α→").replace("->", "→").replace("inf", "∞")
 
 
 @dataclass(frozen=True)
@@ -149,7 +147,8 @@ def architecture_colour(names: Iterable[str], legend: bool = True) -> alt.Color:
     )
     others = iter(OTHER_COLOURS * len(present))
     colours = [ARCHITECTURE_COLOURS.get(name) or next(others) for name in present]
-    return _colour("architecture:N", present, colours, "architecture" if legend else None)
+    shown = label_expression(present)
+    return _colour("architecture:N", present, colours, "architecture" if legend else None, labels=shown)
 
 
 def depth_colour(depths: Iterable[int], legend: bool = True) -> alt.Color:
@@ -174,10 +173,17 @@ def _mix(place: float) -> str:
 
 
 def _colour(
-    field: str, domain: Sequence[Any], colours: Sequence[str], legend: str | None, symbol: str = "stroke"
+    field: str,
+    domain: Sequence[Any],
+    colours: Sequence[str],
+    legend: str | None,
+    symbol: str = "stroke",
+    labels: str | None = None,
 ) -> alt.Color:
-    width = 3 if symbol == "stroke" else 0
-    shown = alt.Legend(title=legend, orient="top", symbolType=symbol, symbolStrokeWidth=width) if legend else None
+    marks: dict[str, Any] = {"symbolStrokeWidth": 3 if symbol == "stroke" else 0, "symbolOpacity": 1}
+    if labels:
+        marks["labelExpr"] = labels
+    shown = alt.Legend(title=legend, orient="top", symbolType=symbol, **marks) if legend else None
     return alt.Color(field, scale=alt.Scale(domain=list(domain), range=list(colours)), legend=shown)
 
 
@@ -251,8 +257,8 @@ def most(column: pl.Series) -> int:
     return max((int(value) for value in column.drop_nulls()), default=0)
 
 
-def chunks(items: Sequence[Panel], columns: int) -> list[Sequence[Panel]]:
-    """Panels in rows of `columns`."""
+def chunks(items: Sequence[Item], columns: int) -> list[Sequence[Item]]:
+    """Items, such as panels, in rows of `columns`."""
     return [items[k : k + columns] for k in range(0, len(items), columns)]
 
 

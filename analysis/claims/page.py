@@ -9,12 +9,12 @@ import jinja2
 import markupsafe
 import vl_convert
 
-from analysis.charts.theme import arrow
 from analysis.claims.claim import Verdict
 from analysis.claims.drawing import draw
 from analysis.claims.wording import escaped, figure, symbols
 from analysis.files import writing
 from analysis.frames.frame import Source
+from analysis.names import named
 
 FAMILIES = {
     "1": "Special cases of the tensor formulation",
@@ -72,7 +72,7 @@ def _written(
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"arrow": arrow, "figure": figure, "symbols": symbols, "escaped": escaped}
+    environment.filters |= {"arrow": named, "figure": figure, "symbols": symbols, "escaped": escaped}
     families = {
         title: [verdict for verdict in verdicts if verdict.claim.number.split(".")[0] == number]
         for number, title in FAMILIES.items()

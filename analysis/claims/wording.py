@@ -3,8 +3,8 @@
 import math
 import re
 
-from analysis.charts.theme import arrow
 from analysis.claims.claim import Verdict
+from analysis.names import named
 
 
 def figure(value: float | None) -> str:
@@ -37,7 +37,7 @@ def numbers(verdict: Verdict) -> str:
     claim = verdict.claim
     worst = f"worst {figure(verdict.worst)} {claim.sign} {claim.bound:g}"
     runs = f"{verdict.runs} run{'' if verdict.runs == 1 else 's'}"
-    return f"{arrow(claim.kind)}; {runs}; {worst}; rival {figure(verdict.rival)}"
+    return f"{named(claim.kind)}; {runs}; {worst}; rival {figure(verdict.rival)}"
 
 
 def escaped(text: str) -> str:

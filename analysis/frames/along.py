@@ -9,7 +9,7 @@ with the smallest run_id, which is a hash: a random choice that is always the sa
 from collections.abc import Mapping
 
 from analysis.frames.frame import Frame
-from analysis.frames.shared import FLOOR, OF_THE_PATH, PREFERRED, ROUNDED, SHAPE, spread_alphas
+from analysis.frames.shared import FLOOR, OF_THE_PATH, PREFERRED, ROUNDED, SHAPE, pooled, spread_alphas
 
 MOST_RUNS = 200
 FEW_RUNS = 25
@@ -69,15 +69,16 @@ def along(task: str, of: str, value: str, series: str, shown: str, most: int = M
   SELECT *, CASE WHEN next_clock > clock
     THEN value * pow(next_value / value, (tick - clock) / (next_clock - clock)) ELSE value END AS at_tick
   FROM ticked
-)
+), {pooled("sampled", series)}
 SELECT {series}, {shown} AS clock, quantile_cont(at_tick, 0.1) AS low, median(at_tick) AS middle,
-  quantile_cont(at_tick, 0.9) AS high, count(*) AS runs, any_value(runs_of_series) AS runs_of_series
-FROM interpolated GROUP BY {series}, tick
+  quantile_cont(at_tick, 0.9) AS high, count(*) AS runs, any_value(runs_of_series) AS runs_of_series,
+  any_value(pooled) AS pooled
+FROM interpolated JOIN pooled USING ({series}) GROUP BY {series}, tick
 QUALIFY count(*) >= 0.8 * max(count(*)) OVER (PARTITION BY {series})
 ORDER BY {series}, tick"""
 
 
-def _columns(series: Mapping[str, str], clock: str, value: str) -> dict[str, str]:
+def columns(series: Mapping[str, str], clock: str, value: str) -> dict[str, str]:
     return {
         **series,
         "clock": clock,
@@ -86,6 +87,7 @@ def _columns(series: Mapping[str, str], clock: str, value: str) -> dict[str, str
         "high": f"90 % quantile of {value}",
         "runs": "runs that reached this point; points that fewer than 80 % of the series reached are left out",
         "runs_of_series": f"runs of the series in the store, of which at most {MOST_RUNS} are read",
+        "pooled": "in what the runs of the series differ, in words",
     }
 
 
@@ -99,19 +101,19 @@ _BY_STATEMENT = {
 _BY_DEPTH = {name: _BY_STATEMENT[name] for name in ("architecture", "shape", "depth")}
 _RESIDUAL = "relative residual ||X beta - y|| / ||y||, falling along the run"
 _MARGIN = "-log Loss, rising along the run"
-_DISTANCE = "list_distance(beta, star) / sqrt(list_inner_product(star, star))"
-_DIRECTION = """list_distance(
+DISTANCE = "list_distance(beta, star) / sqrt(list_inner_product(star, star))"
+DIRECTION = """list_distance(
     list_transform(beta, lambda b: b / sqrt(list_inner_product(beta, beta))),
     list_transform(star, lambda b: b / sqrt(list_inner_product(star, star))))"""
 
 REGRESSION_DISTANCE = Frame(
-    along("regression", STATEMENTS, _DISTANCE, ", ".join(_BY_STATEMENT), "pow(10, -tick)"),
-    _columns(_BY_STATEMENT, _RESIDUAL, "||beta - beta*|| / ||beta*||"),
+    along("regression", STATEMENTS, DISTANCE, ", ".join(_BY_STATEMENT), "pow(10, -tick)"),
+    columns(_BY_STATEMENT, _RESIDUAL, "||beta - beta*|| / ||beta*||"),
 )
 
 CLASSIFICATION_DISTANCE = Frame(
-    along("classification", STATEMENTS, _DIRECTION, ", ".join(_BY_STATEMENT), "pow(10, tick)"),
-    _columns(_BY_STATEMENT, _MARGIN, "||beta/||beta|| - beta*/||beta*|| ||"),
+    along("classification", STATEMENTS, DIRECTION, ", ".join(_BY_STATEMENT), "pow(10, tick)"),
+    columns(_BY_STATEMENT, _MARGIN, "||beta/||beta|| - beta*/||beta*|| ||"),
 )
 
 
@@ -133,10 +135,11 @@ def _compared(prediction: str, of: str, clock: str, per: int, series: str) -> st
   WHERE q.prediction = '{prediction}' AND isfinite(q.distance)
 ), clocked AS (
   SELECT *, round({clock} * {per}) / {per} AS tick FROM compared
-)
+), {pooled("sampled", series)}
 SELECT {series}, pow(10, tick) AS clock, quantile_cont(value, 0.1) AS low, median(value) AS middle,
-  quantile_cont(value, 0.9) AS high, count(DISTINCT run_id) AS runs, any_value(runs_of_series) AS runs_of_series
-FROM clocked WHERE isfinite(tick) GROUP BY {series}, tick ORDER BY {series}, tick"""
+  quantile_cont(value, 0.9) AS high, count(DISTINCT run_id) AS runs, any_value(runs_of_series) AS runs_of_series,
+  any_value(pooled) AS pooled
+FROM clocked JOIN pooled USING ({series}) WHERE isfinite(tick) GROUP BY {series}, tick ORDER BY {series}, tick"""
 
 
 _FINITE = f"""SELECT run_id, architecture, p.prediction, p.kind, {SHAPE}, depth
@@ -144,12 +147,12 @@ _FINITE = f"""SELECT run_id, architecture, p.prediction, p.kind, {SHAPE}, depth
   WHERE p.prediction = 'finite_margin' AND status IN ('converged', 'stopped')"""
 
 FINITE_MARGIN = Frame(
-    _compared("finite_margin", _FINITE, "log10(-log_loss)", 4, ", ".join(_BY_STATEMENT)),
-    _columns(_BY_STATEMENT, "-log Loss, four bins a decade", "||beta - beta*|| / ||beta*||"),
+    _compared("finite_margin", _FINITE, "log10(-log_loss)", 2, ", ".join(_BY_STATEMENT)),
+    columns(_BY_STATEMENT, "-log Loss, two bins a decade", "||beta - beta*|| / ||beta*||"),
 )
 
 CLASSIFICATION_SLOPES = Frame(
-    f"""{_points("classification", STATEMENTS, _DIRECTION, ", ".join(_BY_STATEMENT))}, tails AS (
+    f"""{_points("classification", STATEMENTS, DIRECTION, ", ".join(_BY_STATEMENT))}, tails AS (
   SELECT *, max(clock) OVER (PARTITION BY run_id) AS last FROM points
 ), fitted AS (
   SELECT {", ".join(_BY_STATEMENT)}, init, run_id, regr_slope(log10(value), clock) AS slope
@@ -166,39 +169,50 @@ FROM fitted WHERE isfinite(slope) GROUP BY {", ".join(_BY_STATEMENT)} ORDER BY A
     },
 )
 
-UNDIRECTED = Frame(
-    f"""WITH directed AS (
-  {STATEMENTS.format(task="classification")}
-), others AS (
-  SELECT architecture, string_agg(DISTINCT depth, ', ' ORDER BY depth) AS depths, count(*) AS runs
-  FROM runs SEMI JOIN trajectories USING (run_id) ANTI JOIN directed USING (run_id)
-  WHERE task = 'classification' AND status IN ('converged', 'stopped') GROUP BY architecture
-)
-SELECT coalesce(sum(runs), 0)::BIGINT AS runs,
-  string_agg(architecture || ' with L = ' || depths, '; ' ORDER BY architecture) AS networks FROM others""",
-    {
-        "runs": "classification runs with a recorded path for which no direction is predicted",
-        "networks": "theirs, in words; null if there are none",
-    },
-)
 
-REGRESSION_ALIGNMENT = Frame(
-    along("regression", EVERY, "alignment", ", ".join(_BY_DEPTH), "pow(10, -tick)"),
-    _columns(_BY_DEPTH, _RESIDUAL, "max over layers of 1 - |cos(v_l, grad_{v_l} Loss)|"),
+def _others(about: str, words: str) -> Frame:
+    """Classification runs with a recorded path that a query of runs leaves out."""
+    return Frame(
+        f"""WITH about AS (
+  {about}
 )
+SELECT architecture, string_agg(DISTINCT depth, ', ' ORDER BY depth) AS depths, count(*) AS runs
+FROM runs SEMI JOIN trajectories USING (run_id) ANTI JOIN about USING (run_id)
+WHERE task = 'classification' AND status IN ('converged', 'stopped') GROUP BY architecture ORDER BY architecture""",
+        {
+            "architecture": "a network of classification runs with a recorded path",
+            "depths": "of these runs, in words",
+            "runs": words,
+        },
+    )
 
-CLASSIFICATION_ALIGNMENT = Frame(
-    along("classification", EVERY, "alignment", ", ".join(_BY_DEPTH), "pow(10, tick)"),
-    _columns(_BY_DEPTH, _MARGIN, "max over layers of 1 - |cos(v_l, grad_{v_l} Loss)|"),
-)
 
+UNDIRECTED = _others(STATEMENTS.format(task="classification"), "how many for which no direction is predicted")
+
+LARGEST = f"""SELECT run_id, architecture, {SHAPE}, depth, max(CASE prediction
+    WHEN 'max_margin_schatten' THEN pow(dim / depth, depth / 2) ELSE pow(depth, -depth / 2) END / objective) AS largest
+  FROM runs JOIN predictions USING (run_id)
+  WHERE task = 'classification' AND status IN ('converged', 'stopped') AND objective > 0 AND isfinite(objective)
+    AND (prediction = 'max_margin_bridge' OR (prediction = 'max_margin_l2' AND architecture = 'fully_connected')
+      OR (prediction = 'max_margin_schatten' AND depth = 2))
+  GROUP BY ALL"""
+"""One row a run: the largest min_i y_i f(x_i) / ||Theta||^L over all Theta.
+
+Layers of one product rho have sum_l ||v_l||^2 >= L ||rho||_{2/L}^{2/L}, with equality where they are balanced, so that
+it is 1 / (L^{L/2} N), N the least ||rho||_{2/L} with margins 1: the objective of max_margin_bridge, for L >= 3 the
+least known. Of matrices the same holds with ||beta||, of a group's n elements with the Schatten norm over n^{L/2}.
+"""
+
+OVER_LARGEST = "CASE WHEN min_margin > 0 THEN min_margin / largest END"
 MARGINS = Frame(
     along(
-        "classification", EVERY, "CASE WHEN last_margin > 0 AND min_margin > 0 THEN min_margin / last_margin END",
-        ", ".join(_BY_DEPTH), "pow(10, tick)",
+        "classification", LARGEST, OVER_LARGEST, ", ".join(_BY_DEPTH),
+        "pow(10, tick)",
     ),
-    _columns(_BY_DEPTH, _MARGIN, "the normalised margin min_i y_i f(x_i) / ||Theta||^L relative to its last value"),
+    columns(_BY_DEPTH, _MARGIN, "the normalised margin min_i y_i f(x_i) / ||Theta||^L over the largest of any Theta"),
 )  # fmt: skip
+
+UNBOUNDED = _others(LARGEST, "how many for which no largest margin is known")
 
 _SCALES = f"""WITH finished AS (
     SELECT run_id, architecture, {SHAPE}, depth, {ROUNDED} AS alpha
@@ -211,12 +225,23 @@ _SCALES = f"""WITH finished AS (
   SELECT * FROM eligible WHERE alpha IN (SELECT alpha FROM alphas)"""
 _BY_SCALE = {**_BY_DEPTH, "alpha": "initialisation scale, five digits"}
 
+_MISALIGNED = "max over layers of 1 - |cos(v_l, grad_{v_l} Loss)|"
+REGRESSION_ALIGNMENT = Frame(
+    along("regression", _SCALES, "alignment", ", ".join(_BY_SCALE), "pow(10, -tick)"),
+    columns(_BY_SCALE, _RESIDUAL, _MISALIGNED),
+)
+
+CLASSIFICATION_ALIGNMENT = Frame(
+    along("classification", _SCALES, "alignment", ", ".join(_BY_SCALE), "pow(10, tick)"),
+    columns(_BY_SCALE, _MARGIN, _MISALIGNED),
+)
+
 PLATEAUS = Frame(
     along(
         "regression", _SCALES, "CASE WHEN log_time BETWEEN -30 AND 600 THEN exp(log_time) END",
         ", ".join(_BY_SCALE), "pow(10, -tick)", most=FEW_RUNS,
     ),
-    _columns(_BY_SCALE, _RESIDUAL, "the time of gradient flow"),
+    columns(_BY_SCALE, _RESIDUAL, "the time of gradient flow"),
 )  # fmt: skip
 
 TIME_AVERAGE = Frame(
@@ -224,7 +249,7 @@ TIME_AVERAGE = Frame(
         "lasso_path", _SCALES.format(task="regression"),
         "CASE WHEN log_time BETWEEN -600 AND 600 THEN log_time / ln(10) END", 4, ", ".join(_BY_SCALE),
     ),
-    _columns(_BY_SCALE, "the time of gradient flow, four bins a decade", "||X (average of beta - lasso)|| / ||y||"),
+    columns(_BY_SCALE, "the time of gradient flow, four bins a decade", "||X (average of beta - lasso)|| / ||y||"),
 )  # fmt: skip
 
 _RATE = """CASE WHEN last_margin > 0 AND log_time > 1 THEN abs(exp(
@@ -232,5 +257,5 @@ _RATE = """CASE WHEN last_margin > 0 AND log_time > 1 THEN abs(exp(
 
 LOSS_RATE = Frame(
     along("classification", EVERY, _RATE, ", ".join(_BY_DEPTH), "pow(10, tick)"),
-    _columns(_BY_DEPTH, _MARGIN, "|Loss t (log t)^(2-2/L) L^2 gamma^(2/L) - 1|, gamma the run's last margin"),
+    columns(_BY_DEPTH, _MARGIN, "|Loss t (log t)^(2-2/L) L^2 gamma^(2/L) - 1|, gamma the run's last margin"),
 )

@@ -28,7 +28,9 @@ def _chosen(task: str) -> str:
 ), {spread_alphas("of_dataset")}, depths AS (
   SELECT depth FROM of_dataset GROUP BY depth ORDER BY count(DISTINCT architecture) DESC, depth LIMIT {MOST_DEPTHS}
 ), chosen AS (
-  SELECT *, (SELECT count(*) FROM eligible) AS eligible_runs FROM of_dataset
+  SELECT *, (SELECT count(*) FROM eligible) AS eligible_runs,
+    run_id IN (SELECT run_id FROM predictions WHERE beta IS NOT NULL AND prediction NOT IN {OF_THE_PATH}) AS predicted
+  FROM of_dataset
   WHERE alpha IN (SELECT alpha FROM alphas) AND depth IN (SELECT depth FROM depths)
   QUALIFY row_number() OVER (PARTITION BY alpha, depth, architecture ORDER BY run_id) <= {MOST_RUNS}
 )"""
@@ -42,13 +44,14 @@ _KEYS: Mapping[str, str] = {
     "run_id": "the run",
     "init": "name of the initialisation",
     "width": "hidden width, or null",
+    "predicted": "whether an end, or its direction, is predicted of it",
     "eligible_runs": "how many runs of this task have dimension two and an orbit",
 }
 
 
 def _orbits(task: str, extra: str) -> str:
     return f"""{_chosen(task)}, recorded AS (
-  SELECT dataset, depth, alpha, architecture, run_id, init, width, eligible_runs, unnest(step) AS step,
+  SELECT dataset, depth, alpha, architecture, run_id, init, width, predicted, eligible_runs, unnest(step) AS step,
     unnest(list_transform(beta, lambda b: b[1])) AS beta_1,
     unnest(list_transform(beta, lambda b: b[2])) AS beta_2{extra}
   FROM chosen JOIN trajectories USING (run_id)

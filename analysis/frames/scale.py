@@ -7,7 +7,7 @@ saddle is the l1 limit, so that saddle_sequence is left out.
 from collections.abc import Mapping
 
 from analysis.frames.frame import Frame
-from analysis.frames.shared import FLOOR, OF_THE_PATH, PREFERRED, SHAPE
+from analysis.frames.shared import FLOOR, OF_THE_PATH, PREFERRED, SHAPE, pooled
 
 MOST_POINTS = 120
 BINS_PER_DECADE = 8
@@ -58,15 +58,16 @@ ORDER BY ALL""",
     },
 )
 
+_LINE = "architecture, limit_prediction, limit_kind, shape, depth"
 _LINES = f"""SELECT architecture, limit_prediction, limit_kind, shape, depth, median(alpha) AS alpha,
   coalesce(min(exact_prediction), 'median of the runs') AS line,
   greatest(median(coalesce(predicted, reached)), {FLOOR}) AS distance,
-  greatest(median(reached), {FLOOR}) AS reached, count(*) AS runs
-FROM distances WHERE isfinite(reached)
+  greatest(median(reached), {FLOOR}) AS reached, count(*) AS runs, any_value(pooled) AS pooled
+FROM distances JOIN pooled USING ({_LINE}) WHERE isfinite(reached)
 GROUP BY architecture, limit_prediction, limit_kind, shape, depth, round(log10(alpha) * {BINS_PER_DECADE})"""
 
 LIMIT_LINES = Frame(
-    f"{_LIMITS}\n{_LINES}\nORDER BY architecture, limit_prediction, limit_kind, shape, depth, alpha",
+    f"{_LIMITS}, {pooled('distances', _LINE, 'alpha')}\n{_LINES}\nORDER BY {_LINE}, alpha",
     {
         **_KEYS,
         "alpha": f"initialisation scale; scales within 1/{BINS_PER_DECADE} of a decade are one point",
@@ -74,6 +75,7 @@ LIMIT_LINES = Frame(
         "distance": "median over runs of ||exact prediction - limit|| / ||limit||",
         "reached": "median over runs of ||beta - limit|| / ||limit||",
         "runs": "how many runs",
+        "pooled": "in what the runs of one network, data shape and scale may differ, in words",
     },
 )
 
@@ -139,10 +141,10 @@ ORDER BY ALL""",
 )
 
 SPARSITY_LINES = Frame(
-    f"""{_SPARSE}
+    f"""{_SPARSE}, {pooled("effective", "architecture, shape, depth", "alpha")}
 SELECT architecture, shape, depth, dim, median(alpha) AS alpha, median(coalesce(predicted, reached)) AS effective,
-  count(predicted) > 0 AS exact, count(*) AS runs
-FROM effective WHERE isfinite(reached)
+  count(predicted) > 0 AS exact, count(*) AS runs, any_value(pooled) AS pooled
+FROM effective JOIN pooled USING (architecture, shape, depth) WHERE isfinite(reached)
 GROUP BY architecture, shape, depth, dim, round(log10(alpha) * {BINS_PER_DECADE})
 ORDER BY architecture, shape, depth, alpha""",
     {
@@ -150,5 +152,6 @@ ORDER BY architecture, shape, depth, alpha""",
         "effective": "median over runs of the exact prediction's effective number (of the runs' where none applies)",
         "exact": "whether an exact prediction applies",
         "runs": "how many runs",
+        "pooled": "in what the runs of one network, data shape and scale may differ, in words",
     },
 )

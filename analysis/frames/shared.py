@@ -37,3 +37,37 @@ def spread_alphas(table: str) -> str:
   WHERE place = 0 OR alphas <= {MOST_ALPHAS}
      OR place * {MOST_ALPHAS - 1} // (alphas - 1) > (place - 1) * {MOST_ALPHAS - 1} // (alphas - 1)
 )"""
+
+
+_NETWORK = "json_extract(spec, '$.architecture')"
+POOLED = {
+    "architecture": "networks", "depth": "depths", "data": "data sets", "alpha": "scales α", "seed": "seeds",
+    "init || coalesce(init_detail::VARCHAR, '')": "starts", "width": "widths", "filter": "filter lengths",
+    _NETWORK: "parameters of the network", "loss": "losses", "rtol": "tolerances", "stop": "stop rules",
+    "solver": "solvers",
+}  # fmt: skip
+"""What runs of one series may differ in, and what it is called where they do."""
+
+OF_RUNS = ("architecture", "depth", "alpha", "width", "filter", "init", "seed", "dataset", "loss", "rtol")
+"""Columns of runs that series may be made of."""
+
+
+def pooled(table: str, series: str, *apart: str) -> str:
+    """A common table expression `pooled`: of every series of a table of runs, in words, in what its runs differ.
+
+    apart: axes that are not pooled, though runs of a series differ in them: they are drawn against.
+    """
+    names = [*series.split(", "), *apart]
+    fewest = {_NETWORK: "count(DISTINCT architecture)"}
+    told = ", ".join(
+        f"CASE WHEN count(DISTINCT ({axis})::VARCHAR) > {fewest.get(axis, 1)} THEN '{words}' END"
+        for axis, words in POOLED.items()
+        if axis not in names
+    )
+    own = ", ".join(name for name in series.split(", ") if name in OF_RUNS)
+    others = f"(SELECT * EXCLUDE ({own}) FROM runs)" if own else "runs"
+    return f"""pooled AS (
+  SELECT {series}, concat_ws(', ', {told}) AS pooled
+  FROM (SELECT DISTINCT run_id, {series} FROM {table}) JOIN {others} USING (run_id)
+  GROUP BY {series}
+)"""

@@ -10,6 +10,13 @@ from sweep.cli.common import STORE, MemoryOption, SecondsOption, StoreOption, an
 ProvenanceOption = Annotated[
     bool, typer.Option("--provenance", help="Show in the report host, folders and uncommitted changes of launches too.")
 ]
+ColorOption = Annotated[
+    str | None, typer.Option("--color", metavar="AXIS", help="An axis, such as alpha, a colour a value.")
+]
+RowOption = Annotated[str | None, typer.Option("--row", metavar="AXIS", help="An axis, a row of panels a value.")]
+ColumnOption = Annotated[
+    str | None, typer.Option("--column", metavar="AXIS", help="An axis, a column of panels a value.")
+]
 STARTER = Path(__file__).parent.parent / "grid" / "starter.yaml"
 
 
@@ -33,20 +40,29 @@ def report(
 @answering
 def chart(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A chart; an unknown name lists them.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="FILE.html, .svg, .png or .pdf.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="FILE.html, .svg, .png, .pdf or .json (Vega-Lite).")],
     store: StoreOption = STORE,
     where: Annotated[
         str, typer.Option("--where", help="A SQL condition on the columns of runs: one expression.")
     ] = "true",
+    color: ColorOption = None,
+    row: RowOption = None,
+    column: ColumnOption = None,
+    title: Annotated[str | None, typer.Option("--title", help="Instead of the chart's own.")] = None,
+    width: Annotated[int | None, typer.Option("--width", help="Of every panel, in pixels.")] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="FILE.csv for the rows drawn.")] = None,
     max_seconds: SecondsOption = None,
     max_memory: MemoryOption = None,
 ) -> None:
-    """Write one chart as html, svg, png or pdf."""
-    from analysis.charts import save
+    """Write one chart as html, svg, png, pdf or json."""
+    from analysis.charts import Look, save
     from sweep.cli.open import opened
 
     check_output("-o", output, store=store)
-    echo(save(name, opened(store, seconds=max_seconds, memory=max_memory), output, where))
+    if data is not None:
+        check_output("--data", data, store=store)
+    look, source = Look(title, width, data), opened(store, seconds=max_seconds, memory=max_memory)
+    echo(save(name, source, output, where, color=color, row=row, column=column, look=look))
 
 
 @answering

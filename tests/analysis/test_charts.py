@@ -17,7 +17,7 @@ from analysis.errors import AnalysisError, BadFilter, CannotWrite, NoData, Unkno
 from db.store import NoStore, Store
 from tests.marks import sampled
 
-MAGIC = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<svg", "html": b"<!DOCTYPE html>"}
+MAGIC = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<svg", "html": b"<!DOCTYPE html>", "json": b"{"}
 
 
 def specification(name: str, store: Store, where: str = "true") -> dict[str, Any]:
@@ -32,7 +32,7 @@ def test_every_chart_draws_marks(store_path: Path, tmp_path: Path, name: str) ->
     assert marks
     assert "NaN" not in svg
     assert "Infinity" not in svg
-    assert CHARTS[name].title in svg
+    assert f"<title id='{name}-title'>{CHARTS[name].title}</title><desc id='{name}-desc'>" in svg
 
 
 @pytest.mark.parametrize("name", sampled(list(CHARTS), 4))
@@ -80,7 +80,13 @@ def test_charts_say_what_they_need(empty: Path, tmp_path: Path, name: str) -> No
         ("exactnes", "a.svg", "true", UnknownChart, r"unknown 'exactnes' \(did you mean exactness\?\); write one of"),
         ("regression-paths", "a.svg", "true", UnknownChart, r"did you mean regression_paths\?"),
         ("zzz", "a.svg", "true", UnknownChart, "chart: unknown 'zzz'; write one of regression_paths, "),
-        ("exactness", "a.gif", "true", UnknownFormat, "has the suffix '.gif'; write one of .html, .svg, .png, .pdf"),
+        (
+            "exactness",
+            "a.gif",
+            "true",
+            UnknownFormat,
+            "the suffix '.gif'; write one of .html, .svg, .png, .pdf, .json",
+        ),
         ("exactness", "a", "true", UnknownFormat, "has no suffix; write one of .html"),
         ("exactness", "a.svg", "alfa < 1", BadFilter, "where: 'alfa < 1' is no condition on the columns of `runs`"),
         ("exactness", "a.svg", "true); COPY (SELECT 1) TO 'a.csv' --", BadFilter, "write one SQL expression, such as"),
@@ -198,7 +204,7 @@ def test_guides_of_directions_are_where_they_were_observed_and_runs_left_out_are
     drawing = specification("classification_distance", mixed)
     words = " ".join(drawing["title"]["subtitle"])
     assert "Dotted: slope −1, for comparison; dashed: −1/L, observed for fully connected" in words
-    assert words.endswith("Left out, as no direction is predicted: 1 run (diagonal with L = 2).")
+    assert words.endswith("Left out, as no direction is predicted: 1 run (Diagonal with L = 2).")
     connected, walsh = drawing["vconcat"][0]["hconcat"]
     for panel, kinds in ((connected, {True, False}), (walsh, {False})):
         lines = [drawing["datasets"][layer["data"]["name"]] for layer in panel["layer"]]

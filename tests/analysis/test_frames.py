@@ -10,8 +10,9 @@ import polars as pl
 import pytest
 
 import analysis.frames
+from analysis.charts.plane import subtitle
 from analysis.errors import BadFilter
-from analysis.frames import along, counts, plane, provenance, scale
+from analysis.frames import along, counts, plane, provenance, scale, singular
 from analysis.frames.frame import Frame, restricted
 from db.store import Store
 from tests.db import store_rows as rows
@@ -22,6 +23,7 @@ FRAMES = {
     for name, value in vars(importlib.import_module(f"analysis.frames.{module.name}")).items()
     if isinstance(value, Frame)
 }
+EMPTY = ("counts.ENDS", "along.FINITE_MARGIN", "along.UNDIRECTED", "along.UNBOUNDED", "regimes.REGIMES")
 CURVES = [name for name, frame in FRAMES.items() if "middle" in frame.columns and "clock" in frame.columns]
 
 
@@ -29,8 +31,8 @@ CURVES = [name for name, frame in FRAMES.items() if "middle" in frame.columns an
 def test_columns_are_the_documented_ones(store: Store, name: str) -> None:
     frame = FRAMES[name].read(store)
     assert frame.columns == list(FRAMES[name].columns)
-    # every run of this store converged, and no classifier of it has a decomposition
-    assert frame.height > 0 or name in ("counts.ENDS", "along.FINITE_MARGIN")
+    # every run of this store converged, and its classifiers are fully connected: none is left out, none decomposes
+    assert frame.height > 0 or name in EMPTY
     assert all(FRAMES[name].columns.values())
 
 
@@ -87,6 +89,119 @@ def test_distance_of_one_run_is_its_orbit_interpolated(
     assert curve["low"].to_list() == curve["high"].to_list()
 
 
+def test_margins_are_over_the_largest_and_tend_to_it(store: Store) -> None:
+    """y x = (1, 2), (0, 3): the least beta of margins 1 is (1, 2) / 5, and ||Theta||^2 >= 2 ||beta||."""
+    largest = np.sqrt(5) / 2
+    run = store.query("SELECT run_id FROM runs WHERE task = 'classification' ORDER BY run_id LIMIT 1")["run_id"][0]
+    (orbit,) = store.query(f"SELECT * FROM trajectories WHERE run_id = '{run}'").to_pylist()
+    curve = along.MARGINS.read(store, f"run_id = '{run}'")
+    seen = np.array(orbit["log_loss"]) < -1
+    clock, margin = (-np.array(orbit["log_loss"]))[seen], np.array(orbit["min_margin"])[seen]
+    expected = np.exp(np.interp(np.log(curve["clock"].to_numpy()), np.log(clock), np.log(margin / largest)))
+    assert curve["middle"].to_numpy() == pytest.approx(expected, rel=1e-6)
+    assert curve["middle"][0] < curve["middle"][-1] - 0.01
+    assert 0.999 < curve["middle"][-1] <= 1 + 1e-12
+
+
+LARGEST_CASES: dict[str, tuple[str, int, float | None, float | None]] = {
+    "one layer": ("max_margin_bridge", 1, 4.0, 1.0),
+    "two layers": ("max_margin_bridge", 2, 4.0, 2.0),
+    "three layers": ("max_margin_bridge", 3, 4.0, 27**0.5),
+    "a group of n = 2": ("max_margin_schatten", 2, 4.0, 1.0),
+    "not the least norm": ("max_margin_schatten", 3, 4.0, None),
+    "no matrices": ("max_margin_l2", 2, 4.0, None),
+    "no optimum": ("max_margin_bridge", 2, None, None),
+}
+"""Run -> prediction, depth, N, and L^{L/2} (over n^{L/2}): 1 / largest margin is their product; None: not known."""
+
+
+@pytest.fixture(scope="module")
+def half_margins(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Runs at half of their largest margin all along."""
+    store = Store(tmp_path_factory.mktemp("margins") / "rows.duckdb")
+    store.create()
+    halves = [(run, 0.5 / (4.0 * (case[3] or 1.0))) for run, case in LARGEST_CASES.items()]
+    about = [
+        {"run_id": run, "task": "classification", "depth": depth} for run, (_, depth, _, _) in LARGEST_CASES.items()
+    ]
+    stated = [
+        {"run_id": run, "prediction": prediction, "kind": "limit t->inf", "objective": objective}
+        for run, (prediction, _, objective, _) in LARGEST_CASES.items()
+    ]
+    orbits = [{"run_id": run, "log_loss": [-2.0, -1e3], "min_margin": [half, half]} for run, half in halves]
+    store.commit({
+        "runs": rows.table("runs", rows.RUN, about),
+        "predictions": rows.table("predictions", rows.PREDICTION, stated),
+        "trajectories": rows.table("trajectories", rows.TRAJECTORY, orbits),
+    })  # fmt: skip
+    return store
+
+
+@pytest.mark.parametrize("run", LARGEST_CASES)
+def test_the_largest_margin_is_that_of_balanced_layers(half_margins: Store, run: str) -> None:
+    """1 / (L^{L/2} N); where N is not known the run is left out, and counted."""
+    _, depth, _, known = LARGEST_CASES[run]
+    found = along.MARGINS.read(half_margins, f"run_id = '{run}'")
+    others = along.UNBOUNDED.read(half_margins, f"run_id = '{run}'")
+    assert found["middle"].to_list() == pytest.approx([0.5] * found.height)
+    assert (found.height > 0) == (known is not None)
+    assert others.rows() == ([] if known else [("diagonal", str(depth), 1)])
+
+
+def test_what_is_pooled_is_what_the_runs_differ_in(store: Store) -> None:
+    frame = along.REGRESSION_DISTANCE.read(store)
+    told = dict(frame.filter(pl.col("architecture") == "diagonal").select("prediction", "pooled").unique().rows())
+    assert told == {"minimum_q_norm": "scales α"}
+    gaussian = along.REGRESSION_DISTANCE.read(store, "init = 'gaussian'")
+    assert gaussian["pooled"].unique().to_list() == ["scales α, seeds"]
+    assert along.MARGINS.read(store, "seed = 0")["pooled"].unique().to_list() == [""]
+
+
+def test_alignment_of_a_scale_is_that_of_its_orbits(store: Store) -> None:
+    """Diagonal, one run a scale: 1 - |cos| at the residuals of the curve."""
+    curves = along.REGRESSION_ALIGNMENT.read(store, "architecture = 'diagonal'")
+    assert set(curves["alpha"]) == {0.01, 0.03, 0.1, 10.0} or curves["alpha"].n_unique() == 4
+    sql = "FROM trajectories JOIN runs USING (run_id) WHERE architecture = 'diagonal' AND round(alpha, 4) = 0.01"
+    (orbit,) = store.query(f"SELECT trajectories.* {sql}").to_pylist()
+    here = curves.filter(pl.col("alpha") == 0.01)
+    clock, order = -np.log10(orbit["residual"]), np.argsort(-np.log10(orbit["residual"]), kind="stable")
+    logs = np.log(np.maximum(orbit["alignment"], 1e-16))
+    expected = np.exp(np.interp(-np.log10(here["clock"].to_numpy()), clock[order], logs[order]))
+    assert here["middle"].to_numpy() == pytest.approx(expected, rel=1e-6)
+    assert curves.filter(pl.col("alpha") == 10.0)["middle"].min() > 100 * here["middle"].min()  # type: ignore[operator]
+
+
+def test_singular_values_are_those_of_the_view(store: Store) -> None:
+    """Of two layers from small weights the first becomes of rank one, like (-log Loss)^(-1/2) = 1e-3."""
+    found = singular.SINGULAR.read(store)
+    sql = "SELECT run_id, singular_ratio, adjacent_alignment, rank FROM convergence WHERE singular_ratio IS NOT NULL"
+    expected = {row["run_id"]: row for row in store.query(sql).to_pylist()}
+    assert found.height == len(expected) == 4
+    for run, ratio, turned, rank in found.select("run_id", "ratio", "turned", "rank").iter_rows():
+        assert (ratio, rank) == (expected[run]["singular_ratio"], expected[run]["rank"])
+        assert turned == pytest.approx(max(1 - expected[run]["adjacent_alignment"], 1e-16))
+        assert ratio < 1e-3
+
+
+def test_deep_networks_have_the_ray_of_their_stationary_point(tmp_path: Path) -> None:
+    """Where max_margin_bridge of three layers has coefficients; a run for which it has none is counted."""
+    store = Store(tmp_path / "rows.duckdb")
+    store.create()
+    tables = rows.results(["a", "b"], task="classification", depth=3)
+    stated: dict[str, Any] = {"prediction": "max_margin_bridge", "kind": "limit t->inf"}
+    tables["predictions"] = rows.table(
+        "predictions",
+        {**rows.PREDICTION, **stated},
+        [{"run_id": "a", "beta": [0.6, 0.8]}, {"run_id": "b", "beta": None}],
+    )
+    store.commit(tables)
+    (ray,) = plane.CLASSIFICATION_LIMITS.read(store).to_dicts()
+    assert (ray["prediction"], ray["depth"], ray["beta_1"], ray["beta_2"]) == ("max_margin_bridge", 3, 0.6, 0.8)
+    orbits = plane.CLASSIFICATION_ORBITS.read(store)
+    assert dict(orbits.select("run_id", "predicted").unique().rows()) == {"a": True, "b": False}
+    assert subtitle(orbits).endswith("Nothing is predicted of where 1 of them end.")
+
+
 def test_two_layers_approach_the_max_margin_direction_like_one_over_root(store: Store) -> None:
     slopes = along.CLASSIFICATION_SLOPES.read(store, "architecture = 'fully_connected'")
     assert slopes["guide"].to_list() == [-0.5]
@@ -94,7 +209,7 @@ def test_two_layers_approach_the_max_margin_direction_like_one_over_root(store: 
 
 
 def test_distances_at_a_finite_margin_are_those_of_the_points(tmp_path: Path) -> None:
-    """In bins of a quarter of a decade: -log Loss = 9 is 10^0.95, next to 10^1."""
+    """In bins of half a decade: -log Loss = 9 is 10^0.95, next to 10^1."""
     store = Store(tmp_path / "rows.duckdb")
     store.create()
     asked: dict[str, Any] = {"prediction": "finite_margin", "kind": "limit t->inf"}

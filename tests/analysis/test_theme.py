@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.charts.theme import LogAxis, architecture_colour, arrow, number, ramp, spread
+from analysis import names
+from analysis.charts.theme import LogAxis, architecture_colour, number, ramp, spread
+from analysis.names import named
 from kernels.networks.table import ARCHITECTURES
+from kernels.theory.table import PREDICTIONS
 
 
 @pytest.mark.parametrize(
@@ -29,8 +32,18 @@ def test_numbers_are_short(value: float, text: str) -> None:
     assert number(value) == text
 
 
+def test_every_network_and_prediction_has_a_name_and_anothers_keeps_its_own() -> None:
+    assert set(names.ARCHITECTURES) == set(ARCHITECTURES)
+    assert set(names.PREDICTIONS) == set(PREDICTIONS)
+    assert len(set(names.NAMES.values())) == len(names.NAMES)
+    assert named("mine:Network") == "mine:Network"
+    legend = architecture_colour(["diagonal", "mine:Network"]).to_dict()["legend"]["labelExpr"]
+    assert legend == '{"diagonal": "Diagonal"}[datum.label] || datum.label'
+    assert names.raised("2-L") == "²⁻ᴸ"
+
+
 def test_kinds_have_arrows() -> None:
-    assert [arrow(kind) for kind in ("exact", "limit alpha->0", "limit t->inf")] == ["exact", "limit α→0", "limit t→∞"]
+    assert [named(kind) for kind in ("exact", "limit alpha->0", "limit t->inf")] == ["exact", "limit α→0", "limit t→∞"]
 
 
 @given(st.lists(st.floats(1e-300, 1e300), min_size=1, max_size=20))

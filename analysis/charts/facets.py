@@ -1,0 +1,152 @@
+"""Charts along the run with axes of one's choice as colour, rows and columns of panels; all other axes are pooled."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from analysis.charts.chart import Chart
+from analysis.charts.panels import UNKNOWN, left_out, panel_title, pooled
+from analysis.charts.theme import (
+    GUIDE,
+    NUMBER,
+    LinearAxis,
+    LogAxis,
+    Panel,
+    architecture_colour,
+    depth_colour,
+    layered,
+    most,
+    number,
+    panels,
+    ramp,
+    total,
+)
+from analysis.errors import NoAxes, UnknownAxis
+from analysis.frames.along import MOST_RUNS
+from analysis.frames.facets import AXES, QUANTITIES, faceted
+from analysis.frames.frame import Frame
+from analysis.names import named
+
+WIDTH, HEIGHT, MOST_VALUES = 250, 190, 8
+CLOCKS = {"regression": "relative residual ||Xβ − y|| / ||y||", "classification": "−log Loss"}
+SHOWN = {
+    "regression_distance": "distance ||β − β*|| / ||β*||",
+    "classification_distance": "distance of directions",
+    "margins": "margin / largest margin",
+    "alignment": "misalignment 1 − |cos|",
+}
+SYMBOLS = {"depth": "L", "alpha": "α", "rtol": "rtol"}
+
+
+@dataclass(frozen=True)
+class Facets:
+    """Which axes are colour, rows and columns.
+
+    Raises UnknownAxis for one that is none, NoAxes for a chart that has none to choose or for an axis given twice.
+    """
+
+    chart: str
+    color: str | None = None
+    row: str | None = None
+    column: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.chosen and self.chart not in QUANTITIES:
+            raise NoAxes(f"the chart {self.chart!r} has no axes to choose; {', '.join(QUANTITIES)} have")
+        for axis in self.chosen:
+            if axis not in AXES:
+                raise UnknownAxis(axis, AXES)
+        if len(set(self.axes)) < len(self.axes):
+            raise NoAxes(f"an axis stands twice among colour, row and column: {', '.join(self.axes)}; write each once")
+
+    @property
+    def chosen(self) -> list[str]:
+        return [axis for axis in (self.color, self.row, self.column) if axis]
+
+    @property
+    def axes(self) -> list[str]:
+        """Colour first: depth unless chosen otherwise."""
+        color = self.color or ("depth" if "depth" not in self.chosen else "architecture")
+        return [color, *(axis for axis in (self.row, self.column) if axis)]
+
+    def frame(self) -> Frame:
+        return faceted(self.chart, self.axes)
+
+    def of(self, chart: Chart) -> Chart:
+        """The chart along these axes; as it is where none was chosen."""
+        if not self.chosen:
+            return chart
+        draw = partial(self.draw, title=chart.title)
+        others = {"others": chart.frames["others"]} if self.chart in UNKNOWN else {}
+        return replace(chart, frames={"curves": self.frame(), **others}, draw=draw, main=())
+
+    def draw(self, curves: pl.DataFrame, title: str, others: pl.DataFrame | None = None) -> alt.VConcatChart:
+        """A panel for every value of the row's and the column's axis, and one for each kind of prediction."""
+        task = QUANTITIES[self.chart].task
+        x = LogAxis.over(curves["clock"], reverse=task == "regression")
+        y = LinearAxis(0.0, 1.1) if self.chart == "margins" else LogAxis.over(curves["low"], curves["high"])
+        kinds = ["kind"] if "kind" in curves.columns else []
+        rows = _kept(curves, [*kinds, *([self.row] if self.row else [])])
+        columns = _kept(curves, [self.column] if self.column else [])
+        drawn = [
+            [self._panel(_at(curves, {**row, **column}), curves, (x, y), {**row, **column}) for column in columns]
+            for row in rows
+        ]
+        runs = curves.unique([*self.axes, *kinds])["runs_of_series"]
+        chosen = f", at most {MOST_RUNS} a curve (a fixed random choice)" if most(runs) > MOST_RUNS else ""
+        words = [f"Medians (lines) and 10–90 % bands, {pooled(curves)}: {total(runs):,} runs{chosen}."]
+        words += [] if others is None else left_out(others, UNKNOWN[self.chart])
+        return panels(drawn, title, " ".join(words))
+
+    def _panel(
+        self, here: pl.DataFrame, every: pl.DataFrame, axes: tuple[LogAxis, LogAxis | LinearAxis], at: dict[str, object]
+    ) -> Panel:
+        x, y = axes
+        color = self.axes[0]
+        base = alt.Chart(here.select(color, "clock", "low", "middle", "high", "runs")).encode(
+            x.x("clock", CLOCKS[QUANTITIES[self.chart].task]), _colour(color, every[color])
+        )
+        return layered(
+            *self._largest(y),
+            base.mark_area(opacity=0.18, clip=True).encode(y.y("low", SHOWN[self.chart]), alt.Y2("high:Q")),
+            base.mark_line(strokeWidth=2, clip=True).encode(
+                y.y("middle", SHOWN[self.chart]), tooltip=[f"{color}:N", "clock:Q", "middle:Q", "runs:Q"]
+            ),
+            width=WIDTH, height=HEIGHT, title=panel_title(", ".join(_told(*each) for each in at.items()) or "all runs"),
+        )  # fmt: skip
+
+    def _largest(self, y: LogAxis | LinearAxis) -> list[alt.Chart]:
+        """The line that no margin crosses."""
+        line = alt.Chart(pl.DataFrame({"middle": [1.0]})).mark_rule(stroke=GUIDE, strokeDash=[5, 3])
+        return [line.encode(y.y("middle", SHOWN[self.chart]))] if self.chart == "margins" else []
+
+
+def _kept(curves: pl.DataFrame, by: list[str]) -> list[dict[str, object]]:
+    """The values of some columns, in order, at most MOST_VALUES: those with most runs."""
+    if not by:
+        return [{}]
+    sizes = curves.group_by(by).agg(pl.col("runs_of_series").max()).sort("runs_of_series", *by, descending=True)
+    return sizes.head(MOST_VALUES).select(by).sort(by).to_dicts()
+
+
+def _at(curves: pl.DataFrame, values: dict[str, object]) -> pl.DataFrame:
+    return curves.filter(*(pl.col(name) == value for name, value in values.items()))
+
+
+def _told(axis: str, value: object) -> str:
+    text = number(value) if isinstance(value, float) else named(str(value))
+    return text if axis in ("architecture", "kind", "shape", "dataset") else f"{SYMBOLS.get(axis, axis)} = {text}"
+
+
+def _colour(axis: str, values: pl.Series) -> alt.Color:
+    if axis == "architecture":
+        return architecture_colour(values)
+    if axis == "depth":
+        return depth_colour(values)
+    domain = values.unique().sort().to_list()
+    written: dict[str, Any] = {"labelExpr": NUMBER} if values.dtype.is_float() else {}
+    legend = alt.Legend(title=SYMBOLS.get(axis, axis), orient="top", symbolType="square", symbolOpacity=1, **written)
+    return alt.Color(f"{axis}:O", scale=alt.Scale(domain=domain, range=ramp(len(domain))), legend=legend)

@@ -1,0 +1,111 @@
+"""Charts along axes of one's choice, and what may be changed of a figure: from a store to a file."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from analysis.charts import CHARTS, Look, save, told
+from analysis.charts.facets import Facets
+from analysis.errors import AnalysisError, BadLook, CannotWrite, NoAxes, UnknownAxis, UnknownFormat
+from analysis.frames import along
+from analysis.frames.facets import AXES, QUANTITIES, faceted
+from db.store import Store
+
+
+@pytest.mark.parametrize("name", QUANTITIES)
+def test_all_axes_together_are_the_documented_columns(store: Store, name: str) -> None:
+    """With every axis as a series there is one run in each but for what no axis tells apart."""
+    frame = faceted(name, list(AXES))
+    found = frame.read(store)
+    assert found.columns == list(frame.columns)
+    assert found["runs_of_series"].to_list() == [1] * found.height
+    assert set(found["pooled"]) == {""}
+
+
+def test_network_and_depth_are_the_charts_own_curves(store: Store) -> None:
+    own = along.MARGINS.read(store)
+    found = faceted("margins", ["architecture", "depth"]).read(store)
+    assert found["middle"].to_list() == own["middle"].to_list()
+    assert set(found["pooled"]) == {"seeds"}
+
+
+def test_a_prediction_is_met_at_every_scale_and_a_limit_misses_by_the_scale(store: Store) -> None:
+    """Two layers and one sample have a closed form; of the least l2 norm, their limit, alpha = 1 is a tenth away."""
+    found = faceted("regression_distance", ["alpha"]).read(store, "init = 'gaussian'")
+    assert set(found["kind"]) == {"exact"}
+    ends = found.group_by("alpha", maintain_order=True).last()
+    assert (ends["middle"] < 1e-6).all()
+    sql = "SELECT min(distance) AS d FROM convergence WHERE init = 'gaussian' AND alpha = 1 AND kind = 'limit alpha->0'"
+    assert store.query(sql)["d"][0].as_py() > 0.01
+
+
+def test_a_curve_may_be_architectures_in_one_panel(store: Store, tmp_path: Path) -> None:
+    output = save("regression_distance", store, tmp_path / "a.json", color="architecture", look=Look("Mine", 123))
+    drawn: Any = json.loads(output.read_text())
+    ((panel,),) = [line["hconcat"] for line in drawn["vconcat"]]
+    assert (drawn["title"]["text"], panel["width"], panel["title"]["text"]) == ("Mine", 123, "exact")
+    assert panel["layer"][1]["encoding"]["color"]["field"] == "architecture"
+    assert "pooled over scales α, seeds and starts" in " ".join(drawn["title"]["subtitle"])
+
+
+def test_the_rows_drawn_are_written_beside_the_figure(store: Store, tmp_path: Path) -> None:
+    save("margins", store, tmp_path / "a.json", look=Look(data=tmp_path / "a.csv"))
+    rows = pl.read_csv(tmp_path / "a.csv")
+    expected = along.MARGINS.read(store)
+    assert set(rows["frame"]) == {"curves"}
+    assert rows["middle"].to_list() == pytest.approx(expected["middle"].to_list(), rel=1e-12)
+    assert rows.columns == ["frame", *expected.columns]
+
+
+@pytest.mark.parametrize(
+    ("name", "axes", "error", "message"),
+    [
+        (
+            "margins",
+            {"color": "dept"},
+            UnknownAxis,
+            r"axis: unknown 'dept' \(did you mean depth\?\); write one of arch",
+        ),
+        ("margins", {"row": "run_id; --"}, UnknownAxis, "axis: unknown 'run_id; --'; write one of arch"),
+        ("exactness", {"column": "alpha"}, NoAxes, "'exactness' has no axes to choose; regression_distance, "),
+        (
+            "margins",
+            {"color": "seed", "row": "seed"},
+            NoAxes,
+            "twice among colour, row and column: seed, seed",
+        ),
+    ],
+)
+def test_wrong_axes_are_named(
+    store: Store, tmp_path: Path, name: str, axes: dict[str, str], error: type[AnalysisError], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        save(name, store, tmp_path / "a.svg", **axes)
+    assert not list(tmp_path.iterdir())
+
+
+def test_wrong_looks_are_named(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(BadLook, match="width: 3 is not from 60 to 2000"):
+        Look(width=3)
+    with pytest.raises(UnknownFormat, match=r"rows.txt has the suffix '.txt'; write one of .csv"):
+        Look(data=tmp_path / "rows.txt")
+    with pytest.raises(CannotWrite, match=r"no/a.csv cannot be written"):
+        save("margins", store, tmp_path / "a.json", look=Look(data=tmp_path / "no" / "a.csv"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_figure_is_described(store: Store) -> None:
+    """Title, what must be seen, and the counts, in SVG for readers of screens."""
+    description = CHARTS["margins"].drawing("margins", store)["description"]
+    assert description.startswith("Normalised margins along the run. The smallest margin of the normalised")
+    assert description.endswith("pooled over seeds: 4 runs.")
+    svg = told('<svg width="1"><g/></svg>', "margins", f"{description} <&")
+    assert svg.startswith("<svg role='img' aria-labelledby='margins-title margins-desc' width=\"1\"><title")
+    assert svg.endswith(f"{description} &lt;&amp;</desc><g/></svg>")
+
+
+def test_nothing_chosen_leaves_a_chart_as_it_is() -> None:
+    assert Facets("exactness").of(CHARTS["exactness"]) is CHARTS["exactness"]
