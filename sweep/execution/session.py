@@ -22,6 +22,7 @@ from sweep.execution.plan import Plan, make_plan
 from sweep.execution.progress import Live, Plain, Progress, duration
 from sweep.execution.provenance import command, new_sweep_id, sweep_row
 from sweep.execution.records import table
+from sweep.execution.shard import Shard
 from sweep.execution.spill import take_up
 from sweep.execution.user_code import UserCode, user_code
 from sweep.grid.grid import Grid, load
@@ -48,6 +49,7 @@ class Options:
         quiet: whether stdout is left to the caller.
         wait: seconds to wait for a store that is in use.
         plugins: whether the grid may name code of its own, module:Class.
+        shard: the part of the grid that is launched; None for all of it.
     """
 
     store: Path
@@ -62,6 +64,7 @@ class Options:
     quiet: bool = False
     wait: float = 30.0
     plugins: bool = True
+    shard: Shard | None = None
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ class Ended:
         if self.interrupted or self.traceback or self.lost or self.unstored:
             yield f"to go on: {self.resume}"
         if self.summed:
-            yield summary.counts_line(self.plan["total"], self.counts)
+            yield summary.counts_line(self.plan["total"], self.counts, self.plan.get("shard"))
         else:
             yield f"{self.plan['cached']} of {self.plan['total']} runs were stored before; how many are: sweep status"
 
@@ -138,7 +141,7 @@ def run_grid(grid: Grid, options: Options) -> Ended:
     """The same of a grid that is read already."""
     stream = sys.stderr if options.quiet else sys.stdout
     store = _store(options, stream)
-    plan = make_plan(grid, store, options.retry_failed)
+    plan = make_plan(grid, store, options.retry_failed, options.shard)
     _check_writable(store)
     sweep_id = new_sweep_id()
     sizer = Sizer(store.batch_seconds())
