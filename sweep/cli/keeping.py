@@ -61,7 +61,7 @@ def _doomed(source: "Store", sweeps: list[str], where: str | None) -> "Doomed":
     from sweep.stores.names import the_sweep
 
     if bool(sweeps) == (where is not None):
-        raise GridError(["forget: write what to remove, --sweep SWEEP or --where CONDITION, one of them"])
+        raise GridError(["write what to remove, --sweep SWEEP or --where CONDITION, one of them"])
     if where is not None:
         return forget.where(source, where)
     return forget.of_sweeps(source, list(dict.fromkeys(the_sweep(source, word) for word in sweeps)))
@@ -117,7 +117,7 @@ def merge(
     if json:
         print_json({"target": str(target.absolute()), "merged": not refused, "sources": [_as_json(e) for e in found]})
     else:
-        for line in _merged_lines(found, target, refused):
+        for line in _merged_lines(list(zip(sources, found, strict=True)), target, refused):
             echo(line)
     if refused:
         raise typer.Exit(SOME_FAILED)
@@ -130,10 +130,10 @@ def _as_json(each: "Merged") -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _merged_lines(found: "list[Merged]", target: Path, refused: bool) -> Iterator[str]:
-    for each in found:
+def _merged_lines(found: "list[tuple[Path, Merged]]", target: Path, refused: bool) -> Iterator[str]:
+    for source, each in found:
         failed = f", {each.replaced} in the place of failed ones" if each.replaced else ""
-        yield f"{each.source}: {each.added} runs new{failed}, {each.known} there already; {_sweeps(each.sweeps)} new"
+        yield f"{source}: {each.added} runs new{failed}, {each.known} there already; {_sweeps(each.sweeps)} new"
         if each.apart:
             kept = "" if refused else f"; those of {target} stay"
             yield f"  {each.apart} runs of both ended farther apart than 100 rtol, or with another status{kept}"
@@ -143,7 +143,8 @@ def _merged_lines(found: "list[Merged]", target: Path, refused: bool) -> Iterato
     if refused:
         yield "nothing was merged (--strict)"
     else:
-        yield f"{target}: {sum(each.added for each in found)} runs came"
+        sweeps = _sweeps(sum(each.sweeps for _, each in found))
+        yield f"{target}: {sum(each.added + each.replaced for _, each in found)} runs and {sweeps} added"
 
 
 @answering

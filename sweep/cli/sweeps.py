@@ -11,6 +11,8 @@ from sweep.formats import text
 from sweep.shown import shown
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from sweep.stores.diff import Diff, Ends, Side
 
 SweepArgument = Annotated[str, typer.Argument(metavar="SWEEP", help="Its id, the start of one, or its name.")]
@@ -39,9 +41,9 @@ def listing(
     if json:
         print_json({"store": str(store.absolute()), "sweeps": found})
     elif found:
-        made = table(found)
-        wide = sys.stdout.isatty()
-        echo((fitting(made, shutil.get_terminal_size().columns) if wide else text(made)).rstrip("\n"))
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        made = table(found, width)
+        echo((text(made) if width is None else fitting(made, width)).rstrip("\n"))
     else:
         echo(f"{store}: no sweep" + (f" has the tag {tag}" if tag else ""))
 
@@ -113,14 +115,17 @@ def diff(
 
 def _side(word: str, store: Path, wait: float) -> "Side":
     """What a side of a comparison names: a file there, a file and a sweep behind a colon, or a sweep of the store."""
+    from db.errors import StoreError
     from sweep.cli.open import opened
     from sweep.stores.diff import Side
-    from sweep.stores.names import the_sweep
+    from sweep.stores.names import matching, the_sweep
 
     if Path(word).is_file():
         return Side(opened(Path(word), wait), None, word)
     file, colon, sweep = word.rpartition(":")
     source = opened(Path(file) if colon else store, wait)
+    if not colon and not matching(source, word):
+        raise StoreError(f"{word!r} is no file, and no sweep of {store}; see: sweep list")
     sweep_id = the_sweep(source, sweep)
     return Side(source, sweep_id, f"{file}:{sweep_id}" if colon else sweep_id)
 
@@ -144,15 +149,14 @@ def _lines(found: "Diff", a: "Side", b: "Side") -> Iterator[str]:
     yield f"B  {shown(b.label)}"
     yield f"runs: {len(found.only_a)} only in A, {len(found.only_b)} only in B, {len(found.both)} in both"
     for name, only_a, only_b in found.axes:
-        yield f"{name}: {_values(only_a)} only in A, {_values(only_b)} only in B"
+        sides = (("A", only_a), ("B", only_b))
+        yield f"{name}: " + "; ".join(f"only in {side} {_values(values)}" for side, values in sides if values)
     if found.ends is not None:
         yield from _ends(found.ends)
 
 
 def _values(values: list[Any]) -> str:
     """The first few values."""
-    if not values:
-        return "nothing"
     named = [f"{v:g}" if isinstance(v, float) else "none" if v is None else shown(v) for v in values[:MOST_VALUES]]
     more = len(values) - len(named)
     return ", ".join(named) + (f" and {more} more" if more > 0 else "")
@@ -163,4 +167,16 @@ def _ends(ends: "Ends") -> Iterator[str]:
         yield f"{ends.statuses} runs of both have another status in B"
     yield f"{ends.compared} runs converged in both; {ends.beyond} ended farther apart than 100 rtol"
     if ends.worst.num_rows:
-        yield "\n" + text(ends.worst).rstrip("\n")
+        yield "\n" + text(_narrow(ends.worst)).rstrip("\n")
+
+
+def _narrow(worst: "pa.Table") -> "pa.Table":
+    """The runs that are named, for a terminal: the start of each id, and statuses where they differ."""
+    import pyarrow as pa
+
+    rows = worst.to_pylist()
+    statuses = [f"{r['status_a']}, {r['status_b']}" if r["status_a"] != r["status_b"] else None for r in rows]
+    columns = {"run": pa.array([row["run_id"][:12] for row in rows])}
+    columns |= {name: worst[name] for name in ("architecture", "depth", "alpha", "seed", "distance")}
+    columns |= {"in A, in B": pa.array(statuses)} if any(statuses) else {}
+    return pa.table(columns)

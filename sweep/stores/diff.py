@@ -63,7 +63,7 @@ class Ends:
         compared: runs that converged in both.
         beyond: of these, ends farther apart than the tolerance, 100 rtol.
         statuses: runs whose status differs.
-        worst: other statuses first, then the farthest apart.
+        worst: those that are not equal; other statuses first, then the farthest apart.
     """
 
     compared: int
@@ -127,9 +127,10 @@ def _ends(a: Store, b: Store, both: pa.ChunkedArray) -> Ends:
     rows = a.query(ENDS, tables={"other": other})
     beyond = pc.greater(rows["distance"], rows["tolerance"])
     differ = pc.not_equal(rows["status_a"], rows["status_b"])
+    unequal = pc.or_(differ, pc.fill_null(pc.greater(rows["distance"], 0), False))
     return Ends(
         compared=rows.num_rows - rows["distance"].null_count,
         beyond=pc.sum(beyond).as_py() or 0,
         statuses=pc.sum(differ).as_py() or 0,
-        worst=rows[:WORST],
+        worst=rows.filter(unequal)[:WORST],
     )
