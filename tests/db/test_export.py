@@ -10,6 +10,7 @@ import pytest
 from db import arrow, export
 from db.store import Store, StoreDenied
 from tests.db import store_rows as rows
+from tests.docs.test_pages import ROOT, blocks
 
 NAMES = ("diagonal", "my_module:My Network", "a/b=c%")
 """Architectures; the last two are no names of folders as they stand."""
@@ -48,6 +49,17 @@ def test_polars_reads_the_names_of_networks(filled: Store, tmp_path: Path) -> No
     for table in ("runs", "trajectories"):
         found = pl.read_parquet(tmp_path / "out" / table / "**/*.parquet", hive_partitioning=True)
         assert set(found["architecture"]) == set(NAMES)
+
+
+def test_the_pages_own_lines_read_an_export(filled: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    export.export(filled, tmp_path / "out")
+    monkeypatch.chdir(tmp_path)
+    (code,) = blocks(ROOT / "docs" / "stores.md", "python")
+    found: dict[str, Any] = {}
+    exec(code, found)
+    assert set(found["worst"]["architecture"]) == set(NAMES)
+    assert set(found["worst"]["distance"]) == {0.5}
+    assert found["points"].fetchall() == [(name, 2, 2, 2.0) for name in sorted(NAMES)]
 
 
 def test_tables_without_rows_have_columns(store: Store, tmp_path: Path) -> None:
