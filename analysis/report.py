@@ -144,7 +144,7 @@ def figure(name: str, chart: Chart, store: Source, drawn: str = EVERY_RUN) -> Fi
     except NoData as reason:
         return Figure(name, chart.title, chart.shows, queries, missing=str(reason))
     with alt.data_transformers.enable("default", max_rows=None):
-        spec = drawing.to_dict()
+        spec = drawing.to_dict(validate=False)  # tests validate every chart; here it would take as long as drawing
     note = " ".join(spec.pop("title")["subtitle"])
     if drawn != EVERY_RUN:
         note += f" Of all runs a random sample was taken for this figure: {drawn}."

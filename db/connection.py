@@ -12,7 +12,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,9 @@ BROKEN = (duckdb.SerializationException, duckdb.InternalException, duckdb.FatalE
 
 IDENTIFIED = "v1.4.0"
 """The least version of DuckDB that reads a new store: from it on a file and its log say that they belong together."""
+
+Stamp = tuple[tuple[int, int, int, int], ...]
+"""Device, inode, size and time of a file and of its log."""
 
 _in_process: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
@@ -83,6 +86,15 @@ class File:
                 connection.close()
         finally:
             lock.release()
+
+    def stamp(self) -> Stamp:
+        """Which file this is, and when it was written last, its log too; while it is open nobody else writes it."""
+        found = []
+        for path in (self.path, self.path.with_name(self.path.name + ".wal")):
+            with suppress(FileNotFoundError):
+                state = path.stat()
+                found.append((state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns))
+        return tuple(found)
 
     def _connect(self, write: bool, deadline: float) -> Connection:
         while True:

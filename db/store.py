@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from db import schema
 from db.answers import answer
 from db.arrow import TABLES
-from db.connection import File, raw
+from db.connection import File, Stamp, raw
 from db.errors import (
     Damaged,
     NewerSchema,
@@ -72,6 +72,7 @@ class Store:
     def __init__(self, path: str | Path, timeout: float = 60.0, limits: Limits | None = None):
         self.limits = limits or Limits()
         self._file = File(Path(os.path.abspath(path)), timeout, self.limits.memory)
+        self._checked: Stamp | None = None
 
     @property
     def path(self) -> Path:
@@ -176,11 +177,18 @@ class Store:
         self.must_exist()
         with self._file.open() as connection:
             duck = raw(connection)
-            schema.check(duck, self.path)
+            self._check(duck)
             schema.make_temporary_views(duck)
             for name, table in (tables or {}).items():
                 duck.register(name, table)
             return answer(duck, one_query(duck, sql), parameters, self.limits)
+
+    def _check(self, duck: Any) -> None:
+        """Compare the open file with the models, unless it is as it was when this object last did so."""
+        found = self._file.stamp()
+        if found != self._checked:
+            schema.check(duck, self.path)
+            self._checked = found
 
     def batch_seconds(self) -> dict[str, float]:
         """Per compile key the median, over the attempts that finished, of the seconds that one run took."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import polars as pl
+from altair.utils.schemapi import debug_mode
 
 from analysis.absent import absent_values
 from analysis.charts.theme import Drawing, styled
@@ -50,7 +51,8 @@ class Chart:
         answers = self.read(store, where)
         if self.without_data(answers):
             raise self._no_data(name, store, where)
-        return styled(self.draw(**answers))
+        with debug_mode(False):  # Altair would check every scale and axis by itself; `to_dict` checks the whole
+            return styled(self.draw(**answers))
 
     def _no_data(self, name: str, store: Source, where: str) -> AnalysisError:
         """Why there is nothing to draw: no run meets the condition, those there are ended early, or there are none."""

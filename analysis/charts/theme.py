@@ -197,10 +197,24 @@ def spread(places: Sequence[float], gap: float, low: float, high: float) -> list
 
 
 def panels(rows: Sequence[Sequence[Panel]], title: str, subtitle: str, wrap: int = 0) -> alt.VConcatChart:
-    """Small multiples, row by row, under one title; the subtitle wraps at `wrap` characters, or as panels suggest."""
-    lines = [alt.hconcat(*row, spacing=16) for row in rows]
+    """Small multiples, row by row, under one title; the subtitle wraps at `wrap` characters, or as panels suggest.
+
+    A panel is turned into Vega-Lite before it is put beside others, for Altair's own concatenation copies every panel
+    at every level: a dozen panels take seconds.
+    """
+    datasets: dict[str, Any] = {}
+    with alt.data_transformers.enable("default", max_rows=None):
+        lines = [
+            alt.HConcatSpecGenericSpec(hconcat=[_specification(panel, datasets) for panel in row], spacing=16)
+            for row in rows
+        ]
     width = wrap or max(72, 42 * max(len(row) for row in rows))
-    return alt.vconcat(*lines, spacing=20).properties(title=heading(title, subtitle, width))
+    return alt.VConcatChart(vconcat=lines, spacing=20, title=heading(title, subtitle, width), datasets=datasets)
+
+
+def _specification(panel: Panel, datasets: dict[str, Any]) -> dict[str, Any]:
+    """The panel as Vega-Lite; its data are added to the data sets, where equal ones are stored once."""
+    return panel.to_dict(validate=False, context={"top_level": False, "datasets": datasets})
 
 
 def heading(title: str, subtitle: str, width: int = 100) -> alt.TitleParams:
@@ -209,9 +223,9 @@ def heading(title: str, subtitle: str, width: int = 100) -> alt.TitleParams:
     return alt.TitleParams(text=title, subtitle=lines, anchor="start", fontSize=15, offset=12)
 
 
-def layered(*layers: alt.Chart) -> alt.LayerChart:
-    """Marks on top of each other, first to last."""
-    return alt.LayerChart(layer=list(layers))
+def layered(*layers: alt.Chart, **properties: Any) -> alt.LayerChart:
+    """Marks on top of each other, first to last, as a panel with the given width, height and title."""
+    return alt.LayerChart(layer=list(layers), **properties)
 
 
 def total(column: pl.Series) -> int:
@@ -231,13 +245,16 @@ def chunks(items: Sequence[Panel], columns: int) -> list[Sequence[Panel]]:
 
 def styled(drawing: Drawing) -> Drawing:
     """The same drawing with the project's fonts, greys and thin grid, on white."""
-    return (
-        drawing.configure(background="white", font=FONT, padding=10)
-        .configure_view(stroke="#bbbbbb")
-        .configure_axis(
+    drawing["config"] = alt.Config(
+        background="white", font=FONT, padding=10,
+        view=alt.ViewConfig(stroke="#bbbbbb"),
+        axis=alt.AxisConfig(
             gridColor="#ececec", domainColor="#888888", tickColor="#888888", labelColor=INK, titleColor=INK,
             labelFontSize=11, titleFontSize=12, titleFontWeight="normal", labelFlush=False,
-        )
-        .configure_title(color=INK, subtitleColor=GUIDE, subtitleFontSize=12, fontWeight="bold")
-        .configure_legend(labelColor=INK, titleColor=INK, labelFontSize=12, titleFontSize=12, labelLimit=0, padding=8)
+        ),
+        title=alt.TitleConfig(color=INK, subtitleColor=GUIDE, subtitleFontSize=12, fontWeight="bold"),
+        legend=alt.LegendConfig(
+            labelColor=INK, titleColor=INK, labelFontSize=12, titleFontSize=12, labelLimit=0, padding=8
+        ),
     )  # fmt: skip
+    return drawing

@@ -1,5 +1,6 @@
 """A store made by the real pipeline: a tiny grid, integrated, written as a sweep writes it."""
 
+import fcntl
 from collections import defaultdict
 from datetime import datetime
 from pathlib import Path
@@ -48,15 +49,25 @@ def _run(task: str, data: dict[str, Any], axes: dict[str, Any]) -> tuple[RunSpec
 
 
 @pytest.fixture(scope="session")
-def store_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every run of `grid`, with its predictions and orbit."""
+def store_path(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """Every run of `grid`, with its predictions and orbit; the first process that tests makes it, all read it."""
+    folder = tmp_path_factory.getbasetemp()
+    path = (folder if worker_id == "master" else folder.parent) / "analysis.duckdb"
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            _fill(path)
+    return path
+
+
+def _fill(path: Path) -> None:
+    """Make the store aside, so that it is there whole or not at all."""
     from kernels.simulate import simulate
 
     batches: dict[Any, list[tuple[RunSpec, Dataset]]] = defaultdict(list)
     for spec, dataset in grid():
         batches[compile_key(spec, dataset.x.shape[1], dataset.x.shape[0])].append((spec, dataset))
-    path = tmp_path_factory.mktemp("analysis") / "results.duckdb"
-    store = Store(path)
+    store = Store(path.with_suffix(".part"))
     store.create()
     sweep = {"sweep_id": ["tiny-1"], "name": ["tiny"], "grid": [GRID], "git_sha": ["0123abc"], "python": ["3.11.7"],
              "packages": ['{"jax":"0.10.2"}'], "created_at": [datetime(2026, 1, 2, 3, 4)]}  # fmt: skip
@@ -65,7 +76,7 @@ def store_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tables = records.tables(simulate(runs), "tiny-1")
         asked = {"sweep_id": ["tiny-1"] * len(runs), "run_id": [spec.run_id for spec, _ in runs]}
         store.commit({**tables, "sweep_runs": records.table("sweep_runs", asked)})
-    return path
+    store.path.rename(path)
 
 
 @pytest.fixture(scope="session")

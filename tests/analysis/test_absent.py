@@ -11,9 +11,10 @@ from db.store import Store
 from tests.db import store_rows as rows
 
 
-@pytest.fixture
-def two(empty: Path) -> Store:
-    store = Store(empty)
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    store = Store(tmp_path_factory.mktemp("two") / "results.duckdb")
+    store.create()
     store.commit(rows.results(["a"], architecture="diagonal", depth=2))
     store.commit(rows.results(["b"], architecture="convolutional", depth=3))
     return store

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks.scale import DIM, GRID, POINTS, RUNS_A_SEED, launch
 from db.check import check
 from db.store import Store
 
 
+@pytest.mark.slow
 def test_a_made_up_launch_is_a_whole_store(tmp_path: Path) -> None:
     grid, path = tmp_path / "grid.yaml", tmp_path / "results.duckdb"
     grid.write_text(GRID.format(dim=DIM, record="true", seeds=1))

@@ -62,6 +62,7 @@ def kill_at_random(store: Store, trials: int) -> None:
         assert there - len(set(committed)) in (0, 1)
 
 
+@pytest.mark.slow
 def test_kill_loses_nothing_and_doubles_nothing(store: Store) -> None:
     kill_at_random(store, trials=2)
 
@@ -147,6 +148,7 @@ def test_threads_of_one_process_take_turns(store: Store) -> None:
     assert check_whole(store, "t", list(range(5))) == 5
 
 
+@pytest.mark.slow
 def test_two_processes_may_make_the_store_at_once(tmp_path: Path) -> None:
     path = tmp_path / "new.duckdb"
     writers = [committer(path, tag) for tag in "ab"]

@@ -58,6 +58,7 @@ def test_a_run_whose_drift_exceeds_its_gaps_is_imprecise() -> None:
     assert 0 < good.gap_drift < IMPRECISE
 
 
+@pytest.mark.slow
 def test_curves_drift_by_nothing_and_classifiers_are_not_measured() -> None:
     curves = result(**{**LAYERS, "solver": "extrapolation"})
     assert (curves.status, curves.gap_drift) == ("converged", 0.0)

@@ -28,6 +28,7 @@ from tests.kernels.conftest import classification_data, regression_data, spec_of
 from tests.kernels.test_flow import ends_of
 
 
+@pytest.mark.slow
 def test_a_run_does_not_depend_on_its_batch() -> None:
     """100 runs with their own data, targets and alpha, in two orders and in part: lanes are refilled differently.
 
@@ -170,6 +171,7 @@ def test_a_run_at_rest_meets_no_prediction(task: str) -> None:
     assert result.invariant_drift == 0
 
 
+@pytest.mark.slow
 def test_statuses_are_results() -> None:
     dataset = regression_data(2, 4)
     axes = {"task": "regression", "architecture": "diagonal", "depth": 3, "alpha": 0.1}

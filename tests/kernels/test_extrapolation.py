@@ -57,12 +57,12 @@ def integrate(factor: np.ndarray, damps: str, columns: int, steps: int) -> np.nd
 @pytest.mark.parametrize(
     ("damps", "columns"),
     [
-        ("parameters", 3),
+        pytest.param("parameters", 3, marks=pytest.mark.slow),
         pytest.param("parameters", 6, marks=pytest.mark.slow),
         ("forces", 4),
         pytest.param(DAMPS[0], 5, marks=pytest.mark.slow),
         pytest.param(DAMPS[3], 5, marks=pytest.mark.slow),
-        (DAMPS[4], 4),
+        pytest.param(DAMPS[4], 4, marks=pytest.mark.slow),
     ],
 )
 def test_converges_at_its_declared_order(damps: str, columns: int) -> None:
@@ -76,7 +76,13 @@ def test_converges_at_its_declared_order(damps: str, columns: int) -> None:
     assert slope == pytest.approx(columns, abs=0.6)
 
 
-@pytest.mark.parametrize(("damps", "accuracy"), [(each, 1e-7 if each == "parameters" else 1e-5) for each in DAMPS])
+@pytest.mark.parametrize(
+    ("damps", "accuracy"),
+    [
+        pytest.param(each, 1e-7 if each == "parameters" else 1e-5, marks=pytest.mark.slow if place > 1 else [])
+        for place, each in enumerate(DAMPS)
+    ],
+)
 def test_damps_what_is_stiff(damps: str, accuracy: float) -> None:
     """Rates of 1e4 with a step of 1/8: the stiff part is gone. What no force drives is not damped with the forces."""
     stiff = 1e2 * FACTOR
@@ -85,6 +91,7 @@ def test_damps_what_is_stiff(damps: str, accuracy: float) -> None:
     assert np.linalg.norm(integrate(stiff, damps, 8, 8) - truth) < accuracy * np.linalg.norm(truth)
 
 
+@pytest.mark.slow
 def test_serves_diffeqsolve() -> None:
     matrix = NONSTIFF - FACTOR.T @ FACTOR
     solution = diffrax.diffeqsolve(

@@ -34,6 +34,7 @@ def ends_of(runs: list[Any]) -> list[End]:
     return sorted(ends, key=lambda end: end.index)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["regression", "classification"])
 def test_velocity_and_stiffness_are_derivatives_of_the_potential(
     compiled: tuple[str, dict[str, Any]], task: str

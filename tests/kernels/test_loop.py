@@ -24,6 +24,7 @@ class Always(Levels):
         return self._loop
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["diagonal", pytest.param("fully_connected", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("task", ["regression", pytest.param("classification", marks=pytest.mark.slow)])
 def test_both_levels_end_alike(task: str, architecture: str, monkeypatch: pytest.MonkeyPatch) -> None:

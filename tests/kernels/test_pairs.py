@@ -202,6 +202,7 @@ def marked(pair: Pair) -> Any:
     return pytest.param(pair, id="-".join(pair), marks=[] if cheap else [pytest.mark.slow])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pair", [marked(pair) for pair in PAIRS])
 def test_the_flow_meets_the_prediction_where_its_assumptions_hold(pair: Pair) -> None:
     check(pair, PAIRS[pair], missed=True)

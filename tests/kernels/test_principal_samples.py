@@ -41,6 +41,7 @@ def test_rates_have_all_digits() -> None:
     assert sizes[2] == pytest.approx(np.sqrt(6), rel=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("architecture", "depth", "axes"),
     [

@@ -30,6 +30,7 @@ def canonical(**axes: object) -> RunSpec:
     return canonicalise({**AXIS_VALUES, **axes}, 2)
 
 
+@pytest.mark.slow
 def test_declarations_import_no_jax() -> None:
     code = "import sys, kernels.validate, kernels.theory.table; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -18,7 +18,10 @@ def graded_data(samples: int, size: int, decades: float) -> tuple[np.ndarray, np
     return rng.standard_normal((samples, size)), rng.permutation(np.logspace(0, -decades, size))
 
 
-@pytest.mark.parametrize(("samples", "size"), [(1, 3), (2, 2), (3, 4), (8, 8), (8, 5), (20, 50)])
+@pytest.mark.parametrize(
+    ("samples", "size"),
+    [(1, 3), (2, 2), *(pytest.param(*each, marks=SLOW) for each in ((3, 4), (8, 8), (20, 50))), (8, 5)],
+)
 @pytest.mark.parametrize("decades", [30, 200])
 def test_turned_samples_are_triangular(samples: int, size: int, decades: float) -> None:
     x, rates = graded_data(samples, size, decades)
@@ -31,6 +34,7 @@ def test_turned_samples_are_triangular(samples: int, size: int, decades: float) 
     assert (np.linalg.norm(np.asarray(turned - long, float), axis=0) <= 1e-15 * lengths).all()
 
 
+@pytest.mark.slow
 def test_samples_of_like_rates_stay_as_they_are() -> None:
     x, rates = graded_data(4, 9, 3)
     turned, q = turned_samples(jnp.asarray(x), jnp.asarray(rates))
@@ -38,7 +42,7 @@ def test_samples_of_like_rates_stay_as_they_are() -> None:
     np.testing.assert_array_equal(q, np.eye(4))
 
 
-@pytest.mark.parametrize("n", [pytest.param(n, marks=[] if n in {1, 2, 7, 32} else SLOW) for n in range(1, 41)])
+@pytest.mark.parametrize("n", [pytest.param(n, marks=[] if n in {1, 7} else SLOW) for n in range(1, 41)])
 def test_inverse_of_triangular(n: int) -> None:
     factors = np.random.default_rng(n).standard_normal((3, n, n))
     factors = np.tril(factors / n, -1) + np.eye(n) * np.array([0.5, 1.0, 2.0])[:, None, None]
@@ -53,7 +57,7 @@ def damped(stiff: Inverses, g: np.ndarray, lengths: list[float]) -> np.ndarray:
     return np.asarray(jax.vmap(lambda entry: damping.forces(entry, jnp.asarray(g)))(damping.columns))
 
 
-@pytest.mark.parametrize("n", [1, 4, 12])
+@pytest.mark.parametrize("n", [1, 4, pytest.param(12, marks=SLOW)])
 @pytest.mark.parametrize("curved", [False, True])
 def test_inverses_are_those_of_numpy(n: int, curved: bool) -> None:
     rng = np.random.default_rng(n)
@@ -105,7 +109,7 @@ def graded(n: int, curved: bool, seed: int) -> tuple[np.ndarray, np.ndarray | No
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("curved", [False, True])
-@pytest.mark.parametrize("n", [2, 4, 7])
+@pytest.mark.parametrize("n", [2, pytest.param(4, marks=SLOW), 7])
 def test_graded_inverses_have_all_digits(n: int, curved: bool, seed: int) -> None:
     """Each damped force to 1e-12 of its size, against exact arithmetic on the same doubles."""
     gram, curvature, g = graded(n, curved, seed)

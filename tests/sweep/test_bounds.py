@@ -135,6 +135,7 @@ def test_data_sets_of_one_grid_are_bounded_together(write: Write, monkeypatch: p
         list(Expansion(grid).candidates())
 
 
+@pytest.mark.slow
 def test_what_is_within_the_bounds_is_read() -> None:
     rows = ", ".join(["[1, 2]"] * 10_000)
     assert len(parse(f"data: {{points: {{x: [{rows}]}}}}", Path("a")).tree["data"]["points"]["x"]) == 10_000

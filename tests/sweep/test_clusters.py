@@ -80,6 +80,7 @@ def test_claims_and_grids_of_the_manifests_fit_together() -> None:
     assert job["spec"]["entrypoint"].startswith("sweep launch /grids/grid.yaml --address auto --store /results/")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", [ROOT / "cluster.yaml", CLUSTERS / "gcp.yaml"], ids=["aws", "gcp"])
 @pytest.mark.usefixtures("ray_settings")
 def test_rays_own_validator_accepts_the_cluster_files(file: Path) -> None:

@@ -91,6 +91,7 @@ def kept(spec: RunSpec, dim: int, block: dict[str, Any]) -> bool:
     return all(when) and not any(exclude) and (any(include) or not include)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(grids())
 def test_lazy_is_as_by_definition(block: dict[str, Any]) -> None:

@@ -27,6 +27,7 @@ from sweep.execution.progress import Plain
 from sweep.formats import Format, fitting, render, text
 from sweep.shown import INVISIBLE, lines_shown, shown
 from tests.db import store_rows as rows
+from tests.marks import sampled
 
 HOSTILE = "a\x1b[2Jb\x07\r\x9b31m\u202etxt\x7f\u2028\x00"
 """Clears the screen, rings, returns to the line's start, colours by C1, runs backwards, deletes, ends a line."""
@@ -71,7 +72,7 @@ def test_control_characters_are_shown_as_escapes() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [
+    sampled([
         ["status"],
         ["status", "--json"],
         ["show", "a"],
@@ -86,7 +87,7 @@ def test_control_characters_are_shown_as_escapes() -> None:
         ["report", "-o", "\x1b[31m.doc"],
         ["show", "\x1b[31m"],
         ["plan", "\x1b[31m.yaml"],
-    ],
+    ], every=3),
 )  # fmt: skip
 def test_no_command_prints_a_control_character(store: Store, arguments: list[str], tmp_path: Path) -> None:
     done = invoke(*arguments, "--store", store.path)

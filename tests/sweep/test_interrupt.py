@@ -44,6 +44,7 @@ def interrupt_when_stored(store: Path) -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.mark.slow
 def test_an_interrupt_stores_what_arrived_and_goes_on_later(write: Write, launch: Launch, tmp_path: Path) -> None:
     store = tmp_path / "results.duckdb"
     thread = threading.Thread(target=interrupt_when_stored, args=(store,))

@@ -80,6 +80,7 @@ def test_a_network_that_jax_cannot_trace_is_told_where(launch: Launch, tmp_path:
     assert "write it with what numpy and JAX arrays share" in message
 
 
+@pytest.mark.slow
 def test_what_failed_for_good_runs_again_only_if_asked(launch: Launch, tmp_path: Path) -> None:
     chosen = ("grid.alpha=1", "grid.seed=6,7")
     launch(FRAGILE, *chosen)
@@ -90,6 +91,7 @@ def test_what_failed_for_good_runs_again_only_if_asked(launch: Launch, tmp_path:
     assert rows(tmp_path, "SELECT count(*) AS n FROM runs") == [{"n": 2}]
 
 
+@pytest.mark.slow
 def test_running_out_of_memory_halves_is_capped_and_runs_again_later(launch: Launch, tmp_path: Path) -> None:
     chosen = ("grid.alpha=1", "grid.seed={range: [5, 9]}", "when=seed != 7")
     ended = launch(FRAGILE, *chosen)
@@ -123,6 +125,7 @@ def test_runs_out_of_steps_are_results(launch: Launch) -> None:
     assert launch(SMALL, "stop={residual: 1e-10, max_steps: 1}").plan["pending"] == 0
 
 
+@pytest.mark.slow
 def test_predictions_are_compared_with_converged_runs_only(launch: Launch, capsys: pytest.CaptureFixture[str]) -> None:
     """A run out of steps is on its way to the limit: its distance is no evidence."""
     launch(SMALL)
@@ -165,6 +168,7 @@ def test_results_do_not_depend_on_the_batch(launch: Launch, tmp_path: Path) -> N
         assert one["beta"] == pytest.approx(other["beta"], rel=1e-9)
 
 
+@pytest.mark.slow
 def test_a_report_is_written_at_the_end(launch: Launch, tmp_path: Path) -> None:
     ended = launch(SMALL, report=tmp_path / "report.html")
     assert ended.report == str(tmp_path / "report.html")

@@ -33,6 +33,7 @@ def rows(path: Path, sql: str) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.slow
 def test_given_s_from_grid_to_store(launch: Launch, tmp_path: Path) -> None:
     """`architecture` stays a name to filter on; S is in the spec, from which the run can be repeated."""
     ended = launch(ODECO)
@@ -71,6 +72,7 @@ def test_a_network_of_the_users_own(
     assert all(row["predictions"] == 2 and row["worst"] < 1e-5 for row in found)
 
 
+@pytest.mark.slow
 def test_a_wrong_invariant_is_named_at_the_end_of_a_launch(launch: Launch, tmp_path: Path) -> None:
     ended = launch(
         SMALL.replace("architecture: diagonal", "architecture: [diagonal, 'scaled:Unbalanced']"), "rtol=1e-6"

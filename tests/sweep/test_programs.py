@@ -26,6 +26,7 @@ def shapes_of(pending: int | None = None, **axes: object) -> list[Shape]:
 SIZES = [{"gaussian": {"samples": samples, "dim": 60, "seed": 1}} for samples in range(1, 41)]
 
 
+@pytest.mark.slow
 def test_few_runs_of_many_shapes_share_and_all_fit() -> None:
     shapes = shapes_of(25, task="regression", architecture="diagonal", depth=[2, 3, 4, 5], data=SIZES)
     found = programs(shapes)

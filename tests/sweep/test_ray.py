@@ -28,6 +28,7 @@ def rows(path: Path, sql: str) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.slow
 def test_ray_computes_what_this_process_computes(cluster: Any, launch: Launch, tmp_path: Path) -> None:
     ended = launch(SMALL, local=False, store=tmp_path / "ray.duckdb")
     launch(SMALL)
@@ -107,6 +108,7 @@ def test_an_address_where_nothing_answers_is_refused(address: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_an_unreachable_address_leaves_no_store(write: Write, tmp_path: Path) -> None:
     command = ["launch", str(write(SMALL)), "--address", "127.0.0.1:1", "--store", str(tmp_path / "new.duckdb")]
     done = subprocess.run([*COMMAND, *command], capture_output=True, text=True, timeout=60)

@@ -18,6 +18,7 @@ grid: {architecture: diagonal, depth: 2, alpha: [1e-4, 3e-4, 1e-3, 3e-3, 3, 6, 1
 """
 
 
+@pytest.mark.slow
 def test_slopes_of_both_limits(launch: Launch, tmp_path: Path) -> None:
     """L = 2, x = (1, 2), y = 1: beta_1 / beta_2 = 1 / (2 cosh 2 nu) ~ alpha as alpha -> 0, where beta_2 -> 1/2;
     as alpha -> infinity beta_j = nu x_j alpha^2 (1 + 2 (nu x_j)^2 / 3), nu ~ alpha^{-2}, so corrections ~ alpha^{-4}.

@@ -99,6 +99,7 @@ class Doubled(RunByRun):
         return record(self, problem, forecast, float(distance))
 
 
+@pytest.mark.slow
 def test_a_prediction_is_a_class(launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PREDICTIONS, "doubled", Doubled())
     launch(SMALL.replace("[0, 4]", "[0, 1]"), report=tmp_path / "report.html")
@@ -121,6 +122,7 @@ class Mirrored(Diagonal):
         return None
 
 
+@pytest.mark.slow
 def test_an_architecture_is_a_class(launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ARCHITECTURES, "mirrored", Mirrored)
     text = SMALL.replace("architecture: diagonal", "architecture: [diagonal, mirrored]").replace("[0, 4]", "[0, 1]")

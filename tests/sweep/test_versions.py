@@ -53,6 +53,7 @@ def test_the_digest_is_of_what_moves_numbers(copied: Path) -> None:
     assert code_digest(spread) != same
 
 
+@pytest.mark.slow
 def test_every_module_that_a_worker_imports_from_db_and_sweep_is_covered() -> None:
     code = (
         "import sys, sweep.execution.worker, sweep.execution.records\n"

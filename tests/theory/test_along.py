@@ -170,6 +170,7 @@ def test_runs_without_an_orbit_are_not_spoken_of(name: str) -> None:
     assert not PREDICTIONS[name].applies(problem_of(light, given[1]))
 
 
+@pytest.mark.slow
 def test_time_averages_come_to_the_lasso_in_proportion_to_alpha(fitted: dict[str, RunResult]) -> None:
     """L = 3; each point's beta is the lasso's of its penalty, T_3 = pi/2."""
     records = [said(fitted[f"monotone {alpha}"], "lasso_path") for alpha in (0.1, 0.01, 0.001)]

@@ -67,7 +67,9 @@ def test_equal_networks_are_one_object() -> None:
     assert not np.array_equal(one.architecture.constants[0], other.architecture.constants[0])
 
 
-@pytest.mark.parametrize("name", PREDICTIONS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "max_margin_bridge" else []) for name in PREDICTIONS]
+)
 def test_a_batch_is_its_runs_one_by_one(name: str, batch: list[Problem]) -> None:
     prediction = PREDICTIONS[name]
     some = [drawn for drawn in batch if prediction.applies(drawn)]

@@ -181,6 +181,7 @@ def least_of_all_vertices(z: np.ndarray, power: float) -> float:
     return best
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [3, 5])
 def test_best_known_reaches_the_best_vertex(depth: int) -> None:
     """On small problems, where every vertex can be tried; never below it."""
