@@ -13,7 +13,7 @@ MISSING = frozenset(("", "na", "n/a", "<na>", "nan", "null"))
 """How programs write that a value is not there, in small letters."""
 
 DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
-INSTEAD = "write a finite number, remove the line, or leave the column out with `features`"
+INSTEAD = "write a finite number, remove the line, or leave the column out"
 
 Where = Callable[[int], str]
 """From the index of a row to where it stands in the file: "line 7"."""
@@ -48,7 +48,7 @@ def check_finite(name: str, found: Float[np.ndarray, " n"], cells: Sequence[Any]
     wrong = np.flatnonzero(~np.isfinite(found))
     if wrong.size:
         row = int(wrong[0])
-        raise InputError(f"{where(row)}, column {name!r}: {described(cells[row])}; {INSTEAD}")
+        raise InputError(f"{where(row)}, column {name!r}: {described(cells[row])}; {INSTEAD}: exclude: [{name}]")
 
 
 def labels(name: str, cells: Sequence[Any], where: Where) -> Float[np.ndarray, " n"]:

@@ -64,10 +64,13 @@ def check_columns(path: Path, names: Sequence[str], known: Collection[str], key:
         raise InputError(f"data: file {path} has no column {missing!r} ({key}); {hint}")
 
 
-def features_of(path: Path, known: Sequence[str], target: str) -> list[str]:
-    """Every column but the target. Raises InputError where one has no name, for that numbers the rows."""
-    found = [name for name in known if name != target]
-    odd = next((n for n, name in enumerate(known) if ROW_NAMES.fullmatch(name) and name != target), None)
+def features_of(path: Path, known: Sequence[str], target: str, out: Collection[str] = ()) -> list[str]:
+    """Every column but the target and those that are out.
+
+    Raises InputError where one has no name, for that numbers the rows.
+    """
+    found = [name for name in known if name != target and name not in out]
+    odd = next((n for n, name in enumerate(known) if ROW_NAMES.fullmatch(name) and name in found), None)
     if odd is not None:
         named = f"is named {known[odd]!r}" if known[odd].strip() else "has no name"
         raise InputError(
