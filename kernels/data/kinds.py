@@ -185,6 +185,15 @@ def canonical(data: Mapping[str, Any], task: str, base: Path) -> dict[str, Any]:
     return {kind: variant.settle({**variant.defaults, **parameters}, task, base)}
 
 
+def classes(data: Mapping[str, Any], task: str) -> tuple[Any, Any] | None:
+    """The two values that became -1 and +1, in this order, of canonical data whose file holds others; else None."""
+    ((kind, parameters),) = data.items()
+    if kind != "file" or labels_of(task) != "signs":
+        return None
+    found = files.classes(Path(parameters["path"]), parameters["target"])
+    return None if found == (-1.0, 1.0) else found
+
+
 def load(data: Mapping[str, Any], task: str) -> Dataset:
     """The data set that a canonical description denotes; the last 256 are kept, their arrays read-only.
 

@@ -133,17 +133,18 @@ def plan(
     from sweep.execution.batches import Sizer
     from sweep.execution.plan import make_plan
     from sweep.execution.shard import parse
-    from sweep.execution.summary import plan_lines
+    from sweep.execution.summary import class_lines, plan_lines
     from sweep.grid.grid import load
 
     found = opened(store, wait)
     loaded = load(grid, set or (), plugins)
     made = make_plan(loaded, found, retry_failed, None if shard is None else parse(shard))
     counts = made.counts(Sizer(found.batch_seconds(), os.cpu_count() or 1))
+    classes = made.expansion.catalogue.classes()
     if json:
-        print_json(counts)
+        print_json({**counts, "classes": {name: list(both) for name, both in classes.items()}})
     else:
-        for line in plan_lines(counts):
+        for line in (*plan_lines(counts), *class_lines(classes)):
             echo(line)
         if loaded.own_code:
             echo(f"planning has run code of the grid's own: {', '.join(loaded.own_code)}; --no-plugins refuses it")

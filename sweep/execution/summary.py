@@ -1,5 +1,6 @@
 """What people are told: a plan, the state of a store, one run, and the table at the end of a launch."""
 
+import itertools
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,6 +14,9 @@ from sweep.shown import shown
 
 ALWAYS = ("converged", "stopped", "diverged", "failed")
 """Statuses that are named even where no run has them."""
+
+MOST_CLASSES = 5
+"""Data sets of a plan whose labels are told."""
 
 COUNTS = """
     SELECT r.status, count(*) AS runs FROM sweep_runs s JOIN runs r USING (run_id) WHERE s.sweep_id = ? GROUP BY ALL
@@ -164,6 +168,14 @@ def plan_lines(plan: Mapping[str, Any]) -> Iterator[str]:
     yield f"batches: {plan['batches']}, of {plan['programs']} compiled program{'' if plan['programs'] == 1 else 's'}"
     seconds = plan["estimated_seconds"]
     yield f"estimated time: {'no history' if seconds is None else duration(seconds)}"
+
+
+def class_lines(classes: Mapping[str, tuple[Any, Any]]) -> Iterator[str]:
+    """Which values of files became the labels of which sign, for the first few data sets."""
+    for name, (negative, positive) in itertools.islice(classes.items(), MOST_CLASSES):
+        yield f"labels of {shown(name)}: {shown(repr(negative))} is -1, {shown(repr(positive))} is +1"
+    if len(classes) > MOST_CLASSES:
+        yield f"and so on for {len(classes) - MOST_CLASSES} more data sets"
 
 
 def status(store: Store) -> dict[str, Any]:
