@@ -75,9 +75,10 @@ CASES = {
 
 def test_a_result_stands_before_a_failure(new_store: NewStore) -> None:
     target, source = new_store(), new_store()
-    for ours, theirs in CASES:
-        target.commit(rows.whole([f"{ours} {theirs}"], sweep_id="ours", status=ours))
-        source.commit(rows.whole([f"{ours} {theirs}"], sweep_id="theirs", status=theirs))
+    for store, place, sweep in ((target, 0, "ours"), (source, 1, "theirs")):
+        for status in {case[place] for case in CASES}:
+            ids = [" ".join(case) for case in CASES if case[place] == status]
+            store.commit(rows.whole(ids, sweep_id=sweep, status=status))
     (merged,) = merge(target, [source])
     found = target.query("SELECT run_id, sweep_id FROM runs").to_pylist()
     assert {tuple(row["run_id"].split()): row["sweep_id"] for row in found} == CASES

@@ -47,6 +47,7 @@ def test_what_is_no_shard_is_refused(text: str) -> None:
         parse(text)
 
 
+@pytest.mark.slow
 def test_shards_merged_are_the_grid(launch: Launch, tmp_path: Path) -> None:
     stores = [tmp_path / f"part-{n}.duckdb" for n in (1, 2)]
     for n, store in enumerate(stores, 1):
