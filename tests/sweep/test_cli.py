@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -118,19 +117,6 @@ def test_plan_for_people_and_programs(filled: tuple[Path, Path]) -> None:
     ]
     found = json.loads(invoke("plan", grid, "--json", store=store.with_name("none.duckdb")).stdout)
     assert (found["total"], found["pending"], found["estimated_seconds"]) == (8, 8, None)
-
-
-def test_plan_says_which_value_became_which_label(tmp_path: Path) -> None:
-    (tmp_path / "f.csv").write_text("a,b,kind\n1,2,setosa\n3,-1,'vir\x1b'\n")
-    grid, store = tmp_path / "grid.yaml", tmp_path / "none.duckdb"
-    grid.write_text("task: classification\ndata: {file: f.csv, target: kind}\narchitecture: diagonal\ninit: gaussian\n")
-    last = invoke("plan", grid, store=store).stdout.splitlines()[-1]
-    assert re.fullmatch(r"labels of f-\w{8}: \"'vir.*x1b'\" is -1, 'setosa' is \+1", last), last
-    assert "\x1b" not in last
-    (both,) = json.loads(invoke("plan", grid, "--json", store=store).stdout)["classes"].values()
-    assert both == ["'vir\x1b'", "setosa"]
-    (tmp_path / "f.csv").write_text("a,b,kind\n1,2,-1\n3,-1,1\n")
-    assert json.loads(invoke("plan", grid, "--json", store=store).stdout)["classes"] == {}
 
 
 def test_status(filled: tuple[Path, Path]) -> None:
