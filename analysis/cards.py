@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from analysis.charts.theme import arrow, number
+from analysis.charts.theme import number
 from analysis.frames.cards import CARDS
 from analysis.frames.frame import Source
+from analysis.names import named
 
 MOST_CARDS = 1_000
 """Runs of which a report carries a card; the others are named with the command that shows them."""
@@ -39,7 +40,7 @@ def _card(row: Mapping[str, Any]) -> Card:
     predictions = [
         [
             p["prediction"],
-            arrow(p["kind"]),
+            named(p["kind"]),
             *("–" if p[key] is None else _text(p[key]) for key in ("distance", "certificate")),
         ]
         for p in row["predictions"] or []

@@ -107,7 +107,7 @@ def render(store: Source, name: str, provenance: bool = False) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("analysis"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"unbroken": unbroken, "number": number}
+    environment.filters |= {"unbroken": unbroken, "number": number, "named": named}
     figures = [figure(key, chart, store, drawn) for key, chart in CHARTS.items()]
     specs = [each.spec for each in figures if each.spec is not None]
     shown = cards(store, drawn_runs(specs))

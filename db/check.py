@@ -18,9 +18,10 @@ from sqlalchemy import Connection
 
 from db import schema
 from db.checksum import COLUMN, add, of_rows
-from db.connection import File, raw
+from db.connection import raw
 from db.errors import Damaged, StoreDenied, TooMuch
-from db.store import KEYS, OF_A_RUN, Store, make
+from db.insert import KEYS, OF_A_RUN
+from db.store import Store, make
 
 ROWS = {"trajectories": 4_096}
 MOST_ROWS = 20_480
@@ -106,12 +107,9 @@ def check(store: Store, salvage: Path | None = None) -> Checked:
     The store stays open for reading meanwhile: who would write waits. Raises Damaged where the file cannot be opened
     for damage, and StoreErrors as other uses of the store do; `salvage` never replaces a file.
     """
-    store.must_exist()
     if salvage is not None and salvage.exists():
         raise StoreDenied(f"--salvage {salvage}: that file exists; name a new one")
-    with File(store.path, store.timeout, store.limits.memory).open() as connection:
-        duck = raw(connection)
-        schema.check(duck, store.path)
+    with store.reading() as duck:
         parts = {name: _part(duck, name, store.path) for name in KEYS}
         damages = tuple(_damages(parts))
         saved = None if salvage is None else _save(duck, parts, Path(os.path.abspath(salvage)))

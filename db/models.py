@@ -4,7 +4,8 @@ DuckDB shapes them: no keys and no indexes in the database (with a primary key o
 100,000 rows at every commit, ten times the time; rows that a foreign key touches cannot be updated or migrated),
 statuses as text (native enums never compare clean). What is a key here is kept unique by `db.store`, the only writer,
 which holds the file's lock while it looks and inserts. JSON columns hold valid JSON: no NaN. Times are UTC without a
-zone. Rows are only inserted; the one exception is a failed run, which a later result replaces.
+zone. Rows are only inserted, with three exceptions: a failed run, which a later result replaces, what people say of a
+sweep (tags, note), and what they tell the store to forget.
 """
 
 from datetime import datetime
@@ -24,6 +25,7 @@ Flag = Annotated[bool, mapped_column(Boolean)]
 Number = Annotated[float, mapped_column(Double)]
 Moment = Annotated[datetime, mapped_column(DateTime)]
 Vector = Annotated[list[float], mapped_column(ARRAY(Double, dimensions=1))]
+Words = Annotated[list[str], mapped_column(ARRAY(String, dimensions=1))]
 
 
 class Base(DeclarativeBase):
@@ -51,6 +53,11 @@ class Sweep(Base):
     """{package: version} of what moves numbers."""
     counts: Mapped[Json | None]
     """What the plan counted: total, cached, pending, dropped per rule."""
+    tags: Mapped[Words | None]
+    """What people call it, as the note: no part of what was computed."""
+    note: Mapped[Text | None]
+    shard: Mapped[Text | None]
+    """i/n where it asked for one of n parts of its grid; NULL where for all."""
 
     __mapper_args__ = {"primary_key": ["sweep_id"]}  # noqa: RUF012  (SQLAlchemy declares it so)
 

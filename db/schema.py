@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Boolean, Connection, DateTime, Double, Integer, String, text
@@ -60,7 +61,10 @@ def check(raw: Any, path: Path) -> None:
             f"{path} has schema {found}, newer than the {known[-1]} that this version knows; install a newer version"
         )
     if found != known[-1]:
-        raise OlderSchema(f"{path} has schema {found}, this version needs {known[-1]}; run: sweep db upgrade")
+        raise OlderSchema(
+            f"{path} has schema {found}, this version needs {known[-1]}; "
+            f"run: sweep db upgrade --store {quote(str(path))}"
+        )
     check_letter(raw, path)
 
 

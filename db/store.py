@@ -9,9 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from sqlalchemy import Connection
 
 from db import schema
@@ -29,6 +27,7 @@ from db.errors import (
     StoreError,
     StoreLocked,
 )
+from db.insert import KEYS, OF_A_RUN, check_together, insert_new, insert_runs, unique
 from db.limits import Limits
 from db.statements import one_query
 
@@ -47,21 +46,6 @@ __all__ = [
     "StoreError",
     "StoreLocked",
 ]
-
-KEYS = {
-    "runs": ("run_id",),
-    "predictions": ("run_id", "prediction"),
-    "trajectories": ("run_id",),
-    "path_predictions": ("run_id", "prediction", "point"),
-    "saddles": ("run_id", "number"),
-    "sweeps": ("sweep_id",),
-    "sweep_runs": ("sweep_id", "run_id"),
-    "attempts": ("attempt_id",),
-}
-"""What is unique in each table."""
-
-OF_A_RUN = ("predictions", "trajectories", "path_predictions", "saddles")
-"""Tables whose rows go in with their run, or not at all."""
 
 FINAL = """
     SELECT run_id FROM runs WHERE status <> 'failed'
@@ -140,23 +124,23 @@ class Store:
         final. Rows of a run (OF_A_RUN) go in if their run does, which must be in the same commit.
         On StoreLocked nothing was written and the same call may be made again.
         """
-        rows = {name: _unique(name, tables[name]) for name in KEYS if name in tables and tables[name].num_rows}
+        rows = {name: unique(name, tables[name]) for name in KEYS if name in tables and tables[name].num_rows}
         unknown = sorted(set(tables) - set(TABLES))
         if unknown:
             raise ValueError(f"no table is named {unknown[0]!r}; there are {', '.join(TABLES)}")
-        _check_together(rows)
+        check_together(rows)
         if not rows:
             return 0
-        with self._writing() as connection:
+        with self.writing() as connection:
             duck = raw(connection)
             for name, table in rows.items():
                 duck.register(f"incoming_{name}", table)
-            new = _insert_runs(duck) if "runs" in rows else 0
+            new = insert_runs(duck) if "runs" in rows else 0
             for name in rows:
                 if name in OF_A_RUN:
                     duck.execute(f"INSERT INTO {name} BY NAME FROM incoming_{name} SEMI JOIN fresh USING (run_id)")
                 elif name != "runs":
-                    _insert_new(duck, name)
+                    insert_new(duck, name)
         return new
 
     def missing(self, run_ids: pa.Table | pa.Array | pa.ChunkedArray, retry_failed: bool = False) -> pa.Array:
@@ -217,8 +201,16 @@ class Store:
         return dict(zip(found["compile_key"].to_pylist(), found["seconds"].to_pylist(), strict=True))
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        """One transaction on a store of this version."""
+    def reading(self) -> Iterator[Any]:
+        """DuckDB's connection to a store of this version as it stands now: who would write waits."""
+        self.must_exist()
+        with self._file.open() as connection:
+            schema.check(raw(connection), self.path)
+            yield raw(connection)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """One transaction on a store of this version; an exception in it leaves the store as it was."""
         self.must_exist()
         with self._file.open(write=True) as connection:
             schema.check(raw(connection), self.path)
@@ -271,50 +263,3 @@ def _place(new: Path, path: Path) -> None:
     except OSError:  # a file system without hard links
         if not path.exists():
             os.rename(new, path)
-
-
-def _insert_runs(duck: Any) -> int:
-    """Insert the runs that have no result yet; the table `fresh` then holds their ids."""
-    known = _select(duck, "SELECT run_id, status = 'failed' AS failed FROM runs SEMI JOIN incoming_runs USING (run_id)")
-    duck.register("known", known)
-    if pc.any(known["failed"]).as_py():
-        # one that fails again replaces its row, but not a result that fails when it is repeated
-        for name in ("runs", *OF_A_RUN):
-            duck.execute(f"DELETE FROM {name} WHERE run_id IN (SELECT run_id FROM known WHERE failed)")
-    fresh = _select(duck, "SELECT run_id FROM incoming_runs ANTI JOIN (FROM known WHERE NOT failed) USING (run_id)")
-    duck.register("fresh", fresh)
-    duck.execute("INSERT INTO runs BY NAME FROM incoming_runs SEMI JOIN fresh USING (run_id)")
-    return int(fresh.num_rows)
-
-
-def _insert_new(duck: Any, name: str) -> None:
-    """Insert the rows whose keys are not there: first the few stored ones among them, so as not to hash all."""
-    keys = ", ".join(KEYS[name])
-    duck.register("known", _select(duck, f"SELECT {keys} FROM {name} SEMI JOIN incoming_{name} USING ({keys})"))
-    duck.execute(f"INSERT INTO {name} BY NAME FROM incoming_{name} ANTI JOIN known USING ({keys})")
-
-
-def _select(duck: Any, sql: str, parameters: Parameters | None = None) -> pa.Table:
-    return duck.execute(sql, parameters).to_arrow_table()
-
-
-def _unique(name: str, table: pa.Table) -> pa.Table:
-    """The table without repeated keys; of a run that is there twice, one that did not fail."""
-    keys, count = list(KEYS[name]), table.num_rows
-    place = np.arange(count)
-    if name == "runs":
-        place = place + count * pc.equal(table["status"], "failed").to_numpy()
-    first = table.select(keys).append_column("place", pa.array(place)).group_by(keys).aggregate([("place", "min")])
-    if first.num_rows == count:
-        return table
-    return table.take(pa.array(np.sort(first["place_min"].to_numpy() % count)))
-
-
-def _check_together(rows: Mapping[str, pa.Table]) -> None:
-    """Raise ValueError for rows of a run that is not there."""
-    for name in OF_A_RUN:
-        if name in rows:
-            runs = rows["runs"]["run_id"].combine_chunks() if "runs" in rows else pa.array([], pa.string())
-            alone = pc.invert(pc.is_in(rows[name]["run_id"], value_set=runs))
-            if pc.any(alone).as_py():
-                raise ValueError(f"{name} of a run that is not in the same commit")

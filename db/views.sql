@@ -110,7 +110,7 @@ FROM fits;
 -- already stored when it started count as done, so finished_at is never before created_at.
 CREATE OR REPLACE VIEW progress AS
 SELECT
-    s.sweep_id, s.name, s.created_at,
+    s.sweep_id, s.name, s.created_at, s.shard, s.tags, s.note,
     count(w.run_id) AS runs,
     count(r.run_id) AS done,
     count(*) FILTER (r.status = 'converged') AS converged,
@@ -124,4 +124,4 @@ SELECT
 FROM sweeps s
 LEFT JOIN sweep_runs w USING (sweep_id)
 LEFT JOIN runs r ON r.run_id = w.run_id
-GROUP BY s.sweep_id, s.name, s.created_at;
+GROUP BY s.sweep_id, s.name, s.created_at, s.shard, s.tags, s.note;

@@ -13,7 +13,7 @@ MISSING = frozenset(("", "na", "n/a", "<na>", "nan", "null"))
 """How programs write that a value is not there, in small letters."""
 
 DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
-INSTEAD = "write a finite number, remove the line, or leave the column out with `features`"
+INSTEAD = "write a finite number, remove the line, or leave the column out"
 
 Where = Callable[[int], str]
 """From the index of a row to where it stands in the file: "line 7"."""
@@ -48,11 +48,17 @@ def check_finite(name: str, found: Float[np.ndarray, " n"], cells: Sequence[Any]
     wrong = np.flatnonzero(~np.isfinite(found))
     if wrong.size:
         row = int(wrong[0])
-        raise InputError(f"{where(row)}, column {name!r}: {described(cells[row])}; {INSTEAD}")
+        raise InputError(f"{where(row)}, column {name!r}: {described(cells[row])}; {INSTEAD}: exclude: [{name}]")
 
 
 def labels(name: str, cells: Sequence[Any], where: Where) -> Float[np.ndarray, " n"]:
-    """-1 and +1 for the two values of a column in sorted order: as numbers where all are numbers, else as text.
+    """-1 and +1 for the two values of a column in the order of `classes`. Raises InputError as that does."""
+    values, (_, positive) = classes(name, cells, where)
+    return np.array([1.0 if value == positive else -1.0 for value in values])
+
+
+def classes(name: str, cells: Sequence[Any], where: Where) -> tuple[list[Any], tuple[Any, Any]]:
+    """The values of a column, and the two that there are, sorted: as numbers where all are numbers, else as text.
 
     Raises InputError for a missing value, and for one value or more than two.
     """
@@ -71,7 +77,7 @@ def labels(name: str, cells: Sequence[Any], where: Where) -> Float[np.ndarray, "
             f"column {name!r} holds {shown}; "
             "classification needs two different values: keep the lines of two classes, or write task: regression"
         )
-    return np.array([1.0 if value == distinct[1] else -1.0 for value in values])
+    return values, (distinct[0], distinct[1])
 
 
 def described(cell: Any) -> str:

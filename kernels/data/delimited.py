@@ -65,7 +65,8 @@ def samples(
     with _records(path) as records:
         names = next(records)[1]
         place = {name: n for n, name in enumerate(names)}
-        chosen, last = operator.itemgetter(*(place[name] for name in features), place[target]), len(features)
+        last = len(features)
+        chosen = operator.itemgetter(*(place[name] for name in (*features, target, target)))  # of one it is no tuple
         for line, row in records:
             if len(row) > len(names):
                 raise InputError(

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -64,10 +65,13 @@ def check_columns(path: Path, names: Sequence[str], known: Collection[str], key:
         raise InputError(f"data: file {path} has no column {missing!r} ({key}); {hint}")
 
 
-def features_of(path: Path, known: Sequence[str], target: str) -> list[str]:
-    """Every column but the target. Raises InputError where one has no name, for that numbers the rows."""
-    found = [name for name in known if name != target]
-    odd = next((n for n, name in enumerate(known) if ROW_NAMES.fullmatch(name) and name != target), None)
+def features_of(path: Path, known: Sequence[str], target: str, out: Collection[str] = ()) -> list[str]:
+    """Every column but the target and those that are out.
+
+    Raises InputError where one has no name, for that numbers the rows.
+    """
+    found = [name for name in known if name != target and name not in out]
+    odd = next((n for n, name in enumerate(known) if ROW_NAMES.fullmatch(name) and name in found), None)
     if odd is not None:
         named = f"is named {known[odd]!r}" if known[odd].strip() else "has no name"
         raise InputError(
@@ -87,15 +91,27 @@ def read(
     """
     of_target = cells.labels if two_values else cells.numbers
     with _of(path):
-        if _is_parquet(path):
-            x, column = parquet.samples(path, features, target)
-            where: cells.Where = parquet.row
-        else:
-            x, column, lines = delimited.samples(path, features, target)
-            where = lambda row: f"line {lines[row]}"  # noqa: E731
+        x, column, where = _samples(path, features, target)
         if not len(x):
             raise InputError("it has no samples; write one a line below the names of the columns")
         return x, of_target(target, column, where)
+
+
+def classes(path: Path, target: str) -> tuple[Any, Any]:
+    """The two values of a target, -1 and +1 in this order. Raises InputError as `read` does."""
+    with _of(path):
+        _, column, where = _samples(path, [], target)
+        return cells.classes(target, column, where)[1]
+
+
+def _samples(
+    path: Path, features: Sequence[str], target: str
+) -> tuple[Float[np.ndarray, "n d"], Sequence[Any], cells.Where]:
+    """Features, the target's cells, and where each row stands."""
+    if _is_parquet(path):
+        return *parquet.samples(path, features, target), parquet.row
+    x, column, lines = delimited.samples(path, features, target)
+    return x, column, lambda row: f"line {lines[row]}"
 
 
 def _is_parquet(path: Path) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from kernels import own_code
-from kernels.data import bundled, checks, files
+from kernels.data import bundled, checks, files, selection
 from kernels.data.checks import MOST_NUMBERS, integer
 from kernels.losses import labels_of
 from kernels.spec import InputError, canonical_json, fragment
@@ -125,15 +125,8 @@ def _settle_file(parameters: dict[str, Any], task: str, base: Path) -> dict[str,
     if not isinstance(target, str):
         raise InputError(f"data: file {path} needs `target`, the column to predict; it has {', '.join(known[:20])}")
     files.check_columns(path, [target], known, "target")
-    features = parameters["features"]
-    if features is None:
-        features = files.features_of(path, known, target)
-    if not (isinstance(features, list | tuple) and features and len(set(map(str, features))) == len(features)):
-        raise InputError(f"data: features is {features!r}; write a list of different columns, such as [a, b]")
-    files.check_columns(path, [str(name) for name in features], known, "features")
-    if target in features:
-        raise InputError(f"data: column {target!r} is the target and a feature; leave it out of features")
-    return {"path": str(path), "sha256": sha256, "target": target, "features": list(features)}
+    features = selection.features(path, known, target, parameters["features"], parameters["exclude"])
+    return {"path": str(path), "sha256": sha256, "target": target, "features": features}
 
 
 def _draw_file(parameters: Parameters, task: str) -> Samples:
@@ -159,7 +152,7 @@ DATASETS: dict[str, DataKind] = {
     ),
     "file": DataKind(
         "path",
-        {"path": None, "sha256": None, "target": None, "features": None},
+        {"path": None, "sha256": None, "target": None, "features": None, "exclude": None},
         _settle_file,
         _draw_file,
         _label_file,
@@ -190,6 +183,15 @@ def canonical(data: Mapping[str, Any], task: str, base: Path) -> dict[str, Any]:
     if unknown:
         raise InputError(f"data: {kind} has no {unknown[0]!r}; it takes {', '.join(variant.defaults)}")
     return {kind: variant.settle({**variant.defaults, **parameters}, task, base)}
+
+
+def classes(data: Mapping[str, Any], task: str) -> tuple[Any, Any] | None:
+    """The two values that became -1 and +1, in this order, of canonical data whose file holds others; else None."""
+    ((kind, parameters),) = data.items()
+    if kind != "file" or labels_of(task) != "signs":
+        return None
+    found = files.classes(Path(parameters["path"]), parameters["target"])
+    return None if found == (-1.0, 1.0) else found
 
 
 def load(data: Mapping[str, Any], task: str) -> Dataset:

@@ -33,7 +33,7 @@ def samples(path: Path, features: Sequence[str], target: str) -> tuple[Float[np.
         rows = int(pl.scan_parquet(path).select(pl.len()).collect().item())
         if rows * len(names) > MOST_NUMBERS:  # a small file may unfold to any size
             raise InputError(f"it holds {rows:,} rows of {len(names)} columns; write at most {MOST_NUMBERS:,} numbers")
-        frame = pl.read_parquet(path, columns=names)
+        frame = pl.read_parquet(path, columns=list(dict.fromkeys(names)))
     x = np.empty((rows, len(features)))
     for n, name in enumerate(features):
         x[:, n] = _numbers(frame[name])
@@ -53,7 +53,8 @@ def _numbers(column: "pl.Series") -> Float[np.ndarray, " n"]:
 
     if not _is_plain(column.dtype):
         raise InputError(f"column {column.name!r} holds {_name(column.dtype)}; it needs numbers: write it as numbers, "
-                         "or leave it out with `features`")  # fmt: skip
+                         "or leave it out: "
+                         f"exclude: [{column.name}]")  # fmt: skip
     found = column.cast(pl.Float64, strict=False).to_numpy()
     if not np.isfinite(found).all():
         cells.check_finite(column.name, found, column.to_list(), row)

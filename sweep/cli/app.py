@@ -2,7 +2,7 @@
 
 import typer
 
-from sweep.cli import check, claims, outputs, runs, stores
+from sweep.cli import check, claims, keeping, outputs, runs, stores, sweeps
 from sweep.streams import Application
 
 app = Application(
@@ -23,6 +23,13 @@ app.command()(stores.query)
 app.command()(outputs.report)
 app.command()(outputs.chart)
 app.command()(stores.show)
+app.command("list")(sweeps.listing)
+app.command()(sweeps.tag)
+app.command()(sweeps.note)
+app.command()(sweeps.diff)
+app.command()(keeping.forget)
+app.command()(keeping.merge)
+app.command()(keeping.export)
 app.command()(check.check)
 app.command()(stores.gc)
 app.command()(runs.predict)

@@ -32,6 +32,10 @@ from sweep.formats import Format, write
 if TYPE_CHECKING:
     from sweep.execution.session import Ended
 
+ShardOption = Annotated[
+    str | None,
+    typer.Option("--shard", metavar="I/N", help="Only part I of N of the runs, for machines that share no cluster."),
+]
 RetryOption = Annotated[bool, typer.Option("--retry-failed", help="Run again what failed for good.")]
 
 
@@ -56,6 +60,7 @@ def launch(
     provenance: ProvenanceOption = False,
     workers: Annotated[int | None, typer.Option(min=1, help="CPUs of the Ray that is started here.")] = None,
     retry_failed: RetryOption = False,
+    shard: ShardOption = None,
     max_failures: Annotated[int, typer.Option(min=1, help="Failed runs in a row that stop the sweep.")] = 10,
     json: JsonOption = False,
     wait: WaitOption = WAIT,
@@ -63,6 +68,7 @@ def launch(
     """Run what the store does not have yet of a grid. Launching again goes on where it stopped."""
     from sweep.execution.environment import check_environment
     from sweep.execution.session import Options, run
+    from sweep.execution.shard import parse
     from sweep.grid.mistakes import GridError
 
     if executor is Where.local and address is not None:
@@ -84,6 +90,7 @@ def launch(
         quiet=json,
         wait=wait,
         plugins=plugins,
+        shard=None if shard is None else parse(shard),
     )
     ended = run(grid, options)
     if json:
@@ -112,6 +119,7 @@ def plan(
     set: SetOption = None,
     plugins: PluginsOption = True,
     retry_failed: RetryOption = False,
+    shard: ShardOption = None,
     json: JsonOption = False,
     wait: WaitOption = WAIT,
 ) -> None:
@@ -124,17 +132,19 @@ def plan(
     from sweep.cli.open import opened
     from sweep.execution.batches import Sizer
     from sweep.execution.plan import make_plan
-    from sweep.execution.summary import plan_lines
+    from sweep.execution.shard import parse
+    from sweep.execution.summary import class_lines, plan_lines
     from sweep.grid.grid import load
 
     found = opened(store, wait)
     loaded = load(grid, set or (), plugins)
-    made = make_plan(loaded, found, retry_failed)
+    made = make_plan(loaded, found, retry_failed, None if shard is None else parse(shard))
     counts = made.counts(Sizer(found.batch_seconds(), os.cpu_count() or 1))
+    classes = made.expansion.catalogue.classes()
     if json:
-        print_json(counts)
+        print_json({**counts, "classes": {name: list(both) for name, both in classes.items()}})
     else:
-        for line in plan_lines(counts):
+        for line in (*plan_lines(counts), *class_lines(classes)):
             echo(line)
         if loaded.own_code:
             echo(f"planning has run code of the grid's own: {', '.join(loaded.own_code)}; --no-plugins refuses it")

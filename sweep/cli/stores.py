@@ -66,16 +66,23 @@ def query(
 
 @answering
 def show(
-    run_id: Annotated[str, typer.Argument(metavar="RUN_ID", help="A run's id, or the start of one.")],
+    run_id: Annotated[
+        str, typer.Argument(metavar="RUN_ID|SWEEP", help="A run's id or its start, or a sweep as `sweep list` has it.")
+    ],
     store: StoreOption = STORE,
     json: JsonOption = False,
     wait: WaitOption = WAIT,
 ) -> None:
-    """One run: what was asked, where the flow ended, every prediction, every attempt."""
+    """One run: what was asked, where the flow ended, predictions, attempts. One sweep: grid, runs, provenance."""
     from sweep.cli.open import opened
-    from sweep.execution import summary
+    from sweep.stores import one
 
-    found = summary.run(opened(store, wait), run_id)
+    source = opened(store, wait)
+    kind, its_id = one.find(source, run_id)
+    if kind == "sweep":
+        _show_sweep(one.sweep(source, its_id), json)
+        return
+    found = one.run(source, its_id)
     if json:
         print_json({name: table.to_pylist() for name, table in found.items()})
         return
@@ -87,6 +94,25 @@ def show(
                     echo(f"{column.ljust(width)}  {shown(value)}")
         elif table.num_rows:
             echo(f"\n{name}\n{text(table).removesuffix(chr(10))}")
+
+
+def _show_sweep(found: dict[str, Any], json: bool) -> None:
+    """Its grid last, as it can be launched again; uncommitted changes are counted, and printed as JSON only."""
+    from sweep.formats import json_text
+
+    if json:
+        print_json({"sweep": found})
+        return
+    grid, diff = found.pop("grid"), found.pop("git_diff")
+    width = max(map(len, found))
+    for name, value in found.items():
+        if value is not None:
+            echo(f"{name.ljust(width)}  {shown(json_text(value) if isinstance(value, list) else value)}")
+    if diff:
+        lines = len(diff.splitlines())
+        echo(f"{'git_diff'.ljust(width)}  {lines} lines; sweep show {found['sweep_id']} --json has them")
+    if grid:
+        echo(f"\ngrid\n{grid.rstrip()}")
 
 
 @answering

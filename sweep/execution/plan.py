@@ -15,6 +15,7 @@ from kernels.spec import AXES
 from sweep.execution.batches import Sizer
 from sweep.execution.programs import ProgramPlan, Shape, programs
 from sweep.execution.records import PLAIN, table
+from sweep.execution.shard import Shard
 from sweep.grid.expansion import Audit, Candidate, Expansion
 from sweep.grid.grid import Grid
 from sweep.grid.mistakes import GridError
@@ -41,6 +42,8 @@ class Plan:
     Attributes:
         grid: what is planned.
         expansion: enumerates the grid's combinations.
+        shard: the part of the grid that is planned; None for all of it.
+        elsewhere: runs of the grid that are of other parts.
         total, cached, pending: runs; total = cached + pending.
         dropped: combinations dropped, by rule.
         shapes: pending runs by compile key.
@@ -51,6 +54,8 @@ class Plan:
 
     grid: Grid
     expansion: Expansion
+    shard: Shard | None = None
+    elsewhere: int = 0
     total: int = 0
     cached: int = 0
     pending: int = 0
@@ -81,6 +86,7 @@ class Plan:
             seconds, batches = self.seconds(sizer), self.batches(sizer)
         return {
             "name": self.grid.name,
+            **({} if self.shard is None else {"shard": str(self.shard), "elsewhere": self.elsewhere}),
             "total": self.total,
             "cached": self.cached,
             "pending": self.pending,
@@ -91,9 +97,12 @@ class Plan:
         }
 
 
-def make_plan(grid: Grid, store: Store, retry_failed: bool = False) -> Plan:
-    """Count the runs of a grid against a store. Raises GridError for mistakes that only combinations show."""
-    plan = Plan(grid, Expansion(grid))
+def make_plan(grid: Grid, store: Store, retry_failed: bool = False, shard: Shard | None = None) -> Plan:
+    """Count the runs of a grid, or of a part of it, against a store.
+
+    Raises GridError for mistakes that only combinations show, and for a grid without runs; a part may have none.
+    """
+    plan = Plan(grid, Expansion(grid), shard)
     audit = Audit()
     seen: set[bytes] = set()
     candidates = plan.expansion.candidates(audit)
@@ -104,7 +113,7 @@ def make_plan(grid: Grid, store: Store, retry_failed: bool = False) -> Plan:
     plan.dropped += audit.dropped
     for rule in audit.dropped:
         plan.dropped.setdefault(rule, 0)
-    if not plan.total:
+    if not plan.total + plan.elsewhere:
         rules = ", ".join(f"{rule} ({count})" for rule, count in plan.dropped.items() if count)
         raise GridError([f"{grid.source.path}: no run is left; dropped by {rules}"])
     return plan
@@ -140,7 +149,8 @@ def _count(plan: Plan, chunk: list[Candidate], seen: set[bytes], store: Store, r
             plan.dropped[_duplicate_rule(chunk[position])] += 1
         else:
             seen.add(short)
-            fresh[position] = True
+            fresh[position] = plan.shard is None or plan.shard.has(short)
+            plan.elsewhere += not fresh[position]
     new = pa.array(ids, pa.string()).filter(pa.array(fresh))
     missing = store.missing(new, retry_failed) if len(new) else new
     wanted = np.zeros(len(ids), bool)

@@ -46,6 +46,7 @@ def sweep_row(sweep_id: str, grid: Grid, counts: dict[str, Any], launched: str |
         "python": platform.python_version(),
         "packages": canonical_json(installed(RECORDED)),
         "counts": canonical_json(counts),
+        "shard": counts.get("shard"),
     }
     return table("sweeps", {name: [value] for name, value in row.items()})
 

@@ -24,6 +24,7 @@ from sweep.execution.plan import Plan, make_plan
 from sweep.execution.progress import Live, Plain, Progress, duration
 from sweep.execution.provenance import command, new_sweep_id, sweep_row
 from sweep.execution.records import table
+from sweep.execution.shard import Shard
 from sweep.execution.spill import take_up
 from sweep.grid.grid import Grid, load
 from sweep.shown import lines_shown
@@ -53,6 +54,7 @@ class Options:
         wait: seconds to wait for a store that is in use.
         plugins: whether the grid may name code of its own, module:Class.
         command: what launches again, where that is not this process's command line.
+        shard: the part of the grid that is launched; None for all of it.
     """
 
     store: Path
@@ -68,6 +70,7 @@ class Options:
     wait: float = 30.0
     plugins: bool = True
     command: str | None = None
+    shard: Shard | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -149,7 +152,7 @@ class Ended:
         if self.interrupted or self.traceback or self.lost or self.unstored:
             yield f"to go on: {self.resume}"
         if self.summed:
-            yield summary.counts_line(self.plan["total"], self.counts)
+            yield summary.counts_line(self.plan["total"], self.counts, self.plan.get("shard"))
         else:
             yield f"{self.plan['cached']} of {self.plan['total']} runs were stored before; how many are: sweep status"
 
@@ -179,7 +182,7 @@ def run_grid(grid: Grid, options: Options) -> Ended:
 def _run(grid: Grid, options: Options) -> Ended:
     stream = sys.stderr if options.quiet else sys.stdout
     store = _store(options, stream)
-    plan = make_plan(grid, store, options.retry_failed)
+    plan = make_plan(grid, store, options.retry_failed, options.shard)
     _check_writable(store)
     sweep_id = new_sweep_id()
     sizer = Sizer(store.batch_seconds())

@@ -1,12 +1,12 @@
 """What people are told: a plan, the state of a store, one run, and the table at the end of a launch."""
 
+import itertools
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
 
-from db.errors import StoreError
 from db.store import Store
 from kernels.spec import STATUSES
 from sweep.execution.progress import duration
@@ -14,6 +14,9 @@ from sweep.shown import shown
 
 ALWAYS = ("converged", "stopped", "diverged", "failed")
 """Statuses that are named even where no run has them."""
+
+MOST_CLASSES = 5
+"""Data sets of a plan whose labels are told."""
 
 COUNTS = """
     SELECT r.status, count(*) AS runs FROM sweep_runs s JOIN runs r USING (run_id) WHERE s.sweep_id = ? GROUP BY ALL
@@ -113,12 +116,12 @@ def counts(store: Store, sweep_id: str) -> dict[str, int]:
     return {name: known.get(name, 0) for name in STATUSES}
 
 
-def counts_line(total: int, found: Mapping[str, int]) -> str:
-    """The last line of a launch."""
+def counts_line(total: int, found: Mapping[str, int], shard: str | None = None) -> str:
+    """The last line of a launch, of one part of a grid if there is one."""
     pending = total - sum(found.values())
     parts = [f"{found[name]} {name}" for name in STATUSES if found[name] or name in ALWAYS]
     parts += [f"{pending} pending"] if pending else []
-    return f"{total} runs: {', '.join(parts)}"
+    return f"{f'shard {shard}: ' if shard else ''}{total} runs: {', '.join(parts)}"
 
 
 def drifting(store: Store, sweep_id: str) -> int:
@@ -154,7 +157,10 @@ def drift_line(runs: int) -> str:
 
 def plan_lines(plan: Mapping[str, Any]) -> Iterator[str]:
     """A plan for people."""
-    yield f"{shown(plan['name'])}: {plan['total']} runs, {plan['cached']} cached, {plan['pending']} pending"
+    shard = plan.get("shard")
+    name = shown(plan["name"]) + (f", shard {shard}" if shard else "")
+    of = f" of {plan['total'] + plan['elsewhere']}" if shard else ""
+    yield f"{name}: {plan['total']}{of} runs, {plan['cached']} cached, {plan['pending']} pending"
     if plan["dropped"]:
         yield "combinations dropped:"
         width = max(len(str(count)) for count in plan["dropped"].values())
@@ -162,6 +168,14 @@ def plan_lines(plan: Mapping[str, Any]) -> Iterator[str]:
     yield f"batches: {plan['batches']}, of {plan['programs']} compiled program{'' if plan['programs'] == 1 else 's'}"
     seconds = plan["estimated_seconds"]
     yield f"estimated time: {'no history' if seconds is None else duration(seconds)}"
+
+
+def class_lines(classes: Mapping[str, tuple[Any, Any]]) -> Iterator[str]:
+    """Which values of files became the labels of which sign, for the first few data sets."""
+    for name, (negative, positive) in itertools.islice(classes.items(), MOST_CLASSES):
+        yield f"labels of {shown(name)}: {shown(repr(negative))} is -1, {shown(repr(positive))} is +1"
+    if len(classes) > MOST_CLASSES:
+        yield f"and so on for {len(classes) - MOST_CLASSES} more data sets"
 
 
 def status(store: Store) -> dict[str, Any]:
@@ -178,23 +192,11 @@ def status_lines(found: Mapping[str, Any]) -> Iterator[str]:
     for sweep in found["sweeps"]:
         ends = ", ".join(f"{sweep[name]} {name}" for name in STATUSES if sweep[name])
         state = "finished" if not sweep["pending"] else f"{sweep['pending']} pending"
-        yield f"  {shown(sweep['sweep_id'])}  {shown(sweep['name'])}: {sweep['done']}/{sweep['runs']} runs, {state}" + (
+        yield f"  {shown(sweep['sweep_id'])}  {shown(_name(sweep))}: {sweep['done']}/{sweep['runs']} runs, {state}" + (
             f" ({ends})" if ends else ""
         )
 
 
-def run(store: Store, start: str) -> dict[str, pa.Table]:
-    """One run with its predictions and attempts, by its id or the start of it. Raises StoreError."""
-    found = store.query("SELECT run_id FROM runs WHERE starts_with(run_id, ?) LIMIT 5", [start])["run_id"].to_pylist()
-    if not found or not start:
-        raise StoreError(
-            f"no run has an id that starts with {start!r}; list them: sweep query 'SELECT run_id FROM runs'"
-        )
-    if len(found) > 1:
-        raise StoreError(f"several runs have ids that start with {start!r}: {', '.join(found)}; write more of it")
-    key = [found[0]]
-    return {
-        "run": store.query("SELECT * FROM runs WHERE run_id = ?", key),
-        "predictions": store.query("SELECT * EXCLUDE (run_id) FROM predictions WHERE run_id = ? ORDER BY ALL", key),
-        "attempts": store.query("SELECT * EXCLUDE (run_id) FROM attempts WHERE run_id = ? ORDER BY started_at", key),
-    }
+def _name(sweep: Mapping[str, Any]) -> str:
+    """Of a sweep, with its shard."""
+    return f"{sweep['name']}, shard {sweep['shard']}" if sweep["shard"] else str(sweep["name"])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kernels.data.kinds import Dataset, canonical, load
+from kernels.data.kinds import Dataset, canonical, classes, load
 from kernels.own_code import OwnCode
 from kernels.spec import InputError, canonical_json, fragment
 
@@ -59,6 +59,12 @@ class Catalogue:
         if isinstance(found, InputError):
             raise found
         return found
+
+    def classes(self) -> dict[str, tuple[Any, Any]]:
+        """By name of a data set the two values of its file that became -1 and +1, where they were others."""
+        entries = (entry for entry in self._entries.values() if isinstance(entry, Entry))
+        found = {entry.name: classes(entry.data, entry.task) for entry in entries}
+        return {name: both for name, both in found.items() if both is not None}
 
     def dataset(self, entry: Entry) -> Dataset:
         """The arrays. Raises InputError."""

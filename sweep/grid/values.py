@@ -15,7 +15,7 @@ DISTRIBUTIONS = ("uniform", "loguniform", "choice", "integers")
 MAPPINGS = tuple(name for name, axis in AXES.items() if axis.described)
 """Axes whose values may be mappings; a mapping is then one value."""
 
-LISTS = frozenset({"x", "y", "classes", "features"})
+LISTS = frozenset({"x", "y", "classes", "features", "exclude"})
 """Parameters of data sets that are lists themselves; a list in any other one means several data sets."""
 
 MAX_VALUES = 1_000_000

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from db.arrow import schema
+from db.checksum import summed
 
 RUN: dict[str, Any] = {
     "status": "converged",
@@ -43,6 +44,7 @@ TRAJECTORY: dict[str, Any] = {
 }
 PATH_PREDICTION: dict[str, Any] = {"prediction": "lasso_path", "point": 2, "distance": 0.5, "beta": [1.0, 0.0]}
 SADDLE: dict[str, Any] = {"number": 1, "predicted": [3.0, 0.0], "log_time": 2.0, "point": 2, "beta": [3.0, 4.0]}
+SWEEP: dict[str, Any] = {"name": "grid", "created_at": datetime(2026, 1, 2)}
 ATTEMPT: dict[str, Any] = {"outcome": "finished", "compile_key": "k", "seconds": 1.0, "runs": 1}
 
 
@@ -72,6 +74,21 @@ def saddles(ids: Iterable[str], **columns: Any) -> pa.Table:
 
 def attempts(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     return table("attempts", ATTEMPT, rows)
+
+
+def sweep(sweep_id: str, run_ids: Iterable[str], **columns: Any) -> dict[str, pa.Table]:
+    """A sweep and the runs that it asked for."""
+    asked = [{"sweep_id": sweep_id, "run_id": run_id} for run_id in run_ids]
+    return {
+        "sweeps": table("sweeps", SWEEP, [{"sweep_id": sweep_id, **columns}]),
+        "sweep_runs": table("sweep_runs", {}, asked),
+    }
+
+
+def whole(ids: Iterable[str], **columns: Any) -> dict[str, pa.Table]:
+    """The same as `results`, with checksums."""
+    tables = results(ids, **columns)
+    return {**tables, "runs": summed(tables)}
 
 
 def results(ids: Iterable[str], **columns: Any) -> dict[str, pa.Table]:

@@ -12,8 +12,9 @@ import pytest
 from db.check import Checked, check
 from db.checksum import summed
 from db.errors import Damaged, StoreError
+from db.insert import KEYS, OF_A_RUN
 from db.schema import HEADERS
-from db.store import KEYS, OF_A_RUN, Store, StoreDenied
+from db.store import Store, StoreDenied
 from tests.db import store_rows as rows
 
 BLOCK = 262_144

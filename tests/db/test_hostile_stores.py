@@ -7,8 +7,10 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from db import schema
+from db import forget, labels, schema
 from db.connection import raw
+from db.export import export
+from db.merge import merge
 from db.store import NotAStore, OlderSchema, Store
 from tests.db import store_rows as rows
 from tests.marks import sampled
@@ -81,12 +83,17 @@ def test_what_is_no_store_to_the_letter_is_refused(altered: Callable[[str], Stor
         store.batch_seconds,
         store.create,
         store.upgrade,
+        lambda: merge(Store(store.path.with_name("merged.duckdb")), [store]),
+        lambda: forget.where(store, "true"),
+        lambda: labels.note(store, "s", "words"),
+        lambda: export(store, store.path.with_name("out")),
     ]
     for use in uses:
         with pytest.raises(NotAStore, match=message) as caught:
             use()
         assert SECRET not in str(caught.value)
     assert store.path.read_bytes() == before
+    assert not {"merged.duckdb", "out"} & {path.name for path in store.path.parent.iterdir()}
 
 
 def test_the_refusal_names_a_few_differences_and_says_what_to_do(altered: Callable[[str], Store]) -> None:

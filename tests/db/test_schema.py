@@ -87,21 +87,23 @@ def test_revisions_are_those_of_alembic() -> None:
     assert script.get_heads() == [schema.revisions()[-1]]
 
 
+def of_revision(path: Path, revision: str) -> Path:
+    """An empty store as an older version made it."""
+    engine = sa.create_engine(sa.URL.create("duckdb", database=str(path)), poolclass=sa.pool.NullPool)
+    with engine.begin() as connection:
+        schema.migrate(connection, revision)
+    return path
+
+
 def test_every_older_store_upgrades(tmp_path: Path) -> None:
     for revision in schema.revisions():
-        path = tmp_path / f"{revision}.duckdb"
-        engine = sa.create_engine(sa.URL.create("duckdb", database=str(path)), poolclass=sa.pool.NullPool)
-        with engine.begin() as connection:
-            schema.migrate(connection, revision)
+        path = of_revision(tmp_path / f"{revision}.duckdb", revision)
         assert Store(path).upgrade() == (revision, schema.revisions()[-1])
         Store(path).create()
 
 
 def test_older_runs_get_the_loss_of_their_task(tmp_path: Path) -> None:
-    path = tmp_path / "0001.duckdb"
-    engine = sa.create_engine(sa.URL.create("duckdb", database=str(path)), poolclass=sa.pool.NullPool)
-    with engine.begin() as connection:
-        schema.migrate(connection, "0001")
+    path = of_revision(tmp_path / "0001.duckdb", "0001")
     with duckdb.connect(str(path)) as connection:
         connection.execute("CREATE VIEW convergence AS SELECT task FROM runs")
         for task in ("regression", "classification"):

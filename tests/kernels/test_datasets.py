@@ -221,6 +221,49 @@ def test_features_are_chosen_in_order(tmp_path: Path) -> None:
     assert re.fullmatch(r"f-[0-9a-f]{8}", found.name)
 
 
+def test_features_are_chosen_by_patterns_and_by_leaving_out(tmp_path: Path) -> None:
+    """The canonical form names them, so that how they were written is no part of the identity."""
+    (tmp_path / "f.csv").write_text("sample,g_2,g_1,x*,y\na,1,2,3,4\nb,5,6,7,8\n")
+    for chosen, expected in (
+        ({"features": ["g_1", "g_2"]}, ["g_1", "g_2"]),
+        ({"features": ["g_*"]}, ["g_2", "g_1"]),
+        ({"features": ["g_1", "g_?"]}, ["g_1", "g_2"]),
+        ({"features": ["x*", "g_[12]"], "exclude": ["g_2"]}, ["x*", "g_1"]),
+        ({"exclude": ["sample"]}, ["g_2", "g_1", "x*"]),
+        ({"exclude": ["sample", "g*"]}, ["x*"]),
+        ({"features": ["*"], "exclude": ["sample"]}, ["g_2", "g_1", "x*"]),
+    ):
+        data = canonical({"file": "f.csv", "target": "y", **chosen}, "regression", tmp_path)
+        named = canonical({"file": "f.csv", "target": "y", "features": expected}, "regression", tmp_path)
+        assert data == named
+        assert data["file"]["features"] == expected
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_column_that_numbers_the_samples_is_refused_unless_it_is_named(kind: str, tmp_path: Path) -> None:
+    for name in ("id", "ID", "sample_id", "patientId", "Sample No", "index"):
+        frame = pl.DataFrame({name: [3, 7, 12], "a": [1.0, 0.0, 2.0], "b": [0.0, 2.0, 1.0], "y": [1, 2, 3]})
+        frame.write_parquet(tmp_path / "f.parquet") if kind == "parquet" else frame.write_csv(tmp_path / "f.csv")
+        data = {"file": f"f.{kind}", "target": "y"}
+        refused(data, rf"column '{name}' holds growing whole numbers.*exclude: \[{name}\]", "regression", tmp_path)
+        kept = canonical({**data, "features": [name, "a"]}, "regression", tmp_path)
+        assert kept["file"]["features"] == [name, "a"]
+        assert canonical({**data, "exclude": [name]}, "regression", tmp_path)["file"]["features"] == ["a", "b"]
+
+
+def test_what_numbers_no_sample_is_a_feature(tmp_path: Path) -> None:
+    for name, values in (
+        ("id", [3, 3, 4]),
+        ("id", [2, 1, 3]),
+        ("id", [0.5, 1, 2]),
+        ("grid", [1, 2, 3]),
+        ("casino", [1, 2, 3]),
+    ):
+        pl.DataFrame({name: values, "y": [1, 2, 3]}).write_csv(tmp_path / "f.csv")
+        data = canonical({"file": "f.csv", "target": "y"}, "regression", tmp_path)
+        assert data["file"]["features"] == [name]
+
+
 def test_moving_a_file_changes_no_identity(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     data = {"file": "small.csv", "target": "y"}
@@ -278,6 +321,11 @@ def test_regression_needs_numbers_as_targets(tmp_path: Path) -> None:
         ({"target": "y", "features": []}, "write a list of different columns"),
         ({"target": "y", "features": ["a", "a"]}, "write a list of different columns"),
         ({"target": "y", "features": ["a", "y"]}, "is the target and a feature"),
+        ({"target": "y", "features": ["z*"]}, r"no column like 'z\*' \(features\); it has a, b, y"),
+        ({"target": "y", "exclude": ["c"]}, r"no column 'c' \(exclude\)"),
+        ({"target": "y", "exclude": "a"}, "exclude is 'a'; write a list"),
+        ({"target": "y", "exclude": ["y"]}, "is the target, and excluded"),
+        ({"target": "y", "exclude": ["a", "b"]}, "no feature is left"),
         ({"target": "y", "file": "none.csv"}, "none.csv does not exist"),
         ({"target": "y", "file": "small.txt"}, "neither .csv, .tsv nor .parquet"),
         ({"target": "y", "file": None}, "write a path"),

@@ -1,5 +1,7 @@
 """Plans: counts that add up, against a store and against the grid itself."""
 
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,7 @@ from sweep.execution.plan import make_plan
 from sweep.grid.grid import load
 from sweep.grid.mistakes import GridError
 from tests.sweep.conftest import EXAMPLES, SMALL, Launch, Write
+from tests.sweep.test_cli import invoke
 
 
 def test_an_absent_store_has_nothing_and_is_not_made(write: Write, tmp_path: Path) -> None:
@@ -126,3 +129,16 @@ def test_drawn_networks_are_dropped_seed_by_seed(write: Write, tmp_path: Path) -
     ((rule, count),) = plan.dropped.items()
     assert rule.startswith("architecture: odeco cannot separate")
     assert count == 4 * (30 - len(kept))
+
+
+def test_plan_says_which_value_became_which_label(tmp_path: Path) -> None:
+    (tmp_path / "f.csv").write_text("a,b,kind\n1,2,setosa\n3,-1,'vir\x1b'\n")
+    grid, store = tmp_path / "grid.yaml", tmp_path / "none.duckdb"
+    grid.write_text("task: classification\ndata: {file: f.csv, target: kind}\narchitecture: diagonal\ninit: gaussian\n")
+    last = invoke("plan", grid, store=store).stdout.splitlines()[-1]
+    assert re.fullmatch(r"labels of f-\w{8}: \"'vir.*x1b'\" is -1, 'setosa' is \+1", last), last
+    assert "\x1b" not in last
+    (both,) = json.loads(invoke("plan", grid, "--json", store=store).stdout)["classes"].values()
+    assert both == ["'vir\x1b'", "setosa"]
+    (tmp_path / "f.csv").write_text("a,b,kind\n1,2,-1\n3,-1,1\n")
+    assert json.loads(invoke("plan", grid, "--json", store=store).stdout)["classes"] == {}
