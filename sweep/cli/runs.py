@@ -140,7 +140,7 @@ def plan(
     loaded = load(grid, set or (), plugins)
     made = make_plan(loaded, found, retry_failed, None if shard is None else parse(shard))
     counts = made.counts(Sizer(found.batch_seconds(), os.cpu_count() or 1))
-    classes = made.expansion.catalogue.classes()
+    classes = made.classes
     if json:
         print_json({**counts, "classes": {name: list(both) for name, both in classes.items()}})
     else:

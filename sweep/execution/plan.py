@@ -70,6 +70,11 @@ class Plan:
         wanted = itertools.chain.from_iterable(mask.tolist() for mask in self.wanted)
         return itertools.compress(self.expansion.candidates(), wanted)
 
+    @property
+    def classes(self) -> Mapping[str, tuple[str, str]]:
+        """By data set of a file the values of its label that became -1 and +1."""
+        return self.expansion.catalogue.classes()
+
     def batches(self, sizer: Sizer) -> int:
         """How many batches there will be, as far as known now."""
         return sum(map(sizer.batches, self.programs))

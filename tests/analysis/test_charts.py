@@ -61,6 +61,7 @@ def test_html_loads_nothing_from_elsewhere(store_path: Path, tmp_path: Path) -> 
     assert not re.search(r'(?:src|href)="?(?:https?:)?//', text)
 
 
+@pytest.mark.slow
 def test_the_same_store_gives_the_same_chart(store: Store) -> None:
     assert specification("regression_paths", store) == specification("regression_paths", store)
 
@@ -188,6 +189,7 @@ def test_zeros_nans_and_infinities_do_not_blank_a_chart(store_path: Path, tmp_pa
     assert drawn == len(CHARTS)
 
 
+@pytest.mark.slow
 def test_guides_of_directions_are_where_they_were_observed_and_runs_left_out_are_named(
     store: Store, tmp_path: Path
 ) -> None:

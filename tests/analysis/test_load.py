@@ -52,6 +52,7 @@ def test_a_condition_is_one_expression_on_the_columns_of_its_view(results: analy
         results.convergence("distanse < 1")
 
 
+@pytest.mark.slow
 def test_a_chart_holds_its_data_and_changes_no_setting(results: analysis.Results) -> None:
     before = (alt.data_transformers.active, dict(alt.data_transformers.options))
     drawn = results.chart("regression_paths", where="depth = 2")

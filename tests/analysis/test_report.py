@@ -71,6 +71,7 @@ def test_every_chart_is_there_with_its_caption_and_its_sql(text: str) -> None:
             assert frame.sql.strip() in html.unescape(text)
 
 
+@pytest.mark.slow
 def test_shown_sql_runs(store: Store) -> None:
     for chart in CHARTS.values():
         for frame in chart.frames.values():

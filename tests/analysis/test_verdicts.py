@@ -50,6 +50,7 @@ def test_an_exact_prediction_is_judged_by_rtol_and_stop_rule(
     assert ("as near as rtol and stop rule allow" in sentence) == (not beyond and not unjudged)
 
 
+@pytest.mark.slow
 def test_losses_are_told_apart(empty: Path) -> None:
     store = Store(empty)
     for loss, distance in (("exponential", 0.1), ("logistic", 0.3)):
@@ -123,6 +124,7 @@ def test_a_launch_says_what_it_found_and_what_to_do_next(empty: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_report_has_the_slopes_of_the_view(empty: Path) -> None:
     """Two data sets, of powers 1 and 2: not one line through both."""
     store = Store(empty)

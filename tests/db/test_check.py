@@ -100,6 +100,7 @@ def judge(whole: Path, path: Path) -> Checked | None:
     return found
 
 
+@pytest.mark.slow
 def test_a_whole_store_is_whole(whole: Path, tmp_path: Path) -> None:
     found = check(Store(whole), tmp_path / "new.duckdb")
     assert found.whole
@@ -115,6 +116,7 @@ def assert_flips_are_found(whole: Path, path: Path, blocks: dict[int, str]) -> N
         assert any(each.table == name and "cannot be read" in each.what for each in found.damages), block
 
 
+@pytest.mark.slow
 def test_a_flip_in_a_used_block_is_found(whole: Path, tmp_path: Path) -> None:
     blocks = {name: block for block, name in used_blocks(whole).items()}
     chosen = {blocks[name]: name for name in ("runs", "trajectories")}
@@ -241,6 +243,7 @@ def test_every_broken_promise_is_found_and_the_rest_saved(whole: Path, copy: Pat
     assert Store(new).missing(asked).to_pylist() == [f"run {number}" for number in range(len(VIOLATIONS))]
 
 
+@pytest.mark.slow
 def test_repeated_rows_are_found_and_saved_once(whole: Path, copy: Path, tmp_path: Path) -> None:
     tables = ["sweeps", "sweep_runs", "attempts"]
     with duckdb.connect(str(copy)) as connection:
@@ -252,6 +255,7 @@ def test_repeated_rows_are_found_and_saved_once(whole: Path, copy: Path, tmp_pat
     assert found.saved == ROWS
 
 
+@pytest.mark.slow
 def test_runs_of_a_lost_sweep_are_found_and_kept(whole: Path, copy: Path, tmp_path: Path) -> None:
     with duckdb.connect(str(copy)) as connection:
         connection.execute("DELETE FROM sweeps")

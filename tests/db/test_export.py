@@ -51,6 +51,7 @@ def test_polars_reads_the_names_of_networks(filled: Store, tmp_path: Path) -> No
         assert set(found["architecture"]) == set(NAMES)
 
 
+@pytest.mark.slow
 def test_the_pages_own_lines_read_an_export(filled: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     export.export(filled, tmp_path / "out")
     monkeypatch.chdir(tmp_path)
@@ -68,6 +69,7 @@ def test_tables_without_rows_have_columns(store: Store, tmp_path: Path) -> None:
         assert exported(tmp_path / "out", table) == []
 
 
+@pytest.mark.slow
 def test_what_is_there_is_replaced_only_where_it_is_an_export_and_that_is_asked(filled: Store, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     export.export(filled, folder)

@@ -64,6 +64,7 @@ def test_a_sweep_goes_with_the_runs_that_are_its_alone(swept: Store) -> None:
     assert check(swept).whole
 
 
+@pytest.mark.slow
 def test_sweeps_that_share_runs_take_them_when_both_go(swept: Store) -> None:
     doomed = forget.of_sweeps(swept, ["s1", "s2"])
     assert sorted(doomed.runs["run_id"].to_pylist()) == ["a", "b", "c"]
@@ -96,6 +97,7 @@ def test_what_is_no_condition_removes_nothing(swept: Store, condition: str) -> N
     assert held(swept) == before
 
 
+@pytest.mark.slow
 def test_what_changed_since_it_was_looked_up_stays(store: Store) -> None:
     store.commit(rows.whole(["a", "b"], status="failed") | rows.sweep("s1", ["a", "b"]))
     of_sweep, failed = forget.of_sweeps(store, ["s1"]), forget.where(store, "status = 'failed'")
@@ -116,6 +118,7 @@ def test_an_error_on_the_way_leaves_all(swept: Store, monkeypatch: pytest.Monkey
     assert held(swept) == before
 
 
+@pytest.mark.slow
 def test_a_store_that_is_held_is_left(swept: Store, tmp_path: Path) -> None:
     doomed = forget.of_sweeps(swept, ["s1"])
     swept.timeout = 0.05

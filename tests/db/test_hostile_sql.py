@@ -350,6 +350,7 @@ def test_a_query_ends_within_its_memory(place: Path, sql: str) -> None:
     assert set(os.listdir(place)) == before
 
 
+@pytest.mark.slow
 def test_many_threads_may_ask_at_once(place: Path) -> None:
     store, answers = Store(place / "results.duckdb"), list[int]()
     threads = [

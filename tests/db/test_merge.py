@@ -46,6 +46,7 @@ def together(stores: list[Store]) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("made", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_every_row_is_there_once_and_sources_stay(parts: list[Store], new_store: NewStore, made: bool) -> None:
     target = new_store() if made else Store(parts[0].path.with_name("all.duckdb"))
@@ -87,6 +88,7 @@ def test_a_result_stands_before_a_failure(new_store: NewStore) -> None:
     assert check(target).whole
 
 
+@pytest.mark.slow
 def test_ends_that_differ_are_told_and_the_targets_stay(new_store: NewStore) -> None:
     """Within 100 rtol = 1e-5, relative to the larger end, they are the same."""
     target = filled(new_store(), ["far", "near"], "s1", beta=[3.0, 4.0])
@@ -99,6 +101,7 @@ def test_ends_that_differ_are_told_and_the_targets_stay(new_store: NewStore) -> 
     assert target.query("SELECT DISTINCT beta FROM runs")["beta"].to_pylist() == [[3.0, 4.0]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("made", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_strict_merges_nothing_where_ends_differ(new_store: NewStore, made: bool) -> None:
     first, second = filled(new_store(), ["a"], "s1"), filled(new_store(), ["a", "b"], "s2", beta=[1.0, 1.0])
@@ -110,6 +113,7 @@ def test_strict_merges_nothing_where_ends_differ(new_store: NewStore, made: bool
     assert (held(target) == before) if made else not target.path.exists()
 
 
+@pytest.mark.slow
 def test_the_targets_words_about_a_sweep_stay(new_store: NewStore) -> None:
     target = new_store()
     target.commit(rows.sweep("s1", ["a"], tags=["mine"], note="n"))
@@ -120,6 +124,7 @@ def test_the_targets_words_about_a_sweep_stay(new_store: NewStore) -> None:
     assert target.query("SELECT count(*) AS n FROM sweep_runs")["n"].to_pylist() == [2]
 
 
+@pytest.mark.slow
 def test_sources_that_are_no_whole_stores_are_refused(parts: list[Store], new_store: NewStore, tmp_path: Path) -> None:
     target, good = parts
     before = held(target)

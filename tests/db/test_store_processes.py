@@ -122,6 +122,7 @@ def test_another_connection_of_this_process_is_told(store: Store) -> None:
     assert caught.value.pid == os.getpid()
 
 
+@pytest.mark.slow
 def test_threads_of_one_process_take_turns(store: Store) -> None:
     errors: list[Exception] = []
 

@@ -25,6 +25,7 @@ def state(way: Way, m: float, r: float) -> State:
     return State(theta, log_norm, flow.velocity(theta, log_norm, data))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("begin", "growth", "useful"),
     [(1e-9, 1e-9, 1.0), (1e-3, 1.0, 10.0), (0.5, 0.3, 1e-2), (3.0, 4.0, 1e-2), (50.0, 30.0, 1e-3), (1e6, 1e6, 1e-6)],

@@ -269,6 +269,7 @@ def saddles(depth: int, alphas: list[float], **axes: Any) -> list[RunResult]:
     return simulate([(spec_of(dataset, alpha=alpha, **more), dataset) for alpha in alphas])
 
 
+@pytest.mark.slow
 def test_a_coordinate_that_grew_and_came_back_ends_where_it_must() -> None:
     (result,) = saddles(3, [1e-8], rtol=1e-9)
     assert result.status == "converged"

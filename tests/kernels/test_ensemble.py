@@ -70,6 +70,7 @@ def test_orbits_have_64_to_128_points(task: str, depth: int) -> None:
             np.testing.assert_array_equal(steps, np.arange(end.steps + 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("uniform", [False, True])
 def test_orbits_are_thinned_by_length(uniform: bool) -> None:
     """A full orbit keeps its first point and at least half of them, one on each piece of twice the spacing and more."""

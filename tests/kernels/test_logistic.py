@@ -164,6 +164,7 @@ def test_logarithms_of_one_margin_are_exact_at_any_size(z: float) -> None:
         np.testing.assert_allclose(found, derivative, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_with_large_margins_it_is_the_exponential_flow() -> None:
     one, theta, log_norm, data = flow_at(LogisticFlow, 1.0, curved=True)
     other = ExponentialFlow(one.parametrisation)

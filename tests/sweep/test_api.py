@@ -61,7 +61,7 @@ def test_counts_are_those_of_the_command_line(launched: sweep.Ended, write: Writ
     text = SMALL.replace("[0.5, 1]", "[1, 2]")
     done = CliRunner().invoke(app, ["plan", str(write(text)), "--json", "--store", str(launched.store)])
     planned = sweep.plan({**GRID, "grid": {**GRID["grid"], "alpha": [1, 2]}}, store=launched.store)
-    assert json.loads(done.stdout) == planned.counts
+    assert json.loads(done.stdout) == {**planned.counts, "classes": planned.classes}
     assert (planned.counts["cached"], planned.counts["pending"]) == (4, 4)
     assert planned.runs.group_by("alpha", "stored").len().sort("alpha").rows() == [(1.0, True, 4), (2.0, False, 4)]
     assert planned.programs["runs"].to_list() == [4]
@@ -184,6 +184,7 @@ def test_wrong_arguments(tmp_path: Path) -> None:
         sweep.launch(GRID, store=tmp_path / "nowhere" / "a.duckdb", executor="local", quiet=True)
 
 
+@pytest.mark.slow
 def test_nothing_is_left_behind(launched: sweep.Ended, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also not by a module of the user's own beside the grid, which a dict has in the current folder."""
     monkeypatch.chdir(tmp_path)
@@ -196,6 +197,7 @@ def test_nothing_is_left_behind(launched: sweep.Ended, tmp_path: Path, monkeypat
     assert handlers == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
 
 
+@pytest.mark.slow
 def test_inside_an_event_loop(launched: sweep.Ended) -> None:
     async def cell() -> sweep.Ended:
         return sweep.launch(at(2.0), store=launched.store, executor="local", quiet=True)
@@ -203,6 +205,7 @@ def test_inside_an_event_loop(launched: sweep.Ended) -> None:
     assert asyncio.run(cell()).counts == counts_of(converged=4)
 
 
+@pytest.mark.slow
 def test_outside_of_the_main_thread(launched: sweep.Ended, capsys: pytest.CaptureFixture[str]) -> None:
     """No handler of a signal can be set there; progress is plain lines."""
     found: list[sweep.Ended] = []
@@ -216,6 +219,7 @@ def test_outside_of_the_main_thread(launched: sweep.Ended, capsys: pytest.Captur
     assert "\x1b" not in said
 
 
+@pytest.mark.slow
 def test_an_earlier_signal_is_none_to_the_next_launch(launched: sweep.Ended, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signals, "_arrived", [signal.SIGINT])
     ended = sweep.launch(at(8.0), store=launched.store, executor="local", quiet=True)
@@ -248,6 +252,7 @@ def test_every_name_is_there() -> None:
         sweep.lunch  # type: ignore[attr-defined] # noqa: B018
 
 
+@pytest.mark.slow
 def test_a_notebook_without_widgets(tmp_path: Path) -> None:
     """There DuckDB refuses every setting of its progress bar, which it does not have."""
     code = (

@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -46,6 +47,7 @@ def hand_out(candidates: list[Candidate], sizer: Sizer, plans: list[ProgramPlan]
     return found
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(st.booleans(), st.integers(0, 1000), st.integers(1, 8), st.lists(st.floats(1e-4, 30), min_size=8, max_size=8))
 def test_every_run_goes_out_once(shared: bool, seed: int, slots: int, rates: list[float]) -> None:

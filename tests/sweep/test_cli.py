@@ -362,6 +362,7 @@ def test_other_mistakes(filled: tuple[Path, Path], tmp_path: Path) -> None:
     assert invoke("query", "SELECT 1", "--format", "xml", store=store).exit_code == 2
 
 
+@pytest.mark.slow
 def test_what_is_saved_of_a_damaged_store_is_not_computed_again(filled: tuple[Path, Path], tmp_path: Path) -> None:
     grid, whole = filled
     assert "whole; read 8 runs" in invoke("check", whole).output

@@ -123,7 +123,7 @@ def test_messages_of_runs_are_shown_tame_while_a_sweep_runs() -> None:
 
 def test_a_name_of_several_lines_poses_as_no_other_line(store: Store) -> None:
     lines = list(summary.status_lines({"store": "s", "runs": {}, "sweeps": [
-        {"sweep_id": "1", "name": "a\n  2  b: 3/3 runs, finished", "done": 0, "runs": 1, "pending": 1,
+        {"sweep_id": "1", "name": "a\n  2  b: 3/3 runs, finished", "done": 0, "runs": 1, "pending": 1, "shard": None,
          **dict.fromkeys(summary.STATUSES, 0)}]}))  # fmt: skip
     assert all("\n" not in line for line in lines)
 
@@ -217,6 +217,7 @@ def test_parquet_is_not_printed_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -
             write(pa.table({"a": [1]}), Format.parquet, None)
 
 
+@pytest.mark.slow
 def test_limits_are_options_of_the_commands_that_ask(store: Store, tmp_path: Path) -> None:
     endless = "SELECT sum(a.range * b.range) FROM range(10_000_000) a, range(10_000_000) b"
     done = invoke("query", endless, "--max-seconds", "0.3", "--store", store.path)

@@ -47,6 +47,7 @@ def test_the_table_at_the_end_is_of_this_grid(launch: Launch) -> None:
     assert exact[0]["median"] <= exact[0]["worst"] < 1e-2
 
 
+@pytest.mark.slow
 def test_a_sweep_records_where_it_came_from(launch: Launch, tmp_path: Path) -> None:
     launch(SMALL, "grid.alpha=0.5")
     (row,) = rows(tmp_path, "SELECT * FROM sweeps")
@@ -70,6 +71,7 @@ def test_a_run_that_raises_is_isolated_and_recorded(launch: Launch, tmp_path: Pa
     assert finished == [{"n": 9}]
 
 
+@pytest.mark.slow
 def test_a_network_that_jax_cannot_trace_is_told_where(launch: Launch, tmp_path: Path) -> None:
     """Known in the worker only: planning imports no JAX."""
     launch(
@@ -103,6 +105,7 @@ def test_running_out_of_memory_halves_is_capped_and_runs_again_later(launch: Lau
     assert launch(FRAGILE, *chosen).plan["pending"] == 1
 
 
+@pytest.mark.slow
 def test_many_failures_in_a_row_stop_the_sweep(launch: Launch, capsys: pytest.CaptureFixture[str]) -> None:
     ended = launch(FRAGILE, "grid.seed=7", "grid.alpha={linspace: [1, 2, 40]}", max_failures=3)
     assert ended.counts["failed"] == 3
@@ -114,6 +117,7 @@ def test_many_failures_in_a_row_stop_the_sweep(launch: Launch, capsys: pytest.Ca
     assert lines.splitlines()[-1] == "40 runs: 0 converged, 0 stopped, 0 diverged, 3 failed, 37 pending"
 
 
+@pytest.mark.slow
 def test_good_runs_between_failures_keep_the_sweep_going(launch: Launch) -> None:
     ended = launch(FRAGILE, "grid.seed=6,7", "grid.alpha=1,2,3", max_failures=3)
     assert ended.traceback is None
@@ -140,6 +144,7 @@ def test_predictions_are_compared_with_converged_runs_only(launch: Launch, capsy
     assert "worst gap" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_data_that_change_between_plan_and_run_are_noticed(launch: Launch, tmp_path: Path) -> None:
     path = tmp_path / "samples.csv"
     path.write_text("a,b,y\n1,2,1\n")

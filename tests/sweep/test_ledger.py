@@ -9,6 +9,7 @@ from sweep.execution import ledger
 from tests.db import store_rows as rows
 
 
+@pytest.mark.slow
 def test_many_rows_are_committed_before_their_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(tmp_path / "results.duckdb")
     store.create()

@@ -54,6 +54,7 @@ def test_given_s_from_grid_to_store(launch: Launch, tmp_path: Path) -> None:
     assert launch(ODECO).plan["pending"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("local", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["local", "ray"])
 def test_a_network_of_the_users_own(
     local: bool, launch: Launch, tmp_path: Path, request: pytest.FixtureRequest

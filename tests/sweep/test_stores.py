@@ -103,6 +103,7 @@ def test_diff_of_two_sweeps(kept: Path) -> None:
     assert found["axes"]["depth"] == {"only_a": [], "only_b": [3]}
 
 
+@pytest.mark.slow
 def test_diff_of_two_stores_compares_ends(kept: Path, tmp_path: Path) -> None:
     other = Store(tmp_path / "other.duckdb")
     other.create()
@@ -144,6 +145,7 @@ def test_forget_says_what_goes_and_asks(store: Path) -> None:
     refused(invoke("forget", "--where", "alpha >", store=store), "--where alpha >: write one SQL expression")
 
 
+@pytest.mark.slow
 def test_merge_tells_what_came_and_what_differs(kept: Path, tmp_path: Path) -> None:
     other, target = Store(tmp_path / "other.duckdb"), tmp_path / "all.duckdb"
     other.create()

@@ -95,6 +95,7 @@ def test_what_is_missing_on_a_machine_is_named() -> None:
     assert unloadable("10.0.0.7", "x\nAttributeError: no Payload").reasons[0].endswith("AttributeError: no Payload")
 
 
+@pytest.mark.slow
 def test_a_refusal_stops_the_sweep_and_no_run_has_failed(
     launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -202,6 +202,7 @@ def test_two_layers_are_farther_from_it(fitted: dict[str, RunResult]) -> None:
     assert two.distance > 0.02 > 20 * three.distance
 
 
+@pytest.mark.slow
 def test_the_identity_certifies_the_integrator(fitted: dict[str, RunResult]) -> None:
     """nu(rho(t)) = A^T lambda(t) at any alpha; another integral would not do."""
     for name, result in fitted.items():

@@ -68,7 +68,11 @@ def test_equal_networks_are_one_object() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name == "max_margin_bridge" else []) for name in PREDICTIONS]
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in ("max_margin_bridge", "minimum_bregman") else [])
+        for name in PREDICTIONS
+    ],
 )
 def test_a_batch_is_its_runs_one_by_one(name: str, batch: list[Problem]) -> None:
     prediction = PREDICTIONS[name]
