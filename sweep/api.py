@@ -220,6 +220,11 @@ class Planned:
         """One row a run, in the grid's order: its id, whether the store has it, and its axes."""
         return pl.DataFrame(runs_of(self.plan))
 
+    @property
+    def classes(self) -> Mapping[str, tuple[Any, Any]]:
+        """By data set of a file the values of its label that became -1 and +1."""
+        return self.plan.classes
+
     @cached_property
     def programs(self) -> pl.DataFrame:
         """One row a program that would be compiled: its key, how many shapes share it, how many runs are pending."""

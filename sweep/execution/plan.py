@@ -71,7 +71,7 @@ class Plan:
         return itertools.compress(self.expansion.candidates(), wanted)
 
     @property
-    def classes(self) -> Mapping[str, tuple[str, str]]:
+    def classes(self) -> Mapping[str, tuple[Any, Any]]:
         """By data set of a file the values of its label that became -1 and +1."""
         return self.expansion.catalogue.classes()
 

@@ -67,12 +67,12 @@ def test_equal_networks_are_one_object() -> None:
     assert not np.array_equal(one.architecture.constants[0], other.architecture.constants[0])
 
 
+DEAR = ("max_margin_bridge", "minimum_bregman")
+"""Predictions that take seconds."""
+
+
 @pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.slow if name in ("max_margin_bridge", "minimum_bregman") else [])
-        for name in PREDICTIONS
-    ],
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in DEAR else []) for name in PREDICTIONS]
 )
 def test_a_batch_is_its_runs_one_by_one(name: str, batch: list[Problem]) -> None:
     prediction = PREDICTIONS[name]
