@@ -25,7 +25,7 @@ def specification(name: str, store: Store, where: str = "true") -> dict[str, Any
         return CHARTS[name].drawing(name, store, where).to_dict()
 
 
-@pytest.mark.parametrize("name", CHARTS)
+@pytest.mark.parametrize("name", sampled(list(CHARTS), 2))
 def test_every_chart_draws_marks(store_path: Path, tmp_path: Path, name: str) -> None:
     svg = save(name, store_path, tmp_path / f"{name}.svg").read_text()
     marks = re.findall(r'class="mark-(?:line|area|symbol|rect|rule) role-mark [^"]*"[^>]*>\s*<path[^>]* d="M', svg)
@@ -66,7 +66,7 @@ def test_the_same_store_gives_the_same_chart(store: Store) -> None:
     assert specification("regression_paths", store) == specification("regression_paths", store)
 
 
-@pytest.mark.parametrize("name", CHARTS)
+@pytest.mark.parametrize("name", sampled(list(CHARTS), 4))
 def test_charts_say_what_they_need(empty: Path, tmp_path: Path, name: str) -> None:
     with pytest.raises(
         NoData, match=rf"no data for the chart '{name}', because the store holds no .*run `sweep launch"

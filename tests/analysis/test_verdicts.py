@@ -24,13 +24,13 @@ def headline(store: Store, prediction: str) -> list[str]:
 @pytest.mark.parametrize(
     ("residual", "remaining", "distance", "beyond", "unjudged"),
     [
-        (1e-10, 1e-10, 0.9e-5, 0, 0),  # 100 rtol
+        pytest.param(1e-10, 1e-10, 0.9e-5, 0, 0, marks=pytest.mark.slow),  # 100 rtol
         (1e-10, 1e-10, 1.1e-5, 1, 0),
-        (1e-3, 4e-3, 7.9e-3, 0, 0),  # twice what the stop rule left of the way
+        pytest.param(1e-3, 4e-3, 7.9e-3, 0, 0, marks=pytest.mark.slow),  # twice what the stop rule left of the way
         (1e-3, 4e-3, 8.1e-3, 1, 0),
         (0.1, 4e-3, 0.5, 0, 1),  # first order says nothing
-        (1e-10, None, 1.1e-5, 1, 0),  # of an older version
-        (1e-3, None, 1.1e-5, 0, 1),
+        pytest.param(1e-10, None, 1.1e-5, 1, 0, marks=pytest.mark.slow),  # of an older version
+        pytest.param(1e-3, None, 1.1e-5, 0, 1, marks=pytest.mark.slow),
     ],
 )
 def test_an_exact_prediction_is_judged_by_rtol_and_stop_rule(

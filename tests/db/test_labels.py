@@ -30,7 +30,9 @@ def test_tags_are_added_once_and_removed(swept: Store) -> None:
     assert check(swept).whole
 
 
-@pytest.mark.parametrize("word", ["", "a b", "a,b", "a\nb", "x" * 61])
+@pytest.mark.parametrize(
+    "word", ["", "a b", *(pytest.param(word, marks=pytest.mark.slow) for word in ("a,b", "a\nb", "x" * 61))]
+)
 def test_what_is_no_word_is_no_tag(swept: Store, word: str) -> None:
     with pytest.raises(StoreError, match="is no tag; write one word"):
         labels.tag(swept, "s1", ["good", word])

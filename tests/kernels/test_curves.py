@@ -71,7 +71,7 @@ def mapped(w: np.ndarray, q: np.ndarray, velocity: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("depth", [1, pytest.param(2, marks=SLOW), 3, pytest.param(5, marks=SLOW)])
-@pytest.mark.parametrize("moved", [False, True])
+@pytest.mark.parametrize("moved", [pytest.param(False, marks=SLOW), True])
 def test_velocity_is_the_gradient_in_the_layers(depth: int, moved: bool) -> None:
     """Against automatic differentiation of the loss of w_1 * ... * w_L."""
     w = starts(depth)
@@ -87,7 +87,7 @@ def test_velocity_is_the_gradient_in_the_layers(depth: int, moved: bool) -> None
 
 
 @pytest.mark.parametrize("depth", [1, pytest.param(2, marks=SLOW), 3, pytest.param(5, marks=SLOW)])
-@pytest.mark.parametrize("moved", [False, True])
+@pytest.mark.parametrize("moved", [pytest.param(False, marks=SLOW), True])
 @pytest.mark.parametrize("task", ["regression", "classification"])
 def test_curves_observe_what_layers_do(depth: int, moved: bool, task: str) -> None:
     """Coefficients, Gram matrix, speed, norms, cosines, losses and margins; K is sum_l prod_{k != l} w_k^2."""

@@ -86,7 +86,7 @@ def test_real_points_are_scipys(depth: int, seed: int) -> None:
 
 
 @pytest.mark.parametrize("depth", [3, 4])
-@pytest.mark.parametrize("size", [5, 8])
+@pytest.mark.parametrize("size", [5, pytest.param(8, marks=pytest.mark.slow)])
 def test_complex_points_are_stationary_by_definition(depth: int, size: int) -> None:
     """From spectra of real vectors of few frequencies: what is certified is so by definition, conjugate in pairs."""
     power, certified = 2 / depth, 0
