@@ -1,18 +1,14 @@
 """Launching what the claims ask for: all their grids in one launch, then each entered as a sweep of its own."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from analysis.claims import CLAIMS, GRIDS, Claim
 from db.store import Store
 from sweep.execution.session import Ended, Options, record, run_grid
+from sweep.grid import shipped
 from sweep.grid.grid import Grid, load
 from sweep.grid.mistakes import GridError, nearest
 from sweep.grid.source import Source
-
-HERE = Path(__file__).resolve().parent
-FOLDERS = (HERE.parent / "examples" / "claims", HERE / "examples" / "claims")
-"""Of the grids: in a checkout, and in an installed package."""
 
 
 def chosen(numbers: Iterable[str]) -> list[Claim]:
@@ -31,9 +27,7 @@ def _about(number: str) -> list[Claim]:
 
 def grids(claims: Sequence[Claim], quick: bool = False) -> list[Grid]:
     """The grids that claims ask of, each once."""
-    folder = next((folder for folder in FOLDERS if folder.is_dir()), None)
-    if folder is None:
-        raise GridError([f"the grids of the claims are not at {FOLDERS[0]}; run `sweep claims` in a checkout"])
+    folder = shipped.folder() / "claims"
     names = dict.fromkeys(claim.grid.removeprefix("claims-") for claim in claims)
     return [load(folder / f"{name}.yaml", GRIDS[name] if quick else ()) for name in names]
 

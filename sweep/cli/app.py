@@ -8,7 +8,6 @@ from sweep.streams import Application
 app = Application(
     name="sweep",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Gradient flow on linear networks: sweep over grids, keep results in DuckDB, compare them with theory.",
 )
@@ -35,6 +34,7 @@ app.command()(stores.gc)
 app.command()(runs.predict)
 app.command()(outputs.schema)
 app.command()(outputs.init)
+app.command()(outputs.examples)
 database.command()(stores.upgrade)
 
 

@@ -1,4 +1,4 @@
-"""Commands that write files or print what the project knows: report, chart, schema, init."""
+"""Commands that write files or print what the project knows: report, chart, schema, init, examples."""
 
 from pathlib import Path
 from typing import Annotated
@@ -37,6 +37,17 @@ def report(
     echo(write_report(source, output, provenance=provenance))
 
 
+def _list(wanted: bool) -> None:
+    """Every chart in a line, instead of the command."""
+    if wanted:
+        from analysis.charts import CHARTS
+
+        width = max(map(len, CHARTS))
+        for name, chart in CHARTS.items():
+            echo(f"{name:<{width}}  {chart.title}")
+        raise typer.Exit
+
+
 @answering
 def chart(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A chart; an unknown name lists them.")],
@@ -51,6 +62,9 @@ def chart(
     title: Annotated[str | None, typer.Option("--title", help="Instead of the chart's own.")] = None,
     width: Annotated[int | None, typer.Option("--width", help="Of every panel, in pixels.")] = None,
     data: Annotated[Path | None, typer.Option("--data", help="FILE.csv for the rows drawn.")] = None,
+    list_: Annotated[
+        bool, typer.Option("--list", callback=_list, is_eager=True, help="Print every chart's name and title.")
+    ] = False,
     max_seconds: SecondsOption = None,
     max_memory: MemoryOption = None,
 ) -> None:
@@ -91,3 +105,14 @@ def init(
     except OSError as error:
         raise GridError([f"{path} cannot be written: {error.strerror}"]) from error
     echo(f"{path}: edit it, then try: sweep plan {path}")
+
+
+@answering
+def examples(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to; made if need be.")] = Path("examples"),
+) -> None:
+    """Copy the shipped grids, and the data that they name."""
+    from sweep.grid.shipped import copy_to
+
+    made = copy_to(folder)
+    echo(f"{len(made)} files in {folder}; try: sweep launch {folder / 'quickstart.yaml'}")

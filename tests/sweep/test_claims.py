@@ -15,10 +15,11 @@ from analysis.claims import CLAIMS, COLUMNS, GRIDS, Claim, Verdict, evaluate
 from analysis.claims.page import FAMILIES, write_html, write_markdown
 from analysis.claims.wording import escaped, numbers, symbols
 from db.store import Store
-from sweep.claims import FOLDERS, chosen, grids, launch, together
+from sweep.claims import chosen, grids, launch, together
 from sweep.cli import app
 from sweep.cli.claims import _lines
 from sweep.execution.session import Options
+from sweep.grid import shipped
 from sweep.grid.expansion import Expansion
 from sweep.grid.grid import Grid
 from sweep.grid.mistakes import GridError
@@ -91,7 +92,7 @@ def test_a_grid_plans_and_its_quick_runs_are_some_of_its_runs(name: str) -> None
 
 
 def test_every_file_is_a_grid_of_claims() -> None:
-    assert {path.stem for path in FOLDERS[0].glob("*.yaml")} == set(GRIDS)
+    assert {path.stem for path in (shipped.folder() / "claims").glob("*.yaml")} == set(GRIDS)
 
 
 def test_together_they_ask_for_the_same_runs() -> None:
