@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from db.limits import Limits, parse_memory, parse_seconds
 from db.names import check_name
@@ -27,6 +28,15 @@ def not_made_yet(path: Path) -> bool:
     """Whether a launch could make the store there: a sweep that starts has none for a while. Raises StoreError."""
     check_name(path)
     return not path.exists() and not path.is_symlink() and path.absolute().parent.is_dir()
+
+
+def status_of(path: Path, wait: float) -> dict[str, Any]:
+    """Runs and sweeps of the store at a path; none of one that is not made yet."""
+    from sweep.execution import summary
+
+    if not_made_yet(path):
+        return {"store": str(path.absolute()), "runs": {}, "sweeps": []}
+    return summary.status(opened(path, wait))
 
 
 @contextmanager

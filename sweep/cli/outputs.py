@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from sweep.cli.common import STORE, MemoryOption, SecondsOption, StoreOption, answering, check_output, echo
+from sweep.cli.common import STORE, WAIT, MemoryOption, SecondsOption, StoreOption, answering, check_output, echo
+from sweep.cli.watching import WatchOption
 
 ProvenanceOption = Annotated[
     bool, typer.Option("--provenance", help="Show in the report host, folders and uncommitted changes of launches too.")
@@ -25,16 +26,25 @@ def report(
     store: StoreOption = STORE,
     output: Annotated[Path, typer.Option("-o", "--output", help="The HTML file.")] = Path("report.html"),
     provenance: ProvenanceOption = False,
+    watch: WatchOption = False,
     max_seconds: SecondsOption = None,
     max_memory: MemoryOption = None,
 ) -> None:
     """Write one HTML file that says where gradient flow ended and where theory says it must; works offline."""
     from analysis.report import write_report
-    from sweep.cli.open import opened
+    from sweep.cli import watching
+    from sweep.cli.open import opened, status_of
 
     check_output("-o", output, store=store)
     source = opened(store, seconds=max_seconds, memory=max_memory)
-    echo(write_report(source, output, provenance=provenance))
+
+    def write() -> None:
+        echo(write_report(source, output, provenance=provenance))
+
+    if watch:
+        watching.watch(lambda: status_of(store, WAIT), lambda found: write() if found["runs"] else None)
+    else:
+        write()
 
 
 def _list(wanted: bool) -> None:

@@ -1,5 +1,6 @@
 """Commands that read a store: status, query, show; and db upgrade."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,26 +19,33 @@ from sweep.cli.common import (
     echo,
     print_json,
 )
+from sweep.cli.watching import WatchOption
 from sweep.formats import Format, text, write
 from sweep.shown import shown
 
 
 @answering
-def status(store: StoreOption = STORE, json: JsonOption = False, wait: WaitOption = WAIT) -> None:
+def status(
+    store: StoreOption = STORE, watch: WatchOption = False, json: JsonOption = False, wait: WaitOption = WAIT
+) -> None:
     """Sweeps in the store and how far they are; works while one is running."""
-    from sweep.cli.open import NOT_YET, not_made_yet, opened
-    from sweep.execution import summary
+    from sweep.cli import watching
+    from sweep.cli.open import NOT_YET, status_of
+    from sweep.execution.summary import status_lines
 
-    if not_made_yet(store):
-        found: dict[str, Any] = {"store": str(store.absolute()), "runs": {}, "sweeps": []}
-        print_json(found) if json else echo(f"{store}: {NOT_YET}")
-        return
-    found = summary.status(opened(store, wait))
-    if json:
-        print_json(found)
-        return
-    for line in summary.status_lines(found):
-        echo(line)
+    def say(found: Mapping[str, Any]) -> None:
+        if json:
+            print_json(found)
+        elif not store.exists():
+            echo(f"{store}: {NOT_YET}")
+        else:
+            for line in status_lines(found):
+                echo(line)
+
+    if watch:
+        watching.watch(lambda: status_of(store, wait), say)
+    else:
+        say(status_of(store, wait))
 
 
 @answering
