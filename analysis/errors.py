@@ -47,7 +47,10 @@ class NoData(AnalysisError):
     """The store holds nothing that this chart could show."""
 
     def __init__(self, chart: str, needs: str, run: str):
-        super().__init__(f"no data for the chart {chart!r}, because the store holds no {needs}; run `{run}` first")
+        copied = " (`sweep examples` copies that grid)" if " examples/" in run else ""
+        super().__init__(
+            f"no data for the chart {chart!r}, because the store holds no {needs}; run `{run}` first{copied}"
+        )
 
 
 class NoRun(NoData):

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import altair as alt
 import polars as pl
 
-from analysis.charts import find
+from analysis.charts import Look, find
+from analysis.charts.facets import Facets
 from analysis.charts.theme import Drawing
 from analysis.errors import BadFilter
 from analysis.frames.frame import EVERY_RUN
@@ -71,17 +71,26 @@ class Results:
         """
         return pl.DataFrame(self._store.query(query, parameters))
 
-    def chart(self, name: str, where: str = EVERY_RUN) -> Drawing:
+    def chart(
+        self,
+        name: str,
+        where: str = EVERY_RUN,
+        *,
+        color: str | None = None,
+        row: str | None = None,
+        column: str | None = None,
+        title: str | None = None,
+        width: int | None = None,
+    ) -> Drawing:
         """One of the charts of `sweep chart`, of the runs that meet a condition on the columns of `runs`.
 
-        A notebook shows it; `.save(file)` writes it. Its data are in it, whatever their number.
-        Raises AnalysisError (unknown name, no data, a condition that is none).
+        A notebook shows it; `.save(file)` writes it (a PNG for print with `scale_factor=2`). Its data are in it,
+        whatever their number. `color`, `row` and `column` are axes for charts along the run; `title` and `width` (of
+        every panel, in pixels) stand instead of the chart's own.
+        Raises AnalysisError (unknown name or axis, no data, a condition that is none).
         """
-        drawing = find(name).drawing(name, self._store, where)
-        with alt.data_transformers.enable("default", max_rows=None):
-            whole = drawing.to_dict()
-        inlined: Drawing = type(drawing).from_dict(whole)
-        return inlined
+        chart = Facets(name, color, row, column).of(find(name))
+        return Look(title, width).apply(chart.drawing(name, self._store, where))
 
     def __repr__(self) -> str:
         counted = self.sql("SELECT status, count(*) AS runs FROM runs GROUP BY ALL ORDER BY ALL").rows()

@@ -153,7 +153,7 @@ def translate(error: Exception, path: Path) -> StoreError:
         return NoStore(f"{path} does not exist; sweep launch makes it, --store names another")
     if "Permission denied" in said or "Read-only file system" in said:
         return StoreDenied(f"{path} cannot be opened: {_first_line(said)}")
-    if isinstance(cause, UNREADABLE) and _foreign(path):
+    if isinstance(cause, (*UNREADABLE, duckdb.CatalogException)) and _foreign(path):
         return NotAStore(f"{path} is {_foreign(path)}, not a store; name another file with --store")
     if "WAL does not match" in said or "WAL checkpoint iteration does not match" in said:
         return Damaged(f"{path}.wal belongs to another store, or to another time of this one; move it away")

@@ -26,7 +26,7 @@ from analysis.charts.theme import (
 )
 from analysis.errors import NoAxes, UnknownAxis
 from analysis.frames.along import MOST_RUNS
-from analysis.frames.facets import AXES, QUANTITIES, faceted
+from analysis.frames.facets import AXES, QUANTITIES, TARGETS, faceted
 from analysis.frames.frame import Frame
 from analysis.names import named
 
@@ -81,9 +81,16 @@ class Facets:
             return chart
         draw = partial(self.draw, title=chart.title)
         others = {"others": chart.frames["others"]} if self.chart in UNKNOWN else {}
-        return replace(chart, frames={"curves": self.frame(), **others}, draw=draw, main=())
+        targets = {"targets": TARGETS} if "kind" in self.frame().columns else {}
+        return replace(chart, frames={"curves": self.frame(), **others, **targets}, draw=draw, main=())
 
-    def draw(self, curves: pl.DataFrame, title: str, others: pl.DataFrame | None = None) -> alt.VConcatChart:
+    def draw(
+        self,
+        curves: pl.DataFrame,
+        title: str,
+        others: pl.DataFrame | None = None,
+        targets: pl.DataFrame | None = None,
+    ) -> alt.VConcatChart:
         """A panel for every value of the row's and the column's axis, and one for each kind of prediction."""
         task = QUANTITIES[self.chart].task
         x = LogAxis.over(curves["clock"], reverse=task == "regression")
@@ -98,6 +105,7 @@ class Facets:
         runs = curves.unique([*self.axes, *kinds])["runs_of_series"]
         chosen = f", at most {MOST_RUNS} a curve (a fixed random choice)" if most(runs) > MOST_RUNS else ""
         words = [f"Medians (lines) and 10–90 % bands, {pooled(curves)}: {total(runs):,} runs{chosen}."]
+        words += [] if targets is None else [_targets(targets.filter(task=task))]
         words += [] if others is None else left_out(others, UNKNOWN[self.chart])
         return panels(drawn, title, " ".join(words))
 
@@ -122,6 +130,12 @@ class Facets:
         """The line that no margin crosses."""
         line = alt.Chart(pl.DataFrame({"middle": [1.0]})).mark_rule(stroke=GUIDE, strokeDash=[5, 3])
         return [line.encode(y.y("middle", SHOWN[self.chart]))] if self.chart == "margins" else []
+
+
+def _targets(targets: pl.DataFrame) -> str:
+    """What β* is, network by network: distances of one panel may be to different predictions."""
+    told = [f"{named(row['architecture'])}: {', '.join(map(named, row['predictions']))}" for row in targets.to_dicts()]
+    return f"β*, by network: {'; '.join(told)}."
 
 
 def _kept(curves: pl.DataFrame, by: list[str]) -> list[dict[str, object]]:

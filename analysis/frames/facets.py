@@ -40,7 +40,7 @@ class Quantity:
     means: str
 
 
-_PREDICTED = f"""SELECT run_id, kind, p.beta AS star FROM runs JOIN predictions p USING (run_id)
+_PREDICTED = f"""SELECT run_id, kind, prediction, p.beta AS star FROM runs JOIN predictions p USING (run_id)
   WHERE p.beta IS NOT NULL AND isfinite(distance) AND prediction NOT IN {OF_THE_PATH}
   QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY {PREFERRED}) = 1"""
 _EVERY = "SELECT run_id FROM runs"
@@ -52,6 +52,17 @@ QUANTITIES: Mapping[str, Quantity] = {
     "alignment": Quantity("classification", "alignment", _EVERY, "max over layers of 1 - |cos(v_l, grad_{v_l} Loss)|"),
 }
 """Chart -> what it draws along axes of one's choice."""
+
+
+TARGETS = Frame(
+    f"""SELECT task, architecture, list(DISTINCT prediction ORDER BY prediction) AS predictions
+FROM ({_PREDICTED}) JOIN runs USING (run_id) WHERE status IN ('converged', 'stopped') GROUP BY ALL ORDER BY ALL""",
+    {
+        "task": "task",
+        "architecture": "architecture",
+        "predictions": "to which of them distances are: of every run the one that says most",
+    },
+)
 
 
 def faceted(name: str, axes: Sequence[str]) -> Frame:

@@ -1,7 +1,6 @@
 "use strict";
 
 // One selection for every chart: a row stays if its architecture, depth and alpha, where it has them, are chosen.
-const BESIDE_A_PANEL = 150; // pixels for a panel's axis, its title and the labels at its right
 const SMALLEST = 0.8; // charts shrink to this share of their size; beyond that they scroll
 
 const specs = new Map();
@@ -43,21 +42,16 @@ function selected(spec, choice) {
     const used = (panel.layer ?? [panel]).map(layer => (layer.data ?? panel.data)?.name).filter(name => ofRuns.has(name));
     return !used.length || used.some(name => !emptied.has(name));
   };
-  if (!spec.vconcat) return {...spec, datasets};
   const vconcat = spec.vconcat
     .map(row => ({...row, hconcat: row.hconcat.filter(shows)}))
     .filter(row => row.hconcat.length);
   return {...spec, datasets, vconcat};
 }
 
-// The same panels in as many columns as the page has room for.
-function reflowed(spec, width) {
-  if (!spec.vconcat) return spec;
+// The same panels in at most so many columns.
+function reflowed(spec, columns) {
   const rows = [];
   for (const row of spec.vconcat) {
-    const broad = panel => (typeof panel.width === "number" ? panel.width : 250) + BESIDE_A_PANEL;
-    const widest = Math.max(...row.hconcat.map(broad));
-    const columns = Math.max(1, Math.floor(width / (widest * SMALLEST)));
     for (let k = 0; k < row.hconcat.length; k += columns) rows.push({...row, hconcat: row.hconcat.slice(k, k + columns)});
   }
   return {...spec, vconcat: rows};
@@ -67,15 +61,22 @@ const OPTIONS = {renderer: "svg", actions: {export: true, source: true, compiled
 
 async function draw(name, choice) {
   const place = document.getElementById(`chart-${name}`);
-  const spec = reflowed(selected(specs.get(name), choice), place.clientWidth);
-  if (spec.vconcat && !spec.vconcat.length) {
+  const spec = selected(specs.get(name), choice);
+  if (!spec.vconcat.length) {
     place.textContent = "No run of the selection is in this chart.";
     return;
   }
   try {
-    const {view} = await vegaEmbed(place, spec, OPTIONS);
-    const svg = place.querySelector("svg.marks");
-    if (svg) svg.style.minWidth = `${SMALLEST * Number(svg.getAttribute("width"))}px`;
+    // labels are as wide as they are drawn: fewer columns until they fit
+    let columns = Math.max(...spec.vconcat.map(row => row.hconcat.length));
+    let view, least;
+    do {
+      ({view} = await vegaEmbed(place, reflowed(spec, columns), OPTIONS));
+      const svg = place.querySelector("svg.marks");
+      least = SMALLEST * Number(svg.getAttribute("width"));
+      svg.style.minWidth = `${least}px`;
+      columns = Math.min(columns - 1, Math.max(1, Math.floor(columns * place.clientWidth / least)));
+    } while (least > place.clientWidth && columns >= 1);
     view.addEventListener("click", (event, item) => { if (item?.datum?.run_id) show(item.datum.run_id); });
   } catch (error) {
     place.textContent = `This chart could not be drawn: ${error.message}`;

@@ -76,7 +76,7 @@ def test_every_command_and_option_has_help(path: tuple[str, ...]) -> None:
 def test_the_commands_are_those_of_the_contract() -> None:
     assert {" ".join(path) for path in commands()} == {
         "launch", "claims", "plan", "status", "query", "report", "chart", "show", "predict", "schema", "init", "check",
-        "gc", "list", "tag", "note", "diff", "forget", "merge", "export", "db", "db upgrade",
+        "examples", "gc", "list", "tag", "note", "diff", "forget", "merge", "export", "db", "db upgrade",
     }  # fmt: skip
 
 
