@@ -6,6 +6,7 @@ from typing import Any
 from kernels.spec import AXES
 from sweep.grid.mistakes import GridError, nearest
 from sweep.grid.source import Place, Source, parse_value
+from sweep.grid.values import LISTS
 
 SECTIONS = ("grid", "zip", "list", "random")
 EXPRESSIONS = ("when", "exclude", "include")
@@ -36,16 +37,17 @@ def _place(key: str) -> Place:
 
 
 def _value(place: Place, text: str, option: str) -> Any:
-    """The YAML value of an option; commas make a list, except inside an expression."""
+    """The YAML value of an option; commas make a list, except inside an expression. One of LISTS is one without, too."""
     if text.strip() == "":
         raise GridError([f"{option}: the value is missing; write --set KEY=VALUE"])
-    if any(part in EXPRESSIONS for part in place):
+    if "data" not in place and any(part in EXPRESSIONS for part in place):
         return text
     try:
         values = parse_value(f"[{text}]")
     except ValueError as error:
         raise GridError([f"{option}: {error}"]) from error
-    return values[0] if len(values) == 1 else values
+    alone = len(values) == 1 and (place[-1] not in LISTS or isinstance(values[0], list))
+    return values[0] if alone else values
 
 
 def _assign(source: Source, place: Place, value: Any, option: str) -> None:

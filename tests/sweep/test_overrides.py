@@ -92,6 +92,14 @@ def test_an_expression_keeps_its_commas() -> None:
     assert edited("when=depth in (2, 3)").tree["when"] == "depth in (2, 3)"
 
 
+@pytest.mark.parametrize(
+    ("text", "value"), [("id", ["id"]), ("[id]", ["id"]), ("id,name", ["id", "name"]), ("[id, name]", ["id", "name"])]
+)
+def test_columns_of_a_file_are_a_list(text: str, value: list[str]) -> None:
+    for key in ("exclude", "features"):
+        assert at(edited(f"data.{key}={text}"), "data", key) == value
+
+
 def test_the_last_option_wins() -> None:
     assert edited("seed=1", "seed=2").tree["seed"] == 2
 
