@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from analysis.files import check_report
 from db.store import Store
 from kernels.data.checks import MOST_NUMBERS
 from kernels.losses import LOSSES
@@ -25,6 +26,7 @@ from sweep.execution.forecast import distinct
 from sweep.execution.plan import Plan, make_plan, runs_of
 from sweep.execution.records import tables
 from sweep.execution.session import Ended, Options, run_grid
+from sweep.execution.shard import parse
 from sweep.execution.worker import prepare, simulator, unchanged
 from sweep.grid.expansion import Audit, Expansion
 from sweep.grid.grid import Grid, from_source, load
@@ -44,6 +46,7 @@ def plan(
     grid: GridLike,
     *,
     store: str | Path | None = None,
+    shard: str | None = None,
     retry_failed: bool = False,
     plugins: bool = True,
     wait: float = 30.0,
@@ -62,6 +65,7 @@ def plan(
     Args:
         grid: a grid file, or the same as a dict, in which numpy's arrays and ranges may stand; docs/grids.md.
         store: the DuckDB file; $SWEEP_STORE or results.duckdb by default.
+        shard: "i/n" for one of n parts of the grid, as for machines without a cluster.
         retry_failed: whether runs that failed for good count as pending.
         plugins: whether the grid may name code of its own, module:Class, which is run when it is read.
         wait: seconds to wait for a store that is in use.
@@ -69,7 +73,7 @@ def plan(
     Raises GridError with every mistake found, StoreError.
     """
     found = Store(_store(store), timeout=wait)
-    made = make_plan(read(grid, plugins), found, retry_failed)
+    made = make_plan(read(grid, plugins), found, retry_failed, None if shard is None else parse(shard))
     return Planned(made, made.counts(Sizer(found.batch_seconds(), os.cpu_count() or 1)))
 
 
@@ -80,6 +84,8 @@ def launch(
     executor: Literal["ray", "local"] = "ray",
     address: str | None = None,
     workers: int | None = None,
+    shard: str | None = None,
+    report: str | Path | None = None,
     retry_failed: bool = False,
     max_failures: int = 10,
     plugins: bool = True,
@@ -92,10 +98,11 @@ def launch(
     In a process that is connected to Ray already, that cluster is used, and stays up.
 
     Args:
-        grid, store, retry_failed, plugins, wait: as of `plan`.
+        grid, store, shard, retry_failed, plugins, wait: as of `plan`.
         executor: "ray", or "local": in this process, on one core, for small grids.
         address: of a Ray cluster to join, HOST:PORT or auto; without it Ray starts here.
         workers: CPUs of the Ray that is started here.
+        report: the HTML file for the report of the store at the end.
         max_failures: failed runs in a row that stop the sweep.
         quiet: nothing goes to standard output, progress to standard error.
 
@@ -113,6 +120,9 @@ def launch(
         if value is not None and value < 1:
             raise GridError([f"{name}: {value} is not an integer >= 1"])
     path = _store(store)
+    part = None if shard is None else parse(shard)
+    if report is not None:
+        check_report(Path(report))
     found = read(grid, plugins)
     check_environment(address)
     signals.forget()
@@ -121,12 +131,14 @@ def launch(
         local=executor == "local",
         address=address,
         workers=workers,
+        shard=part,
+        report=None if report is None else Path(report),
         retry_failed=retry_failed,
         max_failures=max_failures,
         quiet=quiet,
         wait=wait,
         plugins=plugins,
-        command=f"sweep.launch({'grid' if isinstance(grid, Mapping) else repr(str(grid))}, store={str(path)!r})",
+        command=_call(grid, path, shard),
     )
     ended = run_grid(found, options)
     if not quiet and (ended.interrupted or ended.traceback or ended.lost or ended.unstored):
@@ -195,6 +207,12 @@ def run(
         (result,) = simulate([(runs[0].spec, expansion.catalogue.dataset(runs[0].structure.entry))], None)
         predictions = pl.DataFrame(tables([result], "")["predictions"])
     return Run(result, predictions.rename({"beta": "predicted"}).select(SHOWN))
+
+
+def _call(grid: GridLike, store: Path, shard: str | None) -> str:
+    """What launches the same again."""
+    named = "grid" if isinstance(grid, Mapping) else repr(str(grid))
+    return f"sweep.launch({named}, store={str(store)!r}" + (")" if shard is None else f", shard={shard!r})")
 
 
 def read(grid: GridLike, plugins: bool = True) -> Grid:

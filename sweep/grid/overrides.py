@@ -37,7 +37,7 @@ def _place(key: str) -> Place:
 
 
 def _value(place: Place, text: str, option: str) -> Any:
-    """The YAML value of an option; commas make a list, except inside an expression. One of LISTS is one without, too."""
+    """The YAML value of an option; commas make a list, except inside an expression, and what is in LISTS is one."""
     if text.strip() == "":
         raise GridError([f"{option}: the value is missing; write --set KEY=VALUE"])
     if "data" not in place and any(part in EXPRESSIONS for part in place):

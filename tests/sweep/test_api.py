@@ -57,6 +57,21 @@ def test_a_dict_has_the_runs_of_the_same_file(launched: sweep.Ended, write: Writ
     assert set(launched.load().runs()["run_id"]) == set(ids)
 
 
+def test_parts_are_the_grid(launched: sweep.Ended) -> None:
+    parts = [sweep.plan(GRID, store=launched.store, shard=f"{k}/3") for k in (1, 2, 3)]
+    assert sum(part.counts["total"] for part in parts) == 8
+    with pytest.raises(sweep.GridError, match="parts count from 1 to 3"):
+        sweep.plan(GRID, store=launched.store, shard="4/3")
+
+
+@pytest.mark.slow
+def test_a_report_is_written_at_the_end(launched: sweep.Ended, tmp_path: Path) -> None:
+    with pytest.raises(sweep.AnalysisError, match="html"):
+        sweep.launch(GRID, store=launched.store, executor="local", quiet=True, report=tmp_path / "report.txt")
+    ended = sweep.launch(GRID, store=launched.store, executor="local", quiet=True, report=tmp_path / "report.html")
+    assert "8 of 8 runs converged" in Path(str(ended.report)).read_text()
+
+
 def test_counts_are_those_of_the_command_line(launched: sweep.Ended, write: Write) -> None:
     text = SMALL.replace("[0.5, 1]", "[1, 2]")
     done = CliRunner().invoke(app, ["plan", str(write(text)), "--json", "--store", str(launched.store)])
