@@ -45,7 +45,7 @@ def _card(row: Mapping[str, Any]) -> Card:
         ]
         for p in row["predictions"] or []
     ]
-    path = _path(row["log_time"], row["beta"]) if row["beta"] else None
+    path = _path(row["log_time"], row["beta"]) if row["beta"] and row["log_time"] else None
     return {"axes": axes, "predictions": predictions, "path": path}
 
 
@@ -53,15 +53,23 @@ def _text(value: Any) -> str:
     return number(value) if isinstance(value, float) else str(value)
 
 
-def _path(log_time: Sequence[float], beta: Sequence[Sequence[float]]) -> dict[str, Any]:
-    """The coefficients that end largest against log time, at evenly chosen recorded points whose time is finite."""
-    finite = [k for k, value in enumerate(log_time) if math.isfinite(value)]
+def _path(log_time: Sequence[float | None], beta: Sequence[Sequence[float | None]]) -> dict[str, Any] | None:
+    """The coefficients that end largest against log time, at evenly chosen recorded points of finite numbers.
+
+    None for lists that are no path, which a store from elsewhere may hold.
+    """
+    if len({len(point or ()) for point in beta}) != 1 or not beta[0] or len(log_time) != len(beta):
+        return None
+    times, every_point = np.array(log_time, float), np.array(beta, float)
+    finite = np.flatnonzero(np.isfinite(times) & np.isfinite(every_point).all(axis=1)).tolist()
+    if not finite:
+        return None
     every = max(1, math.ceil(len(finite) / MOST_POINTS))
-    kept = sorted({*finite[::every], *finite[-1:]})
-    points = np.array(beta, float)[kept]
-    largest = sorted(np.argsort(-np.abs(points[-1]), kind="stable")[:MOST_COORDINATES].tolist()) if kept else []
+    kept = sorted({*finite[::every], finite[-1]})
+    points = every_point[kept]
+    largest = sorted(np.argsort(-np.abs(points[-1]), kind="stable")[:MOST_COORDINATES].tolist())
     return {
-        "time": [_digits(log_time[k]) for k in kept],
+        "time": [_digits(times[k]) for k in kept],
         "beta": [{"coordinate": f"β{j + 1}", "values": [_digits(v) for v in points[:, j]]} for j in largest],
     }
 

@@ -305,7 +305,9 @@ def _sweeps(store: Source, provenance: bool) -> list[dict[str, Any]]:
 
 
 def command_without_folders(command: str | None) -> str | None:
-    """The command line with of every path only the last part."""
+    """The command line, or the call of `sweep.launch`, with of every path only the last part."""
+    if command and command.startswith("sweep.launch("):
+        return re.sub(r"'[^']*[/\\]([^'/\\]+)'", r"'\1'", command)
     try:
         words = shlex.split(command or "")
     except ValueError:  # no command of ours

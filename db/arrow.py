@@ -23,6 +23,11 @@ TABLES = tuple(Base.metadata.tables)
 """Names of the tables."""
 
 
+def rows_at_once(table: str) -> int:
+    """How many rows of a table are in memory at once where all of it is read: a path is hundreds of numbers."""
+    return 4_096 if table == "trajectories" else 20_480
+
+
 @functools.cache
 def schema(table: str) -> pa.Schema:
     """Columns of a table in order, with types and nullability; JSON is text. Raises KeyError for no such table."""

@@ -17,15 +17,12 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection
 
 from db import schema
+from db.arrow import rows_at_once
 from db.checksum import COLUMN, add, of_rows
 from db.connection import raw
 from db.errors import Damaged, StoreDenied, TooMuch
 from db.insert import KEYS, OF_A_RUN
 from db.store import Store, make
-
-ROWS = {"trajectories": 4_096}
-MOST_ROWS = 20_480
-"""Of a table that are read at once, where ROWS names no other number."""
 
 LEAST_ROWS = 2_048
 """Where rows cannot be read, ranges are halved down to this: DuckDB reads so many at once."""
@@ -130,7 +127,7 @@ def _part(duck: Any, name: str, path: Path) -> Part:
 
 def _pieces(duck: Any, name: str, part: Part, path: Path) -> Iterator[tuple[range, pa.Table]]:
     """The rows of a table in their order, with their row numbers; notes what cannot be read."""
-    most = ROWS.get(name, MOST_ROWS)
+    most = rows_at_once(name)
     (last,) = duck.execute(f"SELECT coalesce(max(rowid), 0) FROM {name}").fetchone()
     todo = [range(first, min(first + most, last + 1)) for first in range(0, last + 1, most)][::-1]
     while todo:

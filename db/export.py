@@ -4,7 +4,6 @@
 architecture=diagonal/part-0.parquet. The folder appears whole or not at all.
 """
 
-import contextlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +16,6 @@ import pyarrow.parquet as pq
 from db import arrow
 from db.errors import StoreDenied
 from db.store import Store
-
-ROWS = 20_480
-"""Of a table that are read and written at once."""
 
 PARTITIONED = {
     "runs": "FROM runs",
@@ -44,9 +40,7 @@ def export(store: Store, folder: Path, replace: bool = False) -> dict[str, int]:
             new.mkdir()
             with store.reading() as duck:
                 rows = {name: _write(duck, name, new / name) for name in arrow.TABLES}
-            with contextlib.suppress(FileNotFoundError):
-                folder.rename(Path(place) / "old")  # what was there goes with the temporary folder
-            _place(new, folder, Path(place) / "old")
+            _place(new, folder, Path(place) / "old", replace)
     except OSError as error:
         raise StoreDenied(f"{folder} cannot be written: {error.strerror or error}; name another folder") from error
     return rows
@@ -60,17 +54,33 @@ def _check_free(folder: Path, replace: bool) -> None:
     held = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if held and not replace:
         raise StoreDenied(f"{folder} is not empty; name a new folder, or replace an earlier export with --force")
-    stranger = next((name for name in held if name not in arrow.TABLES), None)
-    if stranger is not None:
-        raise StoreDenied(f"{folder} holds {stranger}, which is of no export, and would be lost; name another folder")
+    if held:
+        _check_export(folder, held)
 
 
-def _place(new: Path, folder: Path, old: Path) -> None:
-    """Give a finished folder its name; where that fails, the old one has it again."""
+def _check_export(folder: Path, held: list[str]) -> None:
+    """Raise StoreDenied unless a folder holds an export and nothing else: all tables, in files of their names."""
+    files = (path for path in folder.rglob("*") if not path.is_dir() and not path.match("part-*.parquet"))
+    strange = [name for name in held if name not in arrow.TABLES]
+    strange += sorted(str(path.relative_to(folder)) for path in files)
+    if strange:
+        raise StoreDenied(f"{folder} holds {strange[0]}, which is of no export, and would be lost; name another folder")
+    missing = [name for name in arrow.TABLES if name not in held]
+    if missing:
+        raise StoreDenied(f"{folder} is no export, for it has no {missing[0]}, and would be lost; name another folder")
+
+
+def _place(new: Path, folder: Path, old: Path, replace: bool) -> None:
+    """Give a finished folder its name; whatever stops that, what was there has its name again.
+
+    Without `replace` only an empty folder gives way: something may have been put there since.
+    """
     try:
+        if folder.exists():
+            folder.rename(old) if replace else folder.rmdir()  # the old one goes with the temporary folder
         new.rename(folder)
-    except OSError:
-        if old.exists():
+    except BaseException:
+        if old.exists() and not folder.exists():
             old.rename(folder)
         raise
 
@@ -79,7 +89,7 @@ def _write(duck: Any, name: str, folder: Path) -> int:
     """One table; a table without rows is one file without rows, so that readers find its columns."""
     written: list[int] = []
     schema = _schema(name)
-    batches = _counted(duck, PARTITIONED.get(name, f"FROM {name}"), schema, written)
+    batches = _counted(duck, name, PARTITIONED.get(name, f"FROM {name}"), schema, written)
     first = next(batches, None)
     if first is None:
         folder.mkdir()
@@ -102,8 +112,8 @@ def _schema(name: str) -> pa.Schema:
     return pa.schema([*schema, *missing])
 
 
-def _counted(duck: Any, sql: str, schema: pa.Schema, written: list[int]) -> Iterator[pa.RecordBatch]:
-    with duck.execute(sql).to_arrow_reader(ROWS) as pieces:
+def _counted(duck: Any, name: str, sql: str, schema: pa.Schema, written: list[int]) -> Iterator[pa.RecordBatch]:
+    with duck.execute(sql).to_arrow_reader(arrow.rows_at_once(name)) as pieces:
         for piece in pieces:
             written.append(piece.num_rows)
             table = pa.Table.from_batches([piece]).select(schema.names).cast(schema)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from db.connection import raw
 from db.errors import StoreError
@@ -21,8 +22,7 @@ def tag(store: Store, sweep_id: str, added: Sequence[str] = (), removed: Sequenc
         raise StoreError(f"{wrong!r} is no tag; write one word of at most 60 characters without commas")
     with store.writing() as connection:
         duck = raw(connection)
-        (stored,) = duck.execute("SELECT tags FROM sweeps WHERE sweep_id = ?", [sweep_id]).fetchone()
-        before = stored or []
+        before = _stored(duck, sweep_id, "tags") or []
         absent = next((word for word in removed if word not in before), None)
         if absent is not None:
             has = f"it has {', '.join(before)}" if before else "it has none"
@@ -35,4 +35,14 @@ def tag(store: Store, sweep_id: str, added: Sequence[str] = (), removed: Sequenc
 def note(store: Store, sweep_id: str, text: str) -> None:
     """Put a note to a sweep in the place of the one that it had; an empty one takes it away."""
     with store.writing() as connection:
-        raw(connection).execute("UPDATE sweeps SET note = ? WHERE sweep_id = ?", [text or None, sweep_id])
+        duck = raw(connection)
+        _stored(duck, sweep_id, "note")
+        duck.execute("UPDATE sweeps SET note = ? WHERE sweep_id = ?", [text or None, sweep_id])
+
+
+def _stored(duck: Any, sweep_id: str, column: str) -> Any:
+    """What a sweep has in a column. Raises StoreError where it is gone since it was looked up."""
+    row = duck.execute(f"SELECT {column} FROM sweeps WHERE sweep_id = ?", [sweep_id]).fetchone()
+    if row is None:
+        raise StoreError(f"the sweep {sweep_id} is not there any more; see: sweep list")
+    return row[0]

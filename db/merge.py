@@ -11,19 +11,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection
 
+from db.arrow import rows_at_once
 from db.check import check
-from db.connection import raw
+from db.connection import raw, translate
 from db.ends import TOLERANCE, apart
 from db.errors import Damaged, StoreError
 from db.insert import OF_A_RUN, insert_new, insert_runs, select
 from db.store import Store, make
-
-ROWS = 20_480
-"""Of a source that are read at once."""
 
 OTHERS = ("sweeps", "sweep_runs", "attempts")
 """Tables whose rows go in by their keys."""
@@ -85,7 +84,7 @@ def merge(target: Store, sources: Sequence[Store], strict: bool = False) -> list
     merged: list[Merged] = []
 
     def fill(connection: Connection) -> None:
-        merged.extend(_take(raw(connection), source) for source in sources)
+        merged.extend(_take(raw(connection), target.path, source) for source in sources)
         if strict and any(each.apart for each in merged):
             raise EndsDiffer(merged)
 
@@ -117,32 +116,32 @@ def _check_whole(source: Store) -> None:
         )
 
 
-def _take(duck: Any, source: Store) -> Merged:
+def _take(duck: Any, path: Path, source: Store) -> Merged:
     """All of one source, in the target's transaction."""
     merged = Merged(source.path)
     with source.reading() as reader:
-        taken = [_take_runs(duck, rows, merged) for rows in _rows(reader, "FROM runs")]
+        taken = [_take_runs(duck, path, rows, merged) for rows in _rows(reader, "runs")]
         reader.register("taken", pa.concat_tables(taken) if taken else pa.table({"run_id": pa.array([], pa.string())}))
         for name in OF_A_RUN:
-            for rows in _rows(reader, f"FROM {name} SEMI JOIN taken USING (run_id)"):
-                with _registered(duck, "incoming", rows):
+            for rows in _rows(reader, name, "SEMI JOIN taken USING (run_id)"):
+                with _registered(duck, path, "incoming", rows):
                     duck.execute(f"INSERT INTO {name} BY NAME FROM incoming")
         before = _count(duck, "sweeps")
         for name in OTHERS:
-            for rows in _rows(reader, f"FROM {name}"):
-                with _registered(duck, f"incoming_{name}", rows):
+            for rows in _rows(reader, name):
+                with _registered(duck, path, f"incoming_{name}", rows):
                     insert_new(duck, name)
         merged.sweeps = _count(duck, "sweeps") - before
     return merged
 
 
-def _take_runs(duck: Any, rows: pa.Table, merged: Merged) -> pa.Table:
+def _take_runs(duck: Any, path: Path, rows: pa.Table, merged: Merged) -> pa.Table:
     """Insert those of some runs that the target has not, or has as failed; returns their ids."""
-    with _registered(duck, "incoming", rows):
+    with _registered(duck, path, "incoming", rows):
         both = select(duck, BOTH)
     failed = both.filter(pc.equal(both["other"], "failed"))["run_id"]
     rows = rows.filter(pc.invert(pc.is_in(rows["run_id"], value_set=failed.combine_chunks())))
-    with _registered(duck, "incoming_runs", rows):
+    with _registered(duck, path, "incoming_runs", rows):
         inserted = insert_runs(duck)
         taken = select(duck, "SELECT run_id FROM fresh")
     replaced = pc.sum(pc.and_(pc.equal(both["status"], "failed"), pc.not_equal(both["other"], "failed"))).as_py() or 0
@@ -160,17 +159,20 @@ def _farthest(row: dict[str, Any]) -> tuple[float, str]:
     return (-float("inf") if distance is None else -distance, row["run_id"])
 
 
-def _rows(reader: Any, sql: str) -> Iterator[pa.Table]:
-    with reader.execute(sql).to_arrow_reader(ROWS) as pieces:
+def _rows(reader: Any, table: str, which: str = "") -> Iterator[pa.Table]:
+    with reader.execute(f"FROM {table} {which}").to_arrow_reader(rows_at_once(table)) as pieces:
         for piece in pieces:
             yield pa.Table.from_batches([piece])
 
 
 @contextlib.contextmanager
-def _registered(duck: Any, name: str, rows: pa.Table) -> Iterator[None]:
+def _registered(duck: Any, path: Path, name: str, rows: pa.Table) -> Iterator[None]:
+    """Rows of a source under a name in the target at `path`, of which errors of the body speak."""
     duck.register(name, rows)
     try:
         yield
+    except duckdb.Error as error:
+        raise translate(error, path) from error
     finally:
         duck.unregister(name)
 

@@ -240,9 +240,11 @@ def make(path: Path, fill: Callable[[Connection], None] | None = None) -> None:
                 schema.migrate(connection)
                 if fill is not None:
                     fill(connection)
-            _place(new, path)
+            placed = _place(new, path)
     except OSError as error:
         raise StoreDenied(f"{path} cannot be made ({error.strerror}); name another file with --store") from error
+    if fill is not None and not placed:
+        raise StoreError(f"{path} was not made: there is a file or a link of that name by now; name another file")
 
 
 def making(path: Path) -> str:
@@ -254,12 +256,14 @@ def making(path: Path) -> str:
     return f".sweep-{'-'.join(names)}-"
 
 
-def _place(new: Path, path: Path) -> None:
-    """Give a finished file its name; a file that has it already stays."""
+def _place(new: Path, path: Path) -> bool:
+    """Give a finished file its name; a file that has it already stays, and False says so."""
     try:
         os.link(new, path)
     except FileExistsError:
-        return
+        return False
     except OSError:  # a file system without hard links
-        if not path.exists():
-            os.rename(new, path)
+        if path.exists():
+            return False
+        os.rename(new, path)
+    return True

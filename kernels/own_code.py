@@ -63,7 +63,7 @@ class OwnCode:
         """The module of that name, loaded once a process; None where it is not one of the grid's files."""
         if name not in self.sources:
             return None
-        private = f"{PREFIX}_{name}_{_digest(self.folder, name, self.sources[name])}"
+        private = f"{PREFIX}_{name}_{self.digest}"
         with _loading:
             if private not in sys.modules:
                 loader = _Text(str(Path(self.folder) / f"{name}.py"), self.sources[name])

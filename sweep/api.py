@@ -3,6 +3,7 @@
 The same checks and messages as on the command line; nothing is left behind in the process but imported modules.
 """
 
+import inspect
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -138,7 +139,20 @@ def launch(
         quiet=quiet,
         wait=wait,
         plugins=plugins,
-        command=_call(grid, path, shard),
+        command=_call(
+            grid,
+            path,
+            executor=executor,
+            address=address,
+            workers=workers,
+            shard=shard,
+            report=None if report is None else str(report),
+            retry_failed=retry_failed,
+            max_failures=max_failures,
+            plugins=plugins,
+            wait=wait,
+            quiet=quiet,
+        ),
     )
     ended = run_grid(found, options)
     if not quiet and (ended.interrupted or ended.traceback or ended.lost or ended.unstored):
@@ -209,10 +223,12 @@ def run(
     return Run(result, predictions.rename({"beta": "predicted"}).select(SHOWN))
 
 
-def _call(grid: GridLike, store: Path, shard: str | None) -> str:
-    """What launches the same again."""
+def _call(grid: GridLike, store: Path, **given: Any) -> str:
+    """What launches the same again: the arguments that are not the defaults."""
+    defaults = {name: parameter.default for name, parameter in inspect.signature(launch).parameters.items()}
+    said = {"store": str(store)} | {name: value for name, value in given.items() if value != defaults[name]}
     named = "grid" if isinstance(grid, Mapping) else repr(str(grid))
-    return f"sweep.launch({named}, store={str(store)!r}" + (")" if shard is None else f", shard={shard!r})")
+    return f"sweep.launch({', '.join((named, *(f'{name}={value!r}' for name, value in said.items())))})"
 
 
 def read(grid: GridLike, plugins: bool = True) -> Grid:

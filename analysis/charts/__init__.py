@@ -23,6 +23,9 @@ from db.store import Store
 
 __all__ = ["CHARTS", "FORMATS", "Chart", "Look", "find", "save"]
 
+EMBEDDED = {"actions": {"export": True, "source": False, "compiled": False, "editor": False}}
+"""The menu of a chart's page: Vega-Embed would show the source as HTML, with what names in it say."""
+
 FORMATS = ("html", "svg", "png", "pdf", "json")
 AS_IT_IS = Look()
 
@@ -260,7 +263,9 @@ def save(
     drawing = look.apply(chart.drawn(answers))
     with alt.data_transformers.enable("default", max_rows=None), writing(target) as temporary:
         if kind == "html":
-            drawing.save(str(temporary), format="html", inline=True, json_kwds={"cls": ScriptEncoder})
+            drawing.save(
+                str(temporary), format="html", inline=True, json_kwds={"cls": ScriptEncoder}, embed_options=EMBEDDED
+            )
         elif kind == "json":
             temporary.write_text(json.dumps(drawing.to_dict(), ensure_ascii=False, allow_nan=False), "utf-8")
         else:

@@ -98,6 +98,8 @@ class Facets:
         kinds = ["kind"] if "kind" in curves.columns else []
         rows = _kept(curves, [*kinds, *([self.row] if self.row else [])])
         columns = _kept(curves, [self.column] if self.column else [])
+        of_all = total(curves.unique([*self.axes, *kinds])["runs_of_series"])
+        curves = _among(_among(curves, rows), columns)
         drawn = [
             [self._panel(_at(curves, {**row, **column}), curves, (x, y), {**row, **column}) for column in columns]
             for row in rows
@@ -105,6 +107,7 @@ class Facets:
         runs = curves.unique([*self.axes, *kinds])["runs_of_series"]
         chosen = f", at most {MOST_RUNS} a curve (a fixed random choice)" if most(runs) > MOST_RUNS else ""
         words = [f"Medians (lines) and 10–90 % bands, {pooled(curves)}: {total(runs):,} runs{chosen}."]
+        words += [f"Panels are of the {MOST_VALUES} values with most runs, of {of_all:,}."] * (of_all > total(runs))
         words += [] if targets is None else [_targets(targets.filter(task=task))]
         words += [] if others is None else left_out(others, UNKNOWN[self.chart])
         return panels(drawn, title, " ".join(words))
@@ -144,6 +147,11 @@ def _kept(curves: pl.DataFrame, by: list[str]) -> list[dict[str, object]]:
         return [{}]
     sizes = curves.group_by(by).agg(pl.col("runs_of_series").max()).sort("runs_of_series", *by, descending=True)
     return sizes.head(MOST_VALUES).select(by).sort(by).to_dicts()
+
+
+def _among(curves: pl.DataFrame, kept: list[dict[str, object]]) -> pl.DataFrame:
+    """The rows with these values."""
+    return curves.join(pl.DataFrame(kept), on=list(kept[0]), how="semi", maintain_order="left") if kept[0] else curves
 
 
 def _at(curves: pl.DataFrame, values: dict[str, object]) -> pl.DataFrame:

@@ -193,6 +193,7 @@ LARGEST = f"""SELECT run_id, architecture, {SHAPE}, depth, max(CASE prediction
     WHEN 'max_margin_schatten' THEN pow(dim / depth, depth / 2) ELSE pow(depth, -depth / 2) END / objective) AS largest
   FROM runs JOIN predictions USING (run_id)
   WHERE task = 'classification' AND status IN ('converged', 'stopped') AND objective > 0 AND isfinite(objective)
+    AND (certificate IS NULL OR predictions.beta IS NOT NULL OR depth > 2)
     AND (prediction = 'max_margin_bridge' OR (prediction = 'max_margin_l2' AND architecture = 'fully_connected')
       OR (prediction = 'max_margin_schatten' AND depth = 2))
   GROUP BY ALL"""

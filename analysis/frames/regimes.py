@@ -116,7 +116,7 @@ def _distances(
     with np.errstate(all="ignore"):
         clock = np.log10(-log_loss) - run["depth"] * np.log10(run["alpha"])
         units = beta / np.linalg.norm(beta, axis=1, keepdims=True)
-        rich = np.array(run["rich"]) / np.linalg.norm(run["rich"])
+        rich = np.array(run["rich"], float) / np.linalg.norm(np.array(run["rich"], float))
         late = (log_loss <= -EARLIEST) & np.isfinite(units).all(axis=1) & np.isfinite(clock)
     limits = ((KERNEL, kernel), (RICH, rich))
     found = [(name, clock[late], np.linalg.norm(units[late] - star, axis=1)) for name, star in limits]

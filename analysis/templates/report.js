@@ -57,9 +57,11 @@ function reflowed(spec, columns) {
   return {...spec, vconcat: rows};
 }
 
-const OPTIONS = {renderer: "svg", actions: {export: true, source: true, compiled: false, editor: false}};
+const OPTIONS = {renderer: "svg", actions: {export: true, source: false, compiled: false, editor: false}};
 
-async function draw(name, choice) {
+let turn = 0; // of drawing: what an earlier one still has to draw is left
+
+async function draw(name, choice, mine) {
   const place = document.getElementById(`chart-${name}`);
   const spec = selected(specs.get(name), choice);
   if (!spec.vconcat.length) {
@@ -72,6 +74,7 @@ async function draw(name, choice) {
     let view, least;
     do {
       ({view} = await vegaEmbed(place, reflowed(spec, columns), OPTIONS));
+      if (mine !== turn) return;
       const svg = place.querySelector("svg.marks");
       least = SMALLEST * Number(svg.getAttribute("width"));
       svg.style.minWidth = `${least}px`;
@@ -86,13 +89,17 @@ async function draw(name, choice) {
 
 async function drawAll() {
   const choice = chosen();
-  for (const name of specs.keys()) await draw(name, choice);
+  const mine = ++turn;
+  for (const name of specs.keys()) {
+    if (mine === turn) await draw(name, choice, mine);
+  }
+  if (mine !== turn) return;
   document.body.dataset.drawn = String(Number(document.body.dataset.drawn ?? 0) + 1);
 }
 
 // A run: its axes, what theory says of it, and its path.
 function show(id) {
-  const run = runs[id];
+  const run = Object.hasOwn(runs, id) ? runs[id] : undefined;
   const dialog = document.getElementById("run");
   dialog.querySelector("h2").textContent = `Run ${id}`;
   const list = dialog.querySelector("dl");
@@ -112,6 +119,8 @@ function show(id) {
   }
   dialog.querySelector("table").hidden = !run;
   dialog.querySelector(".more").textContent = run ? "" : "This page holds no more of this run than its points.";
+  // an id is hexadecimal; whatever else a store holds is nothing to paste into a shell
+  dialog.querySelector(".whole").hidden = !/^[0-9a-f]+$/.test(id);
   dialog.querySelector("code").textContent = `sweep show ${id}`;
   dialog.showModal();
   const place = dialog.querySelector(".path");

@@ -9,14 +9,16 @@ import typer
 EVERY_SECONDS = 2.0
 
 WatchOption = Annotated[
-    bool, typer.Option("--watch", help="Again whenever the store has more, until no run is pending; Ctrl-C ends it.")
+    bool,
+    typer.Option("--watch", help="Again whenever the store has more, until the latest sweep is done; Ctrl-C ends it."),
 ]
 
 
 def watch(state: Callable[[], Mapping[str, Any]], say: Callable[[Mapping[str, Any]], None]) -> None:
-    """Say the state of a store, as `summary.status` has it, now and whenever it is another, until nothing is pending.
+    """Say the state of a store, as `summary.status` has it, now and whenever it is another.
 
-    A store without a sweep is one that a launch has yet to make or to fill.
+    It is over when the latest sweep is done; others may have been given up. A store without a sweep is one that a
+    launch has yet to make or to fill.
     """
     said: Mapping[str, Any] | None = None
     while True:
@@ -24,6 +26,6 @@ def watch(state: Callable[[], Mapping[str, Any]], say: Callable[[Mapping[str, An
         if found != said:
             say(found)
             said = found
-        if found["sweeps"] and not any(sweep["pending"] for sweep in found["sweeps"]):
+        if found["sweeps"] and not found["sweeps"][0]["pending"]:
             return
         time.sleep(EVERY_SECONDS)

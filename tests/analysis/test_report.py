@@ -158,6 +158,11 @@ def test_folders_are_taken_off_paths(text: str, expected: str) -> None:
     assert without_folders(text) == expected
 
 
+def test_a_call_from_python_has_no_folders() -> None:
+    said = command_without_folders("sweep.launch('/home/ada/secret/grid.yaml', store='a/b/r.duckdb', workers=2)")
+    assert said == "sweep.launch('grid.yaml', store='r.duckdb', workers=2)"
+
+
 def test_a_command_that_is_none_is_left_out() -> None:
     assert command_without_folders("it's") is None
     assert command_without_folders("sweep launch work/grid.yaml --set 'when=alpha/2 > 1'") == (

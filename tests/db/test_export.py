@@ -108,3 +108,47 @@ def test_an_error_on_the_way_leaves_no_half(
         export.export(filled, folder, replace=True)
     assert [path.name for path in folder.parent.iterdir()] == ["out"] * there
     assert not there or len(exported(folder, "runs")) == 6
+
+
+@pytest.mark.parametrize("held", ["runs/events.out", "runs/task=regression/notes.txt"])
+def test_what_only_looks_like_an_export_stays(store: Store, tmp_path: Path, held: str) -> None:
+    folder = tmp_path / "out"
+    if "notes" in held:
+        export.export(store, folder)
+    (folder / held).parent.mkdir(parents=True, exist_ok=True)
+    (folder / held).write_text("mine")
+    with pytest.raises(StoreDenied, match="would be lost"):
+        export.export(store, folder, replace=True)
+    assert (folder / held).read_text() == "mine"
+
+
+def test_what_came_meanwhile_stays(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, write = tmp_path / "out", export._write
+
+    def meanwhile(*given: Any) -> int:
+        folder.mkdir(exist_ok=True)
+        (folder / "mine").write_text("mine")
+        return write(*given)
+
+    monkeypatch.setattr(export, "_write", meanwhile)
+    with pytest.raises(StoreDenied, match="cannot be written"):
+        export.export(store, folder)
+    assert (folder / "mine").read_text() == "mine"
+
+
+def test_an_interrupt_between_both_names_brings_the_old_one_back(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "out"
+    export.export(store, folder)
+    rename = Path.rename
+
+    def interrupted(path: Path, target: Path) -> Path:
+        if path.name == "new":
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export.export(store, folder, replace=True)
+    assert {each.name for each in folder.iterdir()} == set(arrow.TABLES)

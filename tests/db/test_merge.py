@@ -47,7 +47,7 @@ def together(stores: list[Store]) -> dict[str, list[dict[str, Any]]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("made", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("made", [False, True])
 def test_every_row_is_there_once_and_sources_stay(parts: list[Store], new_store: NewStore, made: bool) -> None:
     target = new_store() if made else Store(parts[0].path.with_name("all.duckdb"))
     before = [store.path.read_bytes() for store in parts]
@@ -102,7 +102,7 @@ def test_ends_that_differ_are_told_and_the_targets_stay(new_store: NewStore) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("made", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("made", [True, False])
 def test_strict_merges_nothing_where_ends_differ(new_store: NewStore, made: bool) -> None:
     first, second = filled(new_store(), ["a"], "s1"), filled(new_store(), ["a", "b"], "s2", beta=[1.0, 1.0])
     target = filled(new_store(), ["z"], "s0") if made else Store(first.path.with_name("all.duckdb"))
@@ -185,3 +185,13 @@ def test_a_kill_on_the_way_leaves_the_target(parts: list[Store], made: bool) -> 
     assert (held(target) == before) if made else not target.path.exists()
     merge(target, parts[:1])
     assert check(target).whole
+
+
+def test_a_target_that_is_a_link_to_nothing_is_not_said_to_be_merged(new_store: NewStore, tmp_path: Path) -> None:
+    source = new_store()
+    source.commit(rows.results(["a"]))
+    target = tmp_path / "target.duckdb"
+    target.symlink_to(tmp_path / "nothing.duckdb")
+    with pytest.raises(StoreError, match="was not made"):
+        merge(Store(target), [source])
+    assert not (tmp_path / "nothing.duckdb").exists()

@@ -90,7 +90,7 @@ def test_what_a_launch_returns(launched: sweep.Ended) -> None:
     assert (exact["kind"], exact["runs"]) == ("exact", 8)
     assert launched.found[0].startswith("8 runs met ")
     assert repr(launched).endswith("8 runs: 8 converged, 0 stopped, 0 diverged, 0 failed")
-    assert launched.resume == f"sweep.launch(grid, store={str(launched.store)!r})"
+    assert launched.resume == f"sweep.launch(grid, store={str(launched.store)!r}, executor='local', quiet=True)"
     (row,) = launched.load().sql("SELECT sweep_id, command FROM sweeps WHERE sweep_id = ?", [launched.sweep_id]).rows()
     assert row == (launched.sweep_id, launched.resume)
 
@@ -311,7 +311,7 @@ def test_an_interrupt_stores_what_has_arrived_and_returns(tmp_path: Path) -> Non
         [sys.executable, "-c", INTERRUPTED], cwd=tmp_path, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr
-    assert "to go on: sweep.launch(grid, store='r.duckdb')" in done.stdout
+    assert "to go on: sweep.launch(grid, store='r.duckdb', executor='local')" in done.stdout
     assert done.stdout.endswith("as it should be\n")
 
 

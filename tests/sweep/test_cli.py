@@ -16,7 +16,6 @@ from click.testing import Result
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from analysis.charts import CHARTS
 from db.store import Store
 from kernels.theory.table import forecasts
 from sweep.cli import app
@@ -182,24 +181,6 @@ def test_init_writes_a_grid_that_plans_and_overwrites_nothing(tmp_path: Path) ->
     assert again.exit_code == 2
     assert "--force" in again.stderr
     assert invoke("init", path, "--force").exit_code == 0
-
-
-def test_examples_are_copied_whole_and_over_nothing(tmp_path: Path) -> None:
-    folder = tmp_path / "examples"
-    assert invoke("examples", folder).exit_code == 0
-    assert (folder / "claims" / "special.yaml").is_file()
-    for grid in folder.glob("*.yaml"):
-        assert invoke("plan", grid, "--json", store=tmp_path / "none.duckdb").exit_code == 0
-    (folder / "quickstart.yaml").write_text("mine")
-    again = invoke("examples", folder)
-    assert again.exit_code == 2
-    assert "is there already" in again.stderr
-    assert (folder / "quickstart.yaml").read_text() == "mine"
-
-
-def test_chart_lists_every_chart() -> None:
-    listed = invoke("chart", "--list").stdout.splitlines()
-    assert [line.split()[0] for line in listed] == list(CHARTS)
 
 
 def test_chart(filled: tuple[Path, Path], tmp_path: Path) -> None:

@@ -1,15 +1,18 @@
 """Files that ship with the project: example grids, their data, the starter."""
 
 import csv
+from pathlib import Path
 
 import numpy as np
 from sklearn.datasets import load_iris
 
+from analysis.charts import CHARTS
 from kernels.data.kinds import canonical, load
 from sweep.cli.outputs import STARTER
 from sweep.grid.expansion import Expansion
 from sweep.grid.grid import load as load_grid
 from tests.sweep.conftest import EXAMPLES
+from tests.sweep.test_cli import invoke
 
 
 def test_the_data_are_those_of_their_source() -> None:
@@ -43,3 +46,21 @@ def test_the_starter_shows_every_section() -> None:
     text = STARTER.read_text()
     assert all(f"{word}:" in text for word in ("grid", "zip", "random", "exclude", "data", "stop"))
     assert len(grid.blocks) == 3
+
+
+def test_examples_are_copied_whole_and_over_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "examples"
+    assert invoke("examples", folder).exit_code == 0
+    assert (folder / "claims" / "special.yaml").is_file()
+    for grid in folder.glob("*.yaml"):
+        assert invoke("plan", grid, "--json", store=tmp_path / "none.duckdb").exit_code == 0
+    (folder / "quickstart.yaml").write_text("mine")
+    again = invoke("examples", folder)
+    assert again.exit_code == 2
+    assert "is there already" in again.stderr
+    assert (folder / "quickstart.yaml").read_text() == "mine"
+
+
+def test_chart_lists_every_chart() -> None:
+    listed = invoke("chart", "--list").stdout.splitlines()
+    assert [line.split()[0] for line in listed] == list(CHARTS)

@@ -1,4 +1,4 @@
-"""What is said again while a sweep runs: every change once, until nothing is pending."""
+"""What is said again while a sweep runs: every change once, until the latest sweep is done."""
 
 from typing import Any
 
@@ -8,7 +8,8 @@ from sweep.cli import watching
 
 
 def state(done: int, pending: int) -> dict[str, Any]:
-    return {"store": "s", "runs": {"converged": done}, "sweeps": [{"sweep_id": "a", "pending": pending}]}
+    sweeps = [{"sweep_id": "latest", "pending": pending}, {"sweep_id": "given up", "pending": 7}]
+    return {"store": "s", "runs": {"converged": done}, "sweeps": sweeps}
 
 
 def test_every_change_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
