@@ -50,6 +50,14 @@ class Balanced(Prediction):
     of grad Phi(beta) - v_0 outside the row space relative to grad Phi(beta), and the certificate of X^+ y.
     Reference: Azulay et al., arXiv:2102.09769, for L = 2; the flow of the product is that of Arora, Cohen, Hazan,
     arXiv:1802.06509; for other L the argument above.
+
+    L = 3, X = (1, 0), y = 4/5, layers (0, 3/5)^T, 3/5, 3/5: v_0 = P v_0 = (0, 3/5), and s^6 = 9/25 s^4 + 16/25 at
+    s = 1, so that beta = (4/5, 3/5):
+
+    >>> from kernels.theory.table import forecast_of
+    >>> start = {"depth": 3, "width": 1, "init": {"layers": [[[0], [0.6]], [[0.6]], [0.6]]}}
+    >>> forecast_of("balanced", [[1, 0]], [0.8], architecture="fully_connected", **start).beta.round(9)
+    array([0.8, 0.6])
     """
 
     name = "balanced"

@@ -39,6 +39,16 @@ class ParameterKKT(RunByRun):
     Applies: losses with an exponential tail, every network. Kind: limit t->infinity. No certificate: there is no
     predicted point.
     Reference: Lyu and Li, arXiv:1906.05890, whose losses are exponential and logistic ones.
+
+    y_i x_i = (1, 0) and (3, 0), two layers of width 1: only the first sample is active, and at W = (1, 0)^T / sqrt 2,
+    w = 1 / sqrt 2 (or both negative), its gradient is Theta / ||Theta|| itself, so that mu = 1:
+
+    >>> import sweep
+    >>> data = ([[1, 0], [-3, 0]], [1, -1])
+    >>> run = sweep.run(task="classification", architecture="fully_connected", width=1, init="gaussian", data=data)
+    >>> found = {each.prediction: each for each in run.result.predictions}["parameter_kkt"]
+    >>> found.distance < 1e-2, found.detail["active_samples"]
+    (True, 1.0)
     """
 
     name = "parameter_kkt"
@@ -85,6 +95,15 @@ class SingularVectors(RunByRun):
     predicted point.
     Reference: Yun, Krishnan, Mobahi, arXiv:2010.02501, the result on singular vectors of the data tensor; for matrices
     Ji and Telgarsky, arXiv:1810.02032.
+
+    Two layers, u along (3, 4) / 5: M(u / ||u||) o (W, w) = (3, 4) W w / 5, of which the largest singular value is 1:
+
+    >>> import sweep
+    >>> data = ([[3, 4], [-3, -4]], [1, -1])
+    >>> run = sweep.run(task="classification", architecture="fully_connected", width=2, init="gaussian", data=data)
+    >>> found = {each.prediction: each for each in run.result.predictions}["singular_vectors"]
+    >>> found.distance < 1e-4, round(found.singular_value, 4), found.rank
+    (True, 1.0, 1)
     """
 
     name = "singular_vectors"
@@ -126,6 +145,16 @@ class LossRate(RunByRun):
     Applies: losses with an exponential tail, every network. Kind: limit t->infinity. No certificate: gammabar is
     measured.
     Reference: Lyu and Li, arXiv:1906.05890, the rate of loss; the constant follows from d log Loss / dt there.
+
+    Two layers, y_i x_i = (3, 4): at unit norm ||W|| = |w| = 1 / sqrt 2, gammabar = 5/2, and
+    Loss t log t -> 1 / (4 5/2) = 1/10:
+
+    >>> import math, sweep
+    >>> data = ([[3, 4], [-3, -4]], [1, -1])
+    >>> run = sweep.run(task="classification", architecture="fully_connected", width=2, init="gaussian", data=data)
+    >>> found = {each.prediction: each for each in run.result.predictions}["loss_rate"]
+    >>> round(math.exp(found.detail["log_constant"]), 4)
+    0.1
     """
 
     name = "loss_rate"

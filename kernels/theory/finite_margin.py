@@ -47,6 +47,16 @@ class FiniteMargin(Prediction):
     gamma, mu >= 0 and complementarity, relative, of the convex problem itself.
     Reference: multipliers as in Yun, Krishnan, Mobahi, arXiv:2010.02501; crossing of regimes: Moroshko et al.,
     arXiv:2007.06738.
+
+    Two layers, alpha = 1, y_i x_i = (1, 2) twice: rho = (sinh 2 nu, sinh 4 nu) / 2 has margin 9/4 at sinh 2 nu = 3/4,
+    where it is (3/8, 15/16), along (2, 5):
+
+    >>> import math, sweep
+    >>> axes = {"task": "classification", "architecture": "diagonal", "stop": {"log_margin": math.log(9 / 4)}}
+    >>> run = sweep.run(data=([[1, 2], [-1, -2]], [1, -1]), **axes)
+    >>> found = {each.prediction: each for each in run.result.predictions}["finite_margin"]
+    >>> (math.sqrt(29) * found.beta).round(3), found.distance < 1e-6
+    (array([2., 5.]), True)
     """
 
     name = "finite_margin"

@@ -42,6 +42,16 @@ class LassoPath(Prediction):
     L = 2, and a recorded orbit that was integrated on curves.
     Kind: limit alpha->0. Certificate: the lasso's optimality, relative (optimisers/lasso.py).
     Reference: Berthier, arXiv:2509.18766, for L = 2; the argument above for L >= 3.
+
+    Three layers, x = (1, 2), y = 1: T = pi / (2 alpha), r_1 = 0 and 2 (1 - 2 r_2) = T / t, so that
+    r_2 = 1/2 - T / (4 t):
+
+    >>> import math, sweep
+    >>> run = sweep.run(architecture="diagonal", depth=3, alpha=0.01, data=([[1, 2]], [1]))
+    >>> found = {each.prediction: each for each in run.result.predictions}["lasso_path"]
+    >>> expected = 1 / 2 - math.pi / (8 * 0.01 * math.exp(run.result.log_time))
+    >>> math.isclose(found.beta[1], expected, rel_tol=1e-9), found.distance < 0.01
+    (True, True)
     """
 
     name = "lasso_path"

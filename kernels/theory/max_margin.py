@@ -33,6 +33,14 @@ class MaxMarginL2(RunByRun):
     (certificates.margin_norm). detail: margin_ratio, the normalised margin reached over the largest.
     Reference: Yun, Krishnan, Mobahi, arXiv:2010.02501, the result on fully connected networks; Ji and Telgarsky,
     arXiv:1810.02032; for one layer Soudry et al., arXiv:1710.10345.
+
+    y_i x_i = (2, 0) and (0, -1) ask for beta_1 >= 1/2 and beta_2 <= -1, so that the direction is (1, -2) / sqrt 5:
+
+    >>> from kernels.theory.table import forecast_of
+    >>> axes = {"task": "classification", "architecture": "fully_connected", "width": 2, "init": "gaussian"}
+    >>> found = forecast_of("max_margin_l2", [[2, 0], [0, 1]], [1, -1], **axes)
+    >>> (5**0.5 * found.beta).round(9)
+    array([ 1., -2.])
     """
 
     name = "max_margin_l2"
@@ -89,6 +97,14 @@ class MaxMarginBridge(RunByRun):
     Certificate: L = 1 KKT residual, L = 2 duality gap; L >= 3 KKT residual of the stationary point, after the run.
     Reference: Yun, Krishnan, Mobahi, arXiv:2010.02501, the classification theorem; for convolutional networks Gunasekar
     et al., arXiv:1806.00468.
+
+    y_i x_i = (1, 2) twice, two layers: (0, 1/2) has the least l1 norm, and A^T mu = (1/2, 1) there:
+
+    >>> from kernels.theory.table import forecast_of
+    >>> axes = {"task": "classification", "architecture": "diagonal"}
+    >>> found = forecast_of("max_margin_bridge", [[1, 2], [-1, -2]], [1, -1], **axes)
+    >>> found.beta.round(9).tolist() == [0, 1], round(found.objective, 9), round(found.detail["off_support_dual"], 9)
+    (True, 0.5, 0.5)
     """
 
     name = "max_margin_bridge"

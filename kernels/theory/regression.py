@@ -16,7 +16,6 @@ from kernels.theory.balanced import balanced_start, stops_at_zero
 from kernels.theory.base import Endpoint, Forecast, Forecasts, Kind, Prediction, coefficients_records, products_all
 from kernels.theory.domains import domain
 from kernels.theory.one_sample import of_one_sample
-from kernels.theory.optimisers.certificates import worst
 from kernels.theory.potentials import exact_limits
 from kernels.theory.sequences import least_sum, only_least_sum
 from kernels.theory.systems import Solution, Start, System, minimum_norm, system, weighted_l1, weighted_l2
@@ -36,6 +35,14 @@ class MinimumQNorm(Prediction):
     that is so in the singular basis of M(x) (one_sample.py).
     Kind: exact. Certificate: residual of A rho = y and of Q'(rho) in the row space of A, relative.
     Reference: Yun, Krishnan, Mobahi, arXiv:2010.02501, the regression theorem.
+
+    Two layers, x = (1, 2), y = 1, alpha = 2/3: sinh 2 nu = 3/4 gives sinh 4 nu = 15/8, and rho = alpha^2 h_2(nu x) =
+    4/9 (3/8, 15/16) = (1/6, 5/12), which fits:
+
+    >>> from kernels.theory.table import forecast_of
+    >>> found = forecast_of("minimum_q_norm", [[1, 2]], [1], architecture="diagonal", alpha=2 / 3)
+    >>> (12 * found.beta).round(9)
+    array([2., 5.])
     """
 
     name = "minimum_q_norm"
@@ -70,6 +77,14 @@ class MinimumBregman(Prediction):
     Kind: exact. Certificate: residual of A rho = y and of D'(rho) in the row space of A, relative.
     Reference: the argument above, beyond Yun, Krishnan, Mobahi, arXiv:2010.02501; for L = 2 see Woodworth et al.,
     arXiv:2002.09277.
+
+    From ones in two layers rho_j = e^{2 nu x_j}, so that x = (1, 2), y = 1 ask for z + 2 z^2 = 1, z = e^{2 nu}: z = 1/2
+    and rho = (z, z^2):
+
+    >>> from kernels.theory.table import forecast_of
+    >>> ones = {"layers": [[1, 1], [1, 1]]}
+    >>> forecast_of("minimum_bregman", [[1, 2]], [1], architecture="diagonal", init=ones).beta.round(9)
+    array([0.5 , 0.25])
     """
 
     name = "minimum_bregman"
@@ -117,6 +132,17 @@ class WeightedL1(Prediction):
     relative, in the coordinates themselves (equal ones are merged to find the solution, not to check it).
     Reference: Yun, Krishnan, Mobahi, arXiv:2010.02501, the regression theorem; the choice: Wind et al.,
     arXiv:2307.07410.
+
+    x = (1, 2), y = 1 are fitted by (1, 0) and (0, 1/2). The second has the least l1 norm; the first the least sum with
+    weights (1/4, 1), which are those of eta = (4, 1) and three layers:
+
+    >>> from kernels.theory.table import forecast_of
+    >>> forecast_of("weighted_l1", [[1, 2]], [1], architecture="diagonal").beta.round(9).tolist() == [0, 1 / 2]
+    True
+    >>> start = {"layers": [[4, 1], [4, 1], [0, 0]]}
+    >>> found = forecast_of("weighted_l1", [[1, 2]], [1], architecture="diagonal", depth=3, init=start)
+    >>> found.beta.round(9).tolist() == [1, 0], round(found.objective, 9)
+    (True, 0.25)
     """
 
     name = "weighted_l1"
@@ -147,6 +173,13 @@ class WeightedL2(Prediction):
     them zero, and one sample, as one_sample.py says.
     Kind: limit alpha->inf. Certificate: residual of A rho = y and of the gradient in the row space of A, relative.
     Reference: Yun, Krishnan, Mobahi, arXiv:2010.02501, the regression theorem.
+
+    Two layers, x = (1, 2), y = 1, eta = (2, 1): rho is k eta^2 x = k (4, 2) with 8 k = 1:
+
+    >>> from kernels.theory.table import forecast_of
+    >>> start = {"layers": [[2, 1], [0, 0]]}
+    >>> forecast_of("weighted_l2", [[1, 2]], [1], architecture="diagonal", init=start).beta.round(9)
+    array([0.5 , 0.25])
     """
 
     name = "weighted_l2"
@@ -181,6 +214,14 @@ class MinimumL2Norm(Prediction):
     Applies: regression, fully connected networks, and one-layer networks that are isometries up to a factor.
     Kind: exact or limit alpha->0, as above. Certificate: residual of X beta = y and of beta in the row space of X.
     Reference: Yun, Krishnan, Mobahi, arXiv:2010.02501, the result on fully connected networks.
+
+    x = (1, 2), y = 1: beta is k x with 5 k = 1:
+
+    >>> from kernels.theory.table import forecast_of
+    >>> start = {"width": 2, "init": "orthogonal"}
+    >>> found = forecast_of("minimum_l2_norm", [[1, 2]], [1], architecture="fully_connected", **start)
+    >>> found.kind, found.beta.round(9)
+    ('exact', array([0.2, 0.4]))
     """
 
     name = "minimum_l2_norm"
@@ -207,43 +248,6 @@ class MinimumL2Norm(Prediction):
     ) -> list[PredictionRecord]:
         reached = [{"objective_reached": float(np.linalg.norm(endpoint.beta))} for endpoint in endpoints]
         return coefficients_records(self, problems, forecasts, endpoints, reached)
-
-
-@final
-class TwoLayerOneSample(Prediction):
-    """Two fully connected layers, one sample (x, y), any start: the limit in closed form.
-
-    With s = -integral r dt, omega = ||x||, p = W(0)^T x, w = w_2(0): d(W^T x)/ds = omega^2 w_2 and dw_2/ds = W^T x, so
-    f(s) = b sinh(2 omega s) + c cosh(2 omega s), b = (||p||^2 + omega^2 ||w||^2) / (2 omega), c = p.w, f(s*) = y,
-    W = W(0) + x (w sinh(omega s) / omega + p (cosh(omega s) - 1) / omega^2)^T,
-    w_2 = w cosh(omega s) + p sinh(omega s) / omega, and beta = W w_2.
-
-    Applies: regression, fully connected, L = 2, n = 1, |c| < b.
-    Kind: exact. Certificate: relative residual of x.beta = y, and of f(s*) = y by a second route, W^T x and w_2.
-    Reference: a linear flow in the clock s; the case w = 0 is of Yun, Krishnan, Mobahi, arXiv:2010.02501's kind.
-    """
-
-    name = "two_layer_one_sample"
-    meaning = "the closed form of two fully connected layers and one sample"
-
-    def kind(self, problem: Problem) -> Kind:
-        return "exact"
-
-    def applies(self, problem: Problem) -> bool:
-        if not (problem.regression and isinstance(problem.architecture, FullyConnected)):
-            return False
-        if problem.depth != 2 or len(problem.dataset.y) != 1:
-            return False
-        b, c = _growth(problem)
-        return abs(c) < b
-
-    def forecast_all(self, problems: Sequence[Problem]) -> list[Forecast | None]:
-        return [_closed_form(problem) for problem in problems]
-
-    def compare_all(
-        self, problems: Sequence[Problem], forecasts: Forecasts, endpoints: Sequence[Endpoint]
-    ) -> list[PredictionRecord]:
-        return coefficients_records(self, problems, forecasts, endpoints)
 
 
 def _once_for_all_scales(
@@ -347,31 +351,6 @@ def _sides_reached(problem: Problem, endpoint: Endpoint) -> dict[str, float]:
     interval = domain(problem)
     assert interval is not None
     return {"objective_reached": float(interval.sum(np.real(products_all([problem], [endpoint])[0])))}
-
-
-def _closed_form(problem: Problem) -> Forecast:
-    x, y = problem.dataset.x[0], float(problem.dataset.y[0])
-    first, second = problem.layers
-    omega, p = float(np.linalg.norm(x)), first.T @ x
-    b, c = _growth(problem)
-    # f = y is quadratic in e^{2 omega s}; of its two forms take the one without cancellation
-    root = np.hypot(y, np.sqrt((b - c) * (b + c)))
-    angle = 0.5 * (np.log((root + y) / (b + c)) if y >= 0 else np.log((b - c) / (root - y)))
-    sinh, cosh = np.sinh(angle), np.cosh(angle)
-    outer = second * (sinh / omega) + p * (2 * np.sinh(angle / 2) ** 2 / omega**2)
-    last = second * cosh + p * (sinh / omega)
-    beta = first @ last + x * float(outer @ last)
-    fitted = float((p * cosh + second * (omega * sinh)) @ last)
-    size = abs(y) or 1.0
-    return Forecast(beta, worst(abs(float(x @ beta) - y) / size, abs(fitted - y) / size))
-
-
-def _growth(problem: Problem) -> tuple[float, float]:
-    """b and c of f(s) = b sinh(2 omega s) + c cosh(2 omega s)."""
-    x = problem.dataset.x[0]
-    first, second = problem.layers
-    omega, p = float(np.linalg.norm(x)), first.T @ x
-    return float(p @ p + omega**2 * (second @ second)) / (2 * omega), float(p @ second)
 
 
 def _zero(layer: np.ndarray) -> bool:

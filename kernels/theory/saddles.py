@@ -34,6 +34,15 @@ class SaddleSequence(Prediction):
     Kind: limit alpha->0. Certificate: the worst of A_S^T (y - A k) = 0 and s_S at its ends, S the coordinates not zero,
     at every saddle, and of the conditions of weighted_l1 at the last one, relative.
     Reference: Pesme and Flammarion, arXiv:2304.00488 (L = 2); Zhao et al., arXiv:2607.12332 (every depth).
+
+    Three layers, where t^+ = pi/2, X = I, y = (2, 1): u = (2, 1) brings s_1 to its end at clock pi/4, s_2 at pi/2. The
+    saddles are (2, 0) and (2, 1), and a run jumps to them at the times pi/4 and pi/2 over alpha:
+
+    >>> import math, sweep
+    >>> run = sweep.run(architecture="diagonal", depth=3, alpha=1e-4, data=([[1, 0], [0, 1]], [2, 1]))
+    >>> found = {each.prediction: each for each in run.result.predictions}["saddle_sequence"]
+    >>> [round(1e-4 * math.exp(each.log_time) / math.pi, 3) for each in found.saddles[1:]]
+    [0.25, 0.5]
     """
 
     name = "saddle_sequence"

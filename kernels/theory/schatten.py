@@ -46,13 +46,13 @@ class MaxMarginSchatten(RunByRun):
     abelian groups, where it is max_margin_bridge, Gunasekar et al., arXiv:1806.00468.
 
     Two entries of one row of the representation of dimension 2 of the dihedral group of 8 elements are two data of unit
-    norm; F = 2 (-1, 1) in that row has nuclear norm 2 sqrt 2, and weighs twice:
+    norm; F = 2 (-1, 1) in that row has nuclear norm 2 sqrt 2, and weighs twice, so that the least sum is 4 sqrt 2:
 
-    >>> from kernels.networks.groups import group_of
-    >>> group = group_of({"dihedral": 4})
-    >>> entries = group.irreps[-1].matrices[:, 0, :].T / 2
-    >>> found = least_nuclear(blocks_of(group), np.array([[-1.0], [1.0]]) * entries)
-    >>> round(float(found.objective / np.sqrt(2)), 12)
+    >>> from kernels.theory.table import forecast_of
+    >>> x = [[0.5, 0, -0.5, 0, 0.5, 0, -0.5, 0], [0, -0.5, 0, 0.5, 0, 0.5, 0, -0.5]]
+    >>> group = {"group_convolutional": {"group": {"dihedral": 4}}}
+    >>> axes = {"task": "classification", "architecture": group, "init": "gaussian"}
+    >>> round(forecast_of("max_margin_schatten", x, [-1, 1], **axes).objective / 2**0.5, 9)
     4.0
     """
 

@@ -1,13 +1,18 @@
 """Every prediction by name. A new one is a class in this folder and a line here."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-from kernels.data.kinds import Dataset
-from kernels.problem import Problem, problems_of
+from numpy.typing import ArrayLike
+
+from kernels.data.kinds import Dataset, canonical, load
+from kernels.networks.table import ARCHITECTURES
+from kernels.problem import Problem, problem_of, problems_of
 from kernels.results import PredictionRecord
-from kernels.spec import RunSpec
+from kernels.spec import AXES, TASKS, InputError, RunSpec
 from kernels.theory.balanced import Balanced
 from kernels.theory.base import Endpoint, Prediction, record
 from kernels.theory.classification import LossRate, ParameterKKT, SingularVectors
@@ -18,13 +23,14 @@ from kernels.theory.regression import (
     MinimumBregman,
     MinimumL2Norm,
     MinimumQNorm,
-    TwoLayerOneSample,
     WeightedL1,
     WeightedL2,
 )
 from kernels.theory.remaining import remaining
 from kernels.theory.saddles import SaddleSequence
 from kernels.theory.schatten import MaxMarginSchatten
+from kernels.theory.two_layers import TwoLayerOneSample
+from kernels.validate import canonicalise, check_compatible
 
 _ALL: tuple[Prediction, ...] = (
     MinimumQNorm(),
@@ -50,6 +56,44 @@ PREDICTIONS = {made.name: made for made in _ALL}
 def applicable(problem: Problem) -> list[Prediction]:
     """The predictions whose assumptions hold for this problem, in the order of PREDICTIONS."""
     return [prediction for prediction in PREDICTIONS.values() if prediction.applies(problem)]
+
+
+def forecast_of(name: str, x: ArrayLike, y: ArrayLike, **axes: Any) -> PredictionRecord:
+    """What one prediction says of one run before its flow; distance is None.
+
+    x has shape (n, d), y shape (n,). The others are axes of a grid (docs/grids.md), one value each; the task is
+    regression unless they say otherwise. Raises InputError for what is no run, and where the prediction says nothing.
+
+    >>> from kernels.theory.table import forecast_of
+    >>> forecast_of("minimum_l2_norm", [[1, 2]], [1], architecture="diagonal", depth=1).beta.round(9)
+    array([0.2, 0.4])
+    """
+    if name not in PREDICTIONS:
+        raise InputError(f"prediction: {name!r} is not one of {', '.join(PREDICTIONS)}")
+    problem, prediction = _written_out(x, y, {"task": "regression", **axes}), PREDICTIONS[name]
+    if not prediction.applies(problem):
+        others = ", ".join(each.name for each in applicable(problem)) or "none"
+        raise InputError(f"prediction: {name} does not apply to this run; those that do: {others}")
+    made = prediction.forecast(problem)
+    if made is None:
+        raise InputError(f"prediction: {name} speaks of how a flow ended; call sweep.run, which integrates it")
+    return record(prediction, problem, made, None)
+
+
+def _written_out(x: ArrayLike, y: ArrayLike, axes: Mapping[str, Any]) -> Problem:
+    known = [axis for axis in AXES if axis != "data"]
+    for axis in axes:
+        if axis not in known:
+            raise InputError(f"{axis}: no axis; write some of {', '.join(known)}")
+    if "architecture" not in axes:
+        raise InputError(f"architecture: missing; write one of {', '.join(ARCHITECTURES)}")
+    if axes["task"] not in TASKS:
+        raise InputError(f"task: {axes['task']!r} is not one of {', '.join(TASKS)}")
+    data = canonical({"points": {"x": x, "y": y}}, axes["task"], Path())
+    dataset = load(data, axes["task"])
+    spec = canonicalise({**axes, "data": data}, dataset.x.shape[1])
+    check_compatible(spec, dataset)
+    return problem_of(spec, dataset)
 
 
 def forecasts(spec: RunSpec, dataset: Dataset) -> tuple[PredictionRecord, ...]:

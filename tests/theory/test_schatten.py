@@ -1,6 +1,5 @@
 """Margin problems in Schatten norms: known optima, other solvers, factored problems, and points that are none."""
 
-import doctest
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +11,6 @@ from kernels.data.kinds import Dataset
 from kernels.networks.group_convolutional import GroupConvolutional
 from kernels.networks.groups import group_of, order
 from kernels.problem import Problem
-from kernels.theory import schatten as module
 from kernels.theory.base import Endpoint
 from kernels.theory.optimisers.blocks import conditions, schatten
 from kernels.theory.optimisers.margins import least_sum
@@ -208,10 +206,6 @@ def test_the_end_of_another_group_misses_the_prediction() -> None:
     mine = least_nuclear(blocks_of(group_of(D8)), signed(data))
     reached = schatten(blocks_of(group_of(D8)), signed(data), elsewhere, 1.0)
     assert reached > 1.01 * mine.objective
-
-
-def test_the_example_in_its_docstring() -> None:
-    assert doctest.testmod(module) == (0, 5)
 
 
 def test_norms_fall_with_the_power() -> None:
