@@ -5,6 +5,7 @@ pytest's output, so that a feature which no machine ever tests is seen.
 """
 
 import os
+import shutil
 from typing import NoReturn
 
 import pytest
@@ -15,6 +16,7 @@ FEATURES = {
     "immutable files": "a store that has become read-only",
     "moto": "cluster.yaml through Ray's AWS provider",
     "chromium": "the report in a browser",
+    "playwright": "the report as a reader uses it",
     "proc": "kills at random, none left behind",
     "ray[default]": "a sweep as a Ray job",
     "marimo": "the notebook",
@@ -22,6 +24,9 @@ FEATURES = {
     "memory maps": "the bound on memory maps",
 }
 """Features of a machine, and what is tested with them alone."""
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+"""The browser, where there is one."""
 
 PREFIX = "not tested here, "
 

@@ -53,8 +53,7 @@ def classification_distance(
     without = left_out(others, UNKNOWN["classification_distance"])
     words = " ".join([note(curves_of), *_guides_in_words(bool(powers)), *regimes_in_words(regimes), *without])
     rows = [*chunks(drawn, 3), *regime_panels(regimes)]
-    made = panels(rows, "Distance to the prediction along the run: classification", words)
-    return made.resolve_scale(color="independent")
+    return panels(rows, "Distance to the prediction along the run: classification", words, colours="independent")
 
 
 def _guides_in_words(own: bool) -> list[str]:

@@ -83,4 +83,4 @@ def test_no_store(tmp_path: Path) -> None:
 def test_names_are_there_when_they_are_asked_for() -> None:
     assert {"Results", "load"} <= set(dir(analysis))
     with pytest.raises(AttributeError, match="no attribute 'lode'"):
-        analysis.lode  # type: ignore[attr-defined] # noqa: B018
+        analysis.lode  # noqa: B018

@@ -3,7 +3,6 @@
 import html
 import json
 import re
-import shutil
 import subprocess
 from datetime import datetime
 from pathlib import Path
@@ -20,9 +19,8 @@ from analysis.wording import headlines
 from db.store import Store
 from sweep.execution import records
 from tests.db import store_rows as rows
-from tests.needs import lack
+from tests.needs import CHROMIUM, lack
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-features=NetworkTimeServiceQuerying",

@@ -1,6 +1,5 @@
 """The report in a browser: what a reader sees and does, on a screen and on a phone, by mouse and by keyboard."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,11 +8,10 @@ import pytest
 
 from analysis.report import write_report
 from db.store import Store
-from tests.needs import lack
+from tests.needs import CHROMIUM, lack
 
 pytestmark = pytest.mark.slow
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SCREENS = {"screen": (1280, 900), "phone": (390, 844)}
 
 
@@ -24,7 +22,7 @@ def browser() -> Iterator[Any]:
     try:
         from playwright.sync_api import sync_playwright
     except ImportError as error:
-        lack("chromium", error)
+        lack("playwright", error)
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield opened

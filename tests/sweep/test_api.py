@@ -182,7 +182,7 @@ def test_mistakes_are_told_by_their_keys(more: dict[str, Any], said: str, tmp_pa
 def test_wrong_arguments(tmp_path: Path) -> None:
     store = tmp_path / "none.duckdb"
     with pytest.raises(sweep.GridError, match=r"executor: 'rya' is not one of ray, local; did you mean 'ray'"):
-        sweep.launch(GRID, store=store, executor="rya")  # type: ignore[arg-type]
+        sweep.launch(GRID, store=store, executor="rya")
     with pytest.raises(sweep.GridError, match="address is of executor='ray'"):
         sweep.launch(GRID, store=store, executor="local", address="auto")
     with pytest.raises(sweep.GridError, match="workers: 0 is not an integer >= 1"):
@@ -190,11 +190,11 @@ def test_wrong_arguments(tmp_path: Path) -> None:
     with pytest.raises(sweep.GridError, match="which --no-plugins refuses"):
         sweep.plan({**GRID, "grid": {"architecture": "mine:Net"}}, store=store, plugins=False)
     with pytest.raises(sweep.GridError, match=r"these are 2 runs; sweep\.launch takes several"):
-        sweep.run(architecture="diagonal", depth=[2, 3], data=([[1, 2]], [1]))  # type: ignore[arg-type]
+        sweep.run(architecture="diagonal", depth=[2, 3], data=([[1, 2]], [1]))
     with pytest.raises(sweep.GridError, match=r"^architecture: 'diagonl' is not one of"):
         sweep.run(architecture="diagonl", data=([[1, 2]], [1]))
     with pytest.raises(sweep.GridError, match=r"data: 3 is no pair \(x, y\)"):
-        sweep.run(architecture="diagonal", data=3)  # type: ignore[arg-type]
+        sweep.run(architecture="diagonal", data=3)
     with pytest.raises(sweep.StoreError, match="is not a folder"):
         sweep.launch(GRID, store=tmp_path / "nowhere" / "a.duckdb", executor="local", quiet=True)
 
@@ -264,7 +264,7 @@ def test_importing_it_is_light() -> None:
 def test_every_name_is_there() -> None:
     assert all(getattr(sweep, name).__name__ == name for name in sweep.__all__)
     with pytest.raises(AttributeError, match="no attribute 'lunch'"):
-        sweep.lunch  # type: ignore[attr-defined] # noqa: B018
+        sweep.lunch  # noqa: B018
 
 
 @pytest.mark.slow
