@@ -35,7 +35,10 @@ def claims(
     numbers: Annotated[
         list[str] | None, typer.Argument(metavar="[CLAIM]...", help="Claims (4.1) or families (4); all by default.")
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer runs of each: under a minute on two cores, once programs are compiled.")] = False,
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="Fewer runs of each: under a minute on two cores, once programs are compiled."),
+    ] = False,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write an HTML page of all, with figures.")
     ] = None,
