@@ -18,6 +18,7 @@ from kernels.results import PredictionRecord, RunResult, Trajectory
 from kernels.room import Room
 from kernels.spec import RunSpec, Status
 from kernels.theory.base import Endpoint
+from kernels.theory.potentials import has_limit, limits
 from kernels.theory.table import comparisons
 from kernels.x64 import jax
 
@@ -38,6 +39,8 @@ VERDICTS: dict[int, tuple[Status, str]] = {
 
 IMPRECISE = 0.1
 """Of `gap_drift`: from here on the limit may be that of another start."""
+UNDECIDED = 1e-3
+"""Share of its norm by which an error of rtol in the dual variables moves a limit: from here on others are as near."""
 
 
 def simulate(runs: Sequence[Run], room: Room | None = None) -> list[RunResult]:
@@ -53,12 +56,12 @@ def simulate(runs: Sequence[Run], room: Room | None = None) -> list[RunResult]:
     finals = [dict(zip(OBSERVABLES, end.final.tolist(), strict=False)) for end in ends]
     orbits = [_trajectory(end) if problem.spec.record else None for problem, end in zip(problems, ends, strict=True)]
     records = _compared(problems, ends, finals, orbits)
-    drifts, gaps = invariant_drifts(problems, ends), gap_drifts(problems, ends)
+    drifts, gaps, moved = invariant_drifts(problems, ends), gap_drifts(problems, ends), _sensitivities(problems, ends)
     device, share = jax.devices()[0].device_kind, (time.perf_counter() - begin) / len(runs)
     return [
-        _result(problem, end, final, (drift, gap), found, orbit, share, device)
-        for problem, end, final, drift, gap, found, orbit in zip(
-            problems, ends, finals, drifts, gaps, records, orbits, strict=True
+        _result(problem, end, final, drift, _verdict(problem, end.status, gap, move), gap, found, orbit, share, device)
+        for problem, end, final, drift, gap, move, found, orbit in zip(
+            problems, ends, finals, drifts, gaps, moved, records, orbits, strict=True
         )
     ]
 
@@ -95,14 +98,15 @@ def _result(
     problem: Problem,
     end: End,
     observed: Observed,
-    drifts: tuple[float, float],
+    drift: float,
+    verdict: tuple[Status, str],
+    gap: float,
     records: tuple[PredictionRecord, ...],
     orbit: Trajectory | None,
     seconds: float,
     device: str,
 ) -> RunResult:
-    drift, gap = drifts
-    status, message = _verdict(problem, end.status, gap)
+    status, message = verdict
     samples, dim = problem.dataset.x.shape
     return RunResult(
         spec=problem.spec,
@@ -128,15 +132,31 @@ def _result(
     )
 
 
-def _verdict(problem: Problem, code: int, gap: float) -> tuple[Status, str]:
-    if code != CONVERGED or not gap > IMPRECISE:
+def _sensitivities(problems: Sequence[Problem], ends: Sequence[End]) -> list[float]:
+    """Of runs that met their stop rule, by how much of itself the limit moves for a relative error of nu; else 0."""
+    places = [place for place, end in enumerate(ends) if end.status == CONVERGED and has_limit(problems[place])]
+    found = dict(zip(places, limits([problems[place] for place in places]), strict=True))
+    return [found[place].sensitivity if place in found else 0.0 for place in range(len(ends))]
+
+
+def _verdict(problem: Problem, code: int, gap: float, sensitivity: float) -> tuple[Status, str]:
+    if code != CONVERGED:
         return VERDICTS[code]
-    solver = "" if problem.spec.solver == "extrapolation" else ", write solver: extrapolation"
-    return (
-        "imprecise",
-        f"conserved quantities drifted by {gap:.1g} of the gaps of the start, which decide the limit; lower "
-        f"rtol{solver} or raise alpha",
-    )
+    if gap > IMPRECISE:
+        solver = "" if problem.spec.solver == "extrapolation" else ", write solver: extrapolation"
+        return (
+            "imprecise",
+            f"conserved quantities drifted by {gap:.1g} of the gaps of the start, which decide the limit; lower "
+            f"rtol{solver} or raise alpha",
+        )
+    moved = sensitivity * problem.spec.rtol
+    if moved > UNDECIDED:
+        return (
+            "imprecise",
+            f"several limits are within rtol of each other: an error of rtol moves the limit by {moved:.1g} of its norm; "
+            "raise alpha, or change data in which several solutions have the same least norm",
+        )
+    return VERDICTS[code]
 
 
 def _condition(dataset: Dataset, architecture: Architecture) -> float:

@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from kernels.flows.base import EPSILON, Control, Flow, State
-from kernels.flows.curves import Curves, turned_samples
+from kernels.flows.curves import Curves
 from kernels.flows.parametrisation import Forces, Push, RunData, Scalar, Theta, times
 from kernels.flows.stiffness import Axes, Inverses, Stiffness
+from kernels.flows.turned_samples import turned_samples
 from kernels.x64 import jax
 
 

@@ -11,10 +11,6 @@ from jaxtyping import Array, Float
 from kernels.flows.parametrisation import Forces, Parametrisation, Push, RunData, Scalar, Theta
 from kernels.x64 import jax
 
-GRADED = 1e-10
-"""Ratio of the rates of two coordinates below which sums over samples would leave the slower one to rounding."""
-
-
 class Curve(NamedTuple):
     """The curve on which each coordinate moves, fixed by the start: w_l^2 - q^2 for all l, q the least layer.
 
@@ -191,35 +187,3 @@ def layers_of(
     others = signs.prod(axis=0) * signs[least, columns]
     layers[least, columns] = others * q
     return layers
-
-
-def turned_samples(
-    x: Float[Array, "n m"], rates: Float[Array, " m"]
-) -> tuple[Float[Array, "n m"], Float[Array, "n n"]]:
-    """(Q^T X, Q): samples turned so that coordinates of very different rates meet in none, else as they are.
-
-    In the order of falling rates K_j ||x_j||^2 the columns of Q^T X are triangular, with exact zeros: a slow coordinate
-    is then driven by forces in which a fast one has no part, so that rounding of the forces on what is fitted, times of
-    1e20 long, does not move it. Setting the zeros changes x by a rounding of each column. J J^T, in that order graded
-    from large to small, keeps small eigenvalues to their own precision in products, Cholesky and LU factors.
-
-    Source: Demmel and Veselic, SIAM J. Matrix Anal. Appl. 13 (1992), on graded matrices; Cox and Higham, BIT 38 (1998).
-    """
-    n = x.shape[0]
-    strength = rates * jnp.sum(x * x, axis=0)
-    leading = jnp.sort(strength)[::-1]
-    rank = jnp.minimum(jnp.sum(jnp.any(x != 0, axis=1)), jnp.sum(jnp.any(x != 0, axis=0)))
-    graded = leading[jnp.maximum(rank, 1) - 1] < GRADED * leading[0]
-
-    def turn(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        x, _, _ = state
-        order = jnp.argsort(-strength)
-        q, _ = jnp.linalg.qr(x[:, order[:n]], mode="complete")
-        place = jnp.argsort(order)
-        zero = jnp.arange(n)[:, None] > place[None, :]
-        return jnp.where(zero, 0.0, q.T @ x), q, jnp.array(False)
-
-    # a loop that ends after one turn, not a branch: in a batch it costs nothing unless a lane needs it
-    state = (x, jnp.eye(n), graded)
-    turned, q, _ = jax.lax.while_loop(lambda state: state[2], turn, state)
-    return turned, q

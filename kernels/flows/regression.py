@@ -7,10 +7,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from kernels.flows.base import EPSILON, Control, Flow, State
-from kernels.flows.curves import Curves, turned_samples
+from kernels.flows.curves import Curves
 from kernels.flows.parametrisation import Forces, Layers, Push, RunData, Scalar, Theta, times
 from kernels.flows.principal_samples import principal_samples
 from kernels.flows.stiffness import Axes, Inverses, Stiffness
+from kernels.flows.turned_samples import turned_samples
 
 ATTAINABLE = 8.0
 """A flow in doubles ends within so many roundings: of its outputs' terms, or, times the condition, of the solution."""

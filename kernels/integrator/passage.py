@@ -21,6 +21,9 @@ from kernels.observables import OBSERVABLES
 from kernels.problem import Problem
 from kernels.room import Room, columns
 
+EQUAL = 1e-14
+"""Relative difference of two moduli that is the rounding of a change of coordinates."""
+
 
 def integrate(problems: Sequence[Problem], room: Room | None = None) -> Iterator[End]:
     """The end of every flow, in whatever order they end; through a program with this room where one is given."""
@@ -127,9 +130,10 @@ class CurvePassage(Passage):
 
     @cached_property
     def _coordinates(self) -> Float[np.ndarray, "L m"]:
+        """w_l(0); those of equal inputs and, to EQUAL, equal moduli start equal, as `inputs` has made their columns."""
         coordinates = self.problem.coordinates
         assert coordinates is not None
-        return coordinates
+        return alike(coordinates, self.system.a)
 
     @cached_property
     def _frozen(self) -> list[np.ndarray]:
@@ -165,6 +169,19 @@ class CurvePassage(Passage):
             end, theta=np.concatenate(layers), jacobian=jacobian, final=beta(end.final), orbit=beta(end.orbit),
             residual_integral=summed,
         )  # fmt: skip
+
+
+def alike(w: Float[np.ndarray, "L m"], a: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "L m"]:
+    """w, with moduli of coordinates whose columns of A are equal up to sign made equal where they are so to EQUAL."""
+    leads = np.take_along_axis(a, (a != 0).argmax(axis=0)[None], axis=0)[0]
+    _, labels, counts = np.unique(a * np.where(leads < 0, -1.0, 1.0), axis=1, return_inverse=True, return_counts=True)
+    made = w.copy()
+    for label in np.flatnonzero(counts > 1).tolist():
+        places = np.flatnonzero(np.ravel(labels) == label)
+        size = np.abs(w[:, places[:1]])
+        same = np.abs(np.abs(w[:, places]) - size) <= EQUAL * size
+        made[:, places] = np.where(same, np.copysign(size, w[:, places]), w[:, places])
+    return made
 
 
 @final

@@ -13,6 +13,10 @@ from kernels.problem import Problem
 
 RANK = 1e-13
 """Share of the largest pivot below which a combination of samples counts as dependent on others."""
+ROUNDING = 16 * float(np.finfo(float).eps)
+"""Of an entry of X S^T, relative to the sum of its terms' moduli: less is a zero."""
+TWINS = 1e-14
+"""Difference of two columns of X S^T, relative to their largest entry, that is rounding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,5 +69,26 @@ class Systems:
         if place not in self._made:
             self._kept.append(problem.dataset)
             x, decomposition = problem.dataset.x, problem.decomposition if curved else None
-            self._made[place] = linear_system(x if decomposition is None else x @ decomposition.s.T)
+            self._made[place] = linear_system(x if decomposition is None else inputs(x, decomposition.s))
         return self._made[place]
+
+
+def inputs(x: Float[np.ndarray, "n d"], s: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "n m"]:
+    """A = X S^T without the rounding that would tell equal columns apart, or move coordinates that meet no input.
+
+    From small weights in deep networks alpha^{L-2} below 1e-16 weighs such differences: one of two equal coordinates
+    then takes what both have to share. Entries that are rounding of their sum's terms are zero, and columns that agree,
+    up to sign, to TWINS are one column.
+    """
+    a = x @ s.T
+    a[np.abs(a) <= ROUNDING * (np.abs(x) @ np.abs(s).T)] = 0.0
+    sizes = np.linalg.norm(a, axis=0)
+    unit = a / np.where(sizes > 0, sizes, 1.0)
+    near = np.abs(unit.T @ unit) >= 1 - 1e-6
+    for place in np.flatnonzero(np.triu(near, 1).any(axis=0) & (sizes > 0)).tolist():
+        for first in np.flatnonzero(near[:place, place]).tolist():
+            sign = 1.0 if a[:, first] @ a[:, place] > 0 else -1.0
+            if np.abs(a[:, place] - sign * a[:, first]).max() <= TWINS * np.abs(a[:, first]).max():
+                a[:, place] = sign * a[:, first]
+                break
+    return a

@@ -7,21 +7,44 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from kernels.problem import Problem, grouped
-from kernels.theory.base import Forecast
+from kernels.theory.base import CERTIFIED, Forecast
 from kernels.theory.optimisers.certificates import optimality
 from kernels.theory.optimisers.curves import Curve, GeneralCurve, StructuredCurve
+from kernels.theory.optimisers.sensitivity import Sensitivity, sensitivities
 from kernels.theory.optimisers.separable import REACHED
 from kernels.theory.optimisers.stacked import minimise
-from kernels.theory.systems import Folded, System, fold, system
+from kernels.theory.systems import Folded, System, digits, fold, system
+
+
+EPSILON = float(np.finfo(float).eps)
+
+
+class Limit(NamedTuple):
+    """Where a flow ends, and by how much of its norm that moves for each relative error of nu (`sensitivity`)."""
+
+    forecast: Forecast
+    sensitivity: float
+
+
+def limits(problems: Sequence[Problem]) -> list[Limit]:
+    """argmin D(rho) subject to A rho = y, D the potential of each start; asked once for each problem."""
+    found: dict[int, Limit] = {}
+    for shared, places in grouped(problem.shared for problem in problems):
+        found.update(zip(places, shared.each(_limits, [problems[place] for place in places]), strict=True))
+    return [found[place] for place in range(len(problems))]
+
+
+def has_limit(problem: Problem) -> bool:
+    """Whether the start has a potential: of a regression, with a coordinate for each number that moves."""
+    w = problem.coordinates
+    if not problem.regression or w is None or system(problem) is None:
+        return False
+    return problem.scale is not None or (problem.moves and not np.iscomplexobj(w))
 
 
 def exact_limits(problems: Sequence[Problem]) -> list[Forecast | None]:
-    """argmin D(rho) subject to A rho = y, D the potential of each start; asked once for each problem."""
-    found: list[Forecast | None] = [None] * len(problems)
-    for shared, places in grouped(problem.shared for problem in problems):
-        for place, made in zip(places, shared.each(_limits, [problems[place] for place in places]), strict=True):
-            found[place] = made
-    return found
+    """The predictions that `limits` makes."""
+    return [limit.forecast for limit in limits(problems)]
 
 
 class _Minimum(NamedTuple):
@@ -29,6 +52,7 @@ class _Minimum(NamedTuple):
     objective: float
     residual: float
     steps: int
+    sensitivity: Sensitivity = Sensitivity(0.0, 0.0)
 
 
 class _Twins(NamedTuple):
@@ -38,16 +62,19 @@ class _Twins(NamedTuple):
     first: Int[np.ndarray, " g"]
 
 
-def _limits(problems: list[Problem]) -> list[Forecast]:
+def _limits(problems: list[Problem]) -> list[Limit]:
     constraints = [_constraint(problem) for problem in problems]
     minima = _minima(problems, constraints)
-    made: list[Forecast] = [Forecast(None, None)] * len(problems)
+    made: list[Limit] = [Limit(Forecast(None, None), 0.0)] * len(problems)
     for constraint, places in grouped(constraints):
         betas = np.real(np.array([minima[place].rho for place in places]) @ constraint.lift.T)
         for place, beta in zip(places, betas, strict=True):
-            _, objective, residual, steps = minima[place]
+            _, objective, residual, steps, moved = minima[place]
             detail = {"newton_steps": float(steps), "converged": float(residual <= REACHED)}
-            made[place] = Forecast(beta, residual, objective, detail)
+            # among solutions that nu tells apart by less than its rounding, the residual is small at every one
+            rounding = moved.apart * EPSILON
+            certificate = residual if rounding <= CERTIFIED else max(residual, rounding)
+            made[place] = Limit(Forecast(beta, certificate, objective, detail), moved.together)
     return made
 
 
@@ -76,7 +103,9 @@ def _minima(problems: list[Problem], constraints: list[System]) -> list[_Minimum
         curve = _structured(places, problems, twins) if structured else _general(places, problems)
         target = np.array([constraints[place].target for place in places])
         found = minimise(curve, [rows[place] for place in places], target)
-        numbers = zip(found.objective.tolist(), found.residual.tolist(), found.steps.tolist(), strict=True)
+        copies = [_copies(problems[place], constraints[place]) if twins[place] is None else None for place in places]
+        moved = sensitivities(curve, [rows[place] for place in places], found.rho, copies)
+        numbers = zip(found.objective.tolist(), found.residual.tolist(), found.steps.tolist(), moved, strict=True)
         for place, rho, each in zip(places, found.rho, numbers, strict=True):
             twin = twins[place]
             minima[place] = _Minimum(rho if twin is None else twin.folded.unfold(rho), *each)
@@ -109,6 +138,15 @@ def _twins(problem: Problem, constraint: System) -> _Twins | None:
         return _Twins(folded, np.unique(folded.index, return_index=True)[1])
 
     return problem.shared.keep((_twins, constraint, eta.tobytes()), found)
+
+
+def _copies(problem: Problem, constraint: System) -> Int[np.ndarray, " m"] | None:
+    """The same label for twins whose layers start with equal moduli, and so that the flow keeps them equal."""
+    if constraint.twins is None or problem.coordinates is None or np.iscomplexobj(problem.coordinates):
+        return None
+    signs = np.sign(problem.coordinates).prod(axis=0) * constraint.signs
+    marks = np.vstack([constraint.twins, signs, *map(digits, np.abs(problem.coordinates))])
+    return np.ravel(np.unique(marks, axis=1, return_inverse=True)[1])
 
 
 def _nearest(constraint: System, problem: Problem) -> _Minimum:

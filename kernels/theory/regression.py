@@ -16,7 +16,7 @@ from kernels.theory.balanced import balanced_start, stops_at_zero
 from kernels.theory.base import Endpoint, Forecast, Forecasts, Kind, Prediction, coefficients_records, products_all
 from kernels.theory.domains import domain
 from kernels.theory.one_sample import of_one_sample
-from kernels.theory.potentials import exact_limits
+from kernels.theory.potentials import exact_limits, has_limit
 from kernels.theory.sequences import least_sum, only_least_sum
 from kernels.theory.systems import Solution, Start, System, minimum_norm, system, weighted_l1, weighted_l2
 
@@ -94,10 +94,7 @@ class MinimumBregman(Prediction):
         return "exact"
 
     def applies(self, problem: Problem) -> bool:
-        w = problem.coordinates
-        if not problem.regression or w is None or system(problem) is None:
-            return False
-        return problem.scale is not None or (problem.moves and not np.iscomplexobj(w))
+        return has_limit(problem)
 
     def forecast_all(self, problems: Sequence[Problem]) -> list[Forecast | None]:
         return exact_limits(problems)

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kernels.flows.curves import turned_samples
 from kernels.flows.stiffness import Inverses, inverse_of_triangular
+from kernels.flows.turned_samples import turned_samples
 from kernels.x64 import jax
 
 SLOW = pytest.mark.slow

@@ -1,0 +1,80 @@
+"""Samples turned so that coordinates of very different rates are driven by different forces."""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from kernels.x64 import jax
+
+GRADED = 1e-10
+"""Ratio of the rates of two directions below which sums over samples would leave the slower one to rounding."""
+DEPENDENT = 64 * float(np.finfo(float).eps)
+"""Share of a column that is rounding: what others leave of it is zero."""
+
+
+def turned_samples(
+    x: Float[Array, "n m"], rates: Float[Array, " m"]
+) -> tuple[Float[Array, "n m"], Float[Array, "n n"]]:
+    """(Q^T X, Q): samples turned so that coordinates of very different rates meet in none, else as they are.
+
+    With columns in the order in which they are pivots, those of Q^T X are triangular, with exact zeros: a slow
+    coordinate is then driven by forces in which a fast one has no part, so that rounding of the forces on what is
+    fitted, times of 1e20 long, does not move it. J J^T, in that order graded from large to small, keeps small
+    eigenvalues to their own precision in products, Cholesky and LU factors.
+
+    Args:
+        x: inputs X.
+        rates: K, with J J^T = X diag(K) X^T.
+    """
+    n = x.shape[0]
+    strength = rates * jnp.sum(x * x, axis=0)
+    leading = jnp.sort(strength)[::-1]
+    rank = jnp.minimum(jnp.sum(jnp.any(x != 0, axis=1)), jnp.sum(jnp.any(x != 0, axis=0)))
+    graded = (leading[jnp.maximum(rank, 1) - 1] < GRADED * leading[0]) | _dependent((x * rates[None]) @ x.T)
+
+    def turn(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        return *triangular(state[0], rates), jnp.array(False)
+
+    # a loop that ends after one turn, not a branch: in a batch it costs nothing unless a lane needs it
+    turned, q, _ = jax.lax.while_loop(lambda state: state[2], turn, (x, jnp.eye(n), graded))
+    return turned, q
+
+
+def _dependent(gram: Float[Array, "n n"]) -> Bool[Array, ""]:
+    """Whether the gradients of samples before it leave of some sample's gradient less than GRADED, in squares."""
+    sizes = jnp.diag(gram)
+    roots = jnp.sqrt(jnp.where(sizes > 0, sizes, 1))
+    scaled = jnp.where(jnp.eye(len(gram), dtype=bool), 1.0, gram / roots[:, None] / roots[None, :])
+    return ~(jnp.min(jnp.diag(jnp.linalg.cholesky(scaled))) ** 2 >= GRADED)
+
+
+def triangular(x: Float[Array, "n m"], rates: Float[Array, " m"]) -> tuple[Float[Array, "n m"], Float[Array, "n n"]]:
+    """(Q^T X, Q) of a QR factorisation whose next pivot is the column of the largest rate times what is left of it.
+
+    What is left of a column after k pivots is zero from row k on where it is less than DEPENDENT of the column: else
+    its rounding would couple the coordinate to a force that does not drive it, for as long as a saddle lasts. Twins,
+    and columns of a tie, are such. Setting the zeros changes x by a rounding of each column.
+
+    Source: Demmel and Veselic, SIAM J. Matrix Anal. Appl. 13 (1992), on graded matrices; Cox and Higham, BIT 38 (1998).
+    """
+    n, m = x.shape
+    rows, least = jnp.arange(n)[:, None], DEPENDENT**2 * jnp.sum(x * x, axis=0)
+
+    def step(k: Array, state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        r, q, waiting = state
+        left = jnp.sum(jnp.where(rows >= k, r, 0.0) ** 2, axis=0)
+        waiting = waiting & (left > least)
+        r = jnp.where((rows >= k) & ~waiting[None, :], 0.0, r)
+        pivot = jnp.argmax(jnp.where(waiting, rates * left, -1.0))
+        column = jnp.where(rows[:, 0] >= k, r[:, pivot], 0.0)
+        v = column + jnp.where(rows[:, 0] == k, jnp.where(r[k, pivot] < 0, -1.0, 1.0) * jnp.linalg.norm(column), 0.0)
+        size = jnp.sum(v * v)
+        v = v / jnp.sqrt(jnp.where(size > 0, size, 1))
+        r = r - 2 * v[:, None] * (v @ r)[None, :]
+        q = q - 2 * (q @ v)[:, None] * v[None, :]
+        done = jnp.arange(m) == pivot
+        r = jnp.where((rows > k) & done[None, :], 0.0, r)
+        return r, q, waiting & ~done
+
+    r, q, _ = jax.lax.fori_loop(0, n, step, (x, jnp.eye(n), jnp.ones(m, bool)))
+    return r, q
