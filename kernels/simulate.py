@@ -40,7 +40,7 @@ VERDICTS: dict[int, tuple[Status, str]] = {
 IMPRECISE = 0.1
 """Of `gap_drift`: from here on the limit may be that of another start."""
 UNDECIDED = 1e-3
-"""Share of its norm by which an error of rtol in the dual variables moves a limit: from here on others are as near."""
+"""Share of its norm by which an error of rtol in the dual variables moves a limit: from here on others are as good."""
 
 
 def simulate(runs: Sequence[Run], room: Room | None = None) -> list[RunResult]:
@@ -149,12 +149,11 @@ def _verdict(problem: Problem, code: int, gap: float, sensitivity: float) -> tup
             f"conserved quantities drifted by {gap:.1g} of the gaps of the start, which decide the limit; lower "
             f"rtol{solver} or raise alpha",
         )
-    moved = sensitivity * problem.spec.rtol
-    if moved > UNDECIDED:
+    if sensitivity * problem.spec.rtol > UNDECIDED:
         return (
             "imprecise",
-            f"several limits are within rtol of each other: an error of rtol moves the limit by {moved:.1g} of its norm; "
-            "raise alpha, or change data in which several solutions have the same least norm",
+            "several solutions have nearly the same least norm, and at this alpha errors of rtol decide between them; "
+            "raise alpha, lower rtol or change the data",
         )
     return VERDICTS[code]
 

@@ -182,7 +182,7 @@ FROM runs""",
     {
         "runs": "runs in the store",
         "converged": "runs that met their stop rule",
-        "imprecise": "runs whose conserved quantities drifted by more than the gaps that decide allow",
+        "imprecise": "runs whose limit is decided by drifted conserved quantities or by errors of rtol",
         "stopped": "runs that stopped before their stop rule was met, or had it met at the start",
         "diverged": "runs that became non-finite",
         "failed": "runs that raised an error",

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from kernels.flows.parametrisation import Forces, Parametrisation, Push, RunData, Scalar, Theta
-from kernels.x64 import jax
+
 
 class Curve(NamedTuple):
     """The curve on which each coordinate moves, fixed by the start: w_l^2 - q^2 for all l, q the least layer.

@@ -15,7 +15,6 @@ from kernels.theory.optimisers.separable import REACHED
 from kernels.theory.optimisers.stacked import minimise
 from kernels.theory.systems import Folded, System, digits, fold, system
 
-
 EPSILON = float(np.finfo(float).eps)
 
 

@@ -1,4 +1,4 @@
-"""Where the flow of a real decomposable network ends, in 70-digit arithmetic; shares nothing with kernels/.
+"""Where the flow of a real decomposable network ends, in 160-digit arithmetic; shares nothing with kernels/.
 
 Coordinate j moves along one curve, dw_l/dnu = prod_{k != l} w_k from w_l(0), and ends at nu_j = [A^T lambda]_j with
 A rho = y: the minimum of a strictly convex function, so that Newton's method finds the one end from wherever it begins.
@@ -19,12 +19,12 @@ MOST_STEPS = 400
 FAR = Decimal(2)
 """Largest Newton step of a coordinate, in its chart."""
 DEPENDENT = 1e-12
-CONTEXT = decimal.Context(prec=70, Emin=-(10**9), Emax=10**9)
+CONTEXT = decimal.Context(prec=160, Emin=-(10**9), Emax=10**9)
 
 exact = np.vectorize(Decimal, otypes=[object])
 
 
-class NoEnd(Exception):
+class NotSettledError(Exception):
     """Newton's method did not settle."""
 
 
@@ -58,7 +58,7 @@ def _newton(a: Any, y: Any, curves: list["CurveOf"]) -> Any:
         multipliers, largest = multipliers + change, max(map(abs, steps))
         for curve, step in zip(curves, steps, strict=True):
             curve.move(curve.u + max(-FAR, min(FAR, step)))
-    raise NoEnd(f"after {MOST_STEPS} Newton steps the last one was {float(largest):.1g}")
+    raise NotSettledError(f"after {MOST_STEPS} Newton steps the last one was {float(largest):.1g}")
 
 
 class CurveOf:

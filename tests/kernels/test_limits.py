@@ -1,4 +1,4 @@
-"""Ends of regression against 70-digit arithmetic: no run from small weights is wrong, and none is silent about it."""
+"""Ends of regression against 160-digit arithmetic: no run from small weights is wrong, and none is silent about it."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from kernels.data.kinds import Dataset
-from kernels.problem import Problem, problems_of
 from kernels.integrator.ensemble import End
 from kernels.integrator.passage import integrate
 from kernels.observables import OBSERVABLES
+from kernels.problem import Problem, problems_of
 from kernels.room import Room
 from kernels.simulate import simulate
 from kernels.spec import InputError, RunSpec
@@ -115,7 +115,7 @@ def drawn_data(rng: np.random.Generator, kind: str, samples: int, dim: int) -> D
 
 
 def truth(problem: Problem, end: End) -> np.ndarray:
-    """beta at the end of the exact flow; S of Walsh functions and characters, and structured starts, without rounding."""
+    """beta at the end of the exact flow; S of Walsh functions and characters and structured starts are not rounded."""
     decomposition = problem.decomposition
     assert decomposition is not None
     assert problem.coordinates is not None

@@ -27,11 +27,25 @@ def test_turned_samples_are_triangular(samples: int, size: int, decades: float) 
     x, rates = graded_data(samples, size, decades)
     turned, q = map(np.asarray, jax.jit(turned_samples)(x, rates))
     np.testing.assert_allclose(q.T @ q, np.eye(samples), atol=1e-14)
-    order = np.argsort(-rates * np.sum(x**2, axis=0))
-    np.testing.assert_array_equal(np.tril(turned[:, order], -1), 0)
+    # pivots, whose last force is their own, come in the order of the rates that the ones before leave them
+    last = np.array([np.flatnonzero(column)[-1] for column in turned.T])
+    for place in range(min(samples, size) - 1):
+        (pivot,) = np.flatnonzero(last == place)
+        left = rates * np.sum(turned[place:] ** 2, axis=0)
+        assert left[pivot] >= 0.999 * left.max()
     long = np.asarray(q.T, np.longdouble) @ x
     lengths = np.linalg.norm(x, axis=0)
     assert (np.linalg.norm(np.asarray(turned - long, float), axis=0) <= 1e-15 * lengths).all()
+
+
+def test_dependent_columns_exert_no_force_of_their_own() -> None:
+    """Four fast columns in a plane, a twin and a sum among them: the third force drives the slow one alone."""
+    x, _ = graded_data(3, 5, 0)
+    x[:, 2], x[:, 3] = -x[:, 0], 0.3 * x[:, 0] - 0.7 * x[:, 1]
+    turned, _ = turned_samples(jnp.asarray(x), jnp.array([1.0, 0.5, 1.0, 0.8, 1e-30]))
+    np.testing.assert_array_equal(turned[2, :4], 0)
+    np.testing.assert_array_equal(turned[:, 2], -turned[:, 0])
+    assert abs(float(turned[2, 4])) > 0.1
 
 
 @pytest.mark.slow

@@ -75,7 +75,9 @@ def sensitivities(
     return found
 
 
-def _sensitivity(rows: Float[np.ndarray, "r g"], rates: Float[np.ndarray, " g"], alone: Float[np.ndarray, " g"]) -> float:
+def _sensitivity(
+    rows: Float[np.ndarray, "r g"], rates: Float[np.ndarray, " g"], alone: Float[np.ndarray, " g"]
+) -> float:
     """By a QR factorisation of Q diag(K)^{1/2} with pivots, so that no difference of large numbers is taken.
 
     A coordinate that is no pivot moves by itself, and pivots with it by C, (pivots) C = (column): the more, the less.
