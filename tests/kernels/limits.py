@@ -15,11 +15,17 @@ import scipy.linalg
 
 NODES = 40
 """Of Gauss's rule on panels of length one: it integrates dnu/du, analytic in |Im u| < pi/2, to 1e-60."""
-MOST_STEPS = 400
+MOST_STEPS = 150
 FAR = Decimal(2)
 """Largest Newton step of a coordinate, in its chart."""
 DEPENDENT = 1e-12
-CONTEXT = decimal.Context(prec=160, Emin=-(10**9), Emax=10**9)
+DIGITS = (70, 160)
+"""Tried in turn: of a potential with fewer large coordinates than samples Newton's matrix is graded over 1e100."""
+
+
+def context(digits: int) -> decimal.Context:
+    return decimal.Context(prec=digits, Emin=-(10**9), Emax=10**9)
+
 
 exact = np.vectorize(Decimal, otypes=[object])
 
@@ -38,12 +44,17 @@ def limit_of(a: Any, y: np.ndarray, w: Any, near: np.ndarray) -> np.ndarray:
         near: the layer of least modulus in each coordinate, times the signs of the others, where Newton's method
             begins, shape (m,).
     """
-    with decimal.localcontext(CONTEXT):
-        rows = independent(np.array(a, dtype=float))
-        curves = [CurveOf([Decimal(value) for value in column]) for column in np.array(w).T.tolist()]
-        for curve, q in zip(curves, near.tolist(), strict=True):
-            curve.begin(Decimal(q))
-        return _newton(exact(np.array(a)[rows]), exact(y[rows]), curves).astype(float)
+    rows = independent(np.array(a, dtype=float))
+    for digits in DIGITS:
+        with decimal.localcontext(context(digits)):
+            curves = [CurveOf([Decimal(value) for value in column]) for column in np.array(w).T.tolist()]
+            for curve, q in zip(curves, near.tolist(), strict=True):
+                curve.begin(Decimal(q))
+            try:
+                return np.asarray(_newton(exact(np.array(a)[rows]), exact(y[rows]), curves).astype(float))
+            except (NotSettledError, ArithmeticError):
+                continue
+    raise NotSettledError(f"not within {DIGITS[-1]} digits")
 
 
 def _newton(a: Any, y: Any, curves: list["CurveOf"]) -> Any:

@@ -18,7 +18,7 @@ from kernels.simulate import simulate
 from kernels.spec import InputError, RunSpec
 from kernels.validate import check_compatible
 from tests.kernels.conftest import spec_of
-from tests.kernels.limits import CONTEXT, exact, limit_of
+from tests.kernels.limits import context, exact, limit_of
 
 pytestmark = pytest.mark.slow
 RUNS = 400
@@ -122,7 +122,7 @@ def truth(problem: Problem, end: End) -> np.ndarray:
     a: Any = problem.dataset.x @ decomposition.s.T
     w: Any = problem.coordinates
     if problem.spec.architecture_name in ("walsh", "group_convolutional"):
-        with localcontext(CONTEXT):
+        with localcontext(context(70)):
             scale = Decimal(problem.architecture.dim) ** (problem.depth - 2)
             a = exact(problem.dataset.x) @ (exact(np.sign(decomposition.s.T)) * scale.sqrt())
     if problem.spec.init == {"structured": {"eta": "ones"}}:
