@@ -141,10 +141,10 @@ CLAIMS = (
         cases=turning(_SEPARABLE, "wanted", f"{_CONNECTED} AND {_LONG}", _OWN),
         bound=1.0,
         why="what W_1 has off the span of the support vectors rests, and beta is W_1 times what the other layers are: "
-        "the distance c is r / sigma, with sigma^L = ||beta|| and -log Loss up to log n its least margin. The next "
-        "order: their direction turns by 2 e (Davis and Kahan; e as in 2.2), and r is at most sigma sqrt(2 a), "
-        "a = 1 - |cos| of 2.2, so 2 e sqrt(2 a) / c; e and a of sigma; c^2 of ||beta||; log n / (-L log Loss). All are "
-        "taken at the first point",
+        "the distance c is r / sigma, with sigma^L = ||beta|| and a least margin between M = -log Loss and M + log n. "
+        "The next order, at the first point: the other layers' direction turns by 2 e (Davis and Kahan; e as in 2.2), "
+        "and r is at most sigma sqrt(2 a), a = 1 - |cos| of 2.2, so 2 e sqrt(2 a) / c; e and a of sigma; c^2 of "
+        "||beta||; log n / (L M)",
         rival=turning(
             _SEPARABLE, "wanted", f"m.architecture = 'diagonal' AND m.depth IN (3, 4) AND {_LONG}", _OF_OTHERS
         ),

@@ -228,7 +228,7 @@ CLAIMS = (
         figure="nearest relative distance of the orbit to the two saddles",
         cases=visits(_GRID, *SADDLES[:2]),
         bound=0.05,
-        why="fifty times what 7.8 allows at alpha = 0.001",
+        why="7.8 allows its runs a distance of alpha, which is 0.0464 at most",
         rival=visits("claims-known", *SADDLES[:2]),
         instead="they are missed from small weights as well",
         across="number of the saddle",

@@ -159,9 +159,9 @@ CLAIMS = (
         bound=1.0,
         why="the sample's Fourier coefficients are 1 and, twice, sqrt(7) in modulus; the coordinates' sums grow like "
         "exp(s) and exp(sqrt(7) s) and their differences fall so. The mean b is then a constant times "
-        "f_1^(1 / sqrt(7)), f_1 = -log Loss + log 2 - b, and the distance c is sqrt(14) b / f_1. The next order: "
-        "(1 - 1 / sqrt(7)) (log 2 / -log Loss + c / sqrt(14)), c^2 / 2 for the chord, and for the differences "
-        "2 (||Theta(0)||^2 / (-c log Loss))^2, all at the first point",
+        "f_1^(1 / sqrt(7)), f_1 = M + log 2 - b with M = -log Loss, and the distance c is sqrt(14) b / f_1. The next "
+        "order, at the first point: (1 - 1 / sqrt(7)) (log 2 / M + c / sqrt(14)), c^2 / 2 for the chord, and for the "
+        "differences 2 (||Theta(0)||^2 / (c M))^2",
         rival=_dying("[2.0, -1.0, 0.0]"),
         instead="the l2 margin, (2, -1, 0)",
         across="seed",

@@ -171,11 +171,12 @@ FROM mine m JOIN predictions p USING (run_id) WHERE p.prediction = 'singular_vec
         figure="as in 2.2, the next order with what coordinates off the support still move",
         cases=_alignment_power("(-2 / m.depth)", _MOVED, f"m.depth > 2 AND {_DECOMPOSED}"),
         bound=1.0,
-        why="r^2 is the sum of w^2 over coordinates off the support, each layer. It grows by at most 2 r^L G, "
-        "G the integral of their gradient, at most ||S|| ||u|| sigma^2 / ((L - 2) -log Loss) from a point on, as the "
-        "support grows; u.beta = -log Loss gives ||u|| by the singular value s. So log r^2 moves by "
-        "2 ||S|| (2 (1 - |cos|))^(L/2 - 1) / ((L - 2) s) at most; the rest of the next order as in 2.2. After 3e5 the "
-        "gradient's own error, which exponents of 1e6 and more amplify, is seen in networks of six layers",
+        why="r^2 is the sum of w^2 over coordinates off the support, each layer. It grows by at most 2 r^L G, G the "
+        "integral of their gradient: ||S|| ||u|| sigma^2 / ((L - 2) M) at most from a point with M = -log Loss on, as "
+        "sigma grows; M = u.beta gives ||u|| by the singular value s. So log r^2 moves by "
+        "2 ||S|| (2 (1 - |cos|))^(L/2 - 1) / ((L - 2) s) at most; the rest of the next order is that of 2.2. At L = 3 "
+        "it is as large as what tells powers apart: there the rival keeps the bound, too. After 3e5 the gradient's own "
+        "error, which exponents of 1e6 and more amplify, is seen in networks of six layers",
         rival=_alignment_power("(-2 / (m.depth + 1))", _MOVED, f"m.depth > 2 AND {_DECOMPOSED}"),
         instead="the power of one layer more",
         across="depth L",
@@ -269,11 +270,11 @@ FROM mine m JOIN predictions p USING (run_id) WHERE p.prediction = 'singular_vec
         figure="as in 3.1, to the stationary point next to the end, which has a certificate of its own",
         cases=_direction_power(_OWN_DIRECTION, _DEEP, "m.depth > 2"),
         bound=1.0,
-        why="at a stationary point as many coordinates are alive as samples are active: margins fix them up to a "
-        "constant, as in 3.1, and coordinates off the support rest. The next order is that of 3.1; "
-        "L e / -log Loss, by which shares of samples move where layers are not yet alike (e as in 2.2); and what "
-        "coordinates off the support still move, as in 2.3: L ||S||^2 (2 (1 - |cos|))^(L-1) / ((L - 2) s) over the "
-        "size of beta; both over the distance at the first point",
+        why="at a stationary point of data in general position as many coordinates are alive as samples are active: "
+        "margins fix them up to a constant, as in 3.1, and coordinates off the support rest. The next order, with "
+        "M = -log Loss and over the distance, both at the first point: L e / M, by which shares of samples move where "
+        "layers are not yet alike (e as in 2.2), and what coordinates off the support still move, as in 2.3: "
+        "L ||S||^2 (2 (1 - |cos|))^(L-1) / ((L - 2) s) over the size of beta at unit layers; besides, that of 3.1",
         rival=_direction_power(_OF_ONE_LAYER, _DEEP, "m.depth > 2"),
         instead="the l2 margin of the same coordinates",
         across="depth L",
@@ -288,8 +289,7 @@ SELECT 'Share of ' || sum(runs) || ' runs that end within 1 % of the best object
     ),
     Claim(
         number="3.4",
-        statement="No run ends farther from a stationary point than the alignment of its layers allows, so that by 2.1 "
-        "every run comes to one.",
+        statement="No run ends farther from a stationary point than the alignment of its layers allows.",
         kind="limit t->inf",
         reference=_MARGIN,
         grid=_GRID,
@@ -298,7 +298,8 @@ SELECT 'Share of ' || sum(runs) || ' runs that end within 1 % of the best object
         bound=1.0,
         why="the residual is the least of ||rho - |rho|^(2-2/L) A^H mu|| over ||rho||, mu >= 0. With the samples' "
         "forces for mu it is what a layer is beside its gradient, each coordinate times |rho|^(1-1/L) <= 1: the sine "
-        "of their angle, times ||w|| / ||rho|| <= sqrt(d); e is by how much moduli of layers differ",
+        "of their angle, times ||w|| / ||rho|| <= sqrt(d); e is by how much moduli of layers differ. By 2.1 it tends "
+        "to zero, in the mean over log ||Theta||, for every run",
         rival=_residual(
             turned("m.beta", "w.direction"), f"LEFT JOIN (\n{_OF_ONE_LAYER}\n) w ON w.run_id = m.run_id\n  "
         ),
