@@ -1,18 +1,23 @@
 """The site: README as the cover, the pages of docs/, and a reference made from the code whenever the site is built.
 
-    uv run --group docs sphinx-build -W -c docs . site
+    uv run --group docs sphinx-build -W -E -c docs . site
 
--W makes every warning an error, a link that leads nowhere among them. No page loads anything from another host, and
-the search is a script beside the pages, so that site/index.html may be opened as a file.
+-W makes every warning an error, a link that leads nowhere among them; -E reads every page anew. No page loads anything
+from another host, and the search is a script beside the pages, so that site/index.html may be opened as a file.
 """
 
+import logging
 import re
+import sys
 from pathlib import Path
 
 from sphinx.application import Sphinx
 
 ROOT = Path(__file__).parents[1]
 COVER = "README"
+sys.path.insert(0, str(ROOT))
+
+from docs import reference  # noqa: E402  (found by the line above)
 
 project = "Gradient flow sweeps"
 html_title = project
@@ -33,6 +38,7 @@ def contents() -> str:
     measured = sorted(f"benchmarks/results/{page.stem}" for page in (ROOT / "benchmarks/results").glob("*.md"))
     parts = {
         "Guide": named,
+        "Reference": [f"docs/reference/{name}" for name in reference.PAGES],
         "Project": ["CONTRIBUTING", "CHANGELOG"],
         "Measurements": measured,
     }
@@ -55,6 +61,13 @@ def add_index(app: Sphinx, failure: Exception | None) -> None:
         (Path(app.outdir) / "index.html").write_text(page, "utf-8")
 
 
+def make_reference(app: Sphinx) -> None:
+    """Pages from the code, before the builder looks for pages; a store is made for them, of which nothing is told."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    reference.write(ROOT / "docs/reference")
+
+
 def setup(app: Sphinx) -> None:
+    app.connect("builder-inited", make_reference)
     app.connect("source-read", add_contents)
     app.connect("build-finished", add_index)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from docs.reference import PAGES
 from tests.needs import lack
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +39,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if importlib.util.find_spec(module) is None:
             lack("sphinx", f"no module {module}")
     made = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "sphinx", "-q", "-W", "-c", "docs", ".", str(made)]
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "-E", "-c", "docs", ".", str(made)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert ended.returncode == 0, ended.stderr
     return made
@@ -46,7 +47,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_every_page_is_made(site: Path) -> None:
-    sources = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    sources = [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / f"docs/reference/{name}.md" for name in PAGES),
+    ]
     assert all((site / page.relative_to(ROOT)).with_suffix(".html").exists() for page in sources)
     assert "README.html" in (site / "index.html").read_text("utf-8")
 
