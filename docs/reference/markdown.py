@@ -5,7 +5,7 @@ import re
 import textwrap
 from collections.abc import Iterable, Sequence
 
-LABELS = "Applies|Kind|Certificate|Reference|Returns|Raises|Yields"
+LABELS = "Applies|Kind|Certificate|No certificate|Reference|Returns|Raises|Yields"
 """Words that begin a part of a docstring, where they begin a line and a colon or a name follows."""
 
 
@@ -50,7 +50,7 @@ def _paragraph(text: str) -> str:
         return fenced(textwrap.dedent(text))
     if re.fullmatch(r"(Args|Attributes):", lines[0]):
         return f"**{lines[0]}**\n\n{_listed(lines[1:])}"
-    begun = re.sub(r"(?<=\.) (?=Certificate:)", "\n", text)
+    begun = re.sub(rf"(?<=\.) (?=(?:{LABELS}):)", "\n", text)
     return re.sub(rf"^({LABELS})\b", r"\n**\1**", escaped(begun), flags=re.M).strip()
 
 
