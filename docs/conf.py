@@ -24,6 +24,7 @@ html_title = project
 html_theme = "furo"
 html_copy_source = False
 html_show_copyright = False
+smartquotes = False  # quotes of commands and dots of formulas stay as they are
 extensions = ["myst_parser"]
 myst_heading_anchors = 4  # as GitHub makes them
 root_doc = COVER
