@@ -120,6 +120,10 @@ def plan(
     plugins: PluginsOption = True,
     retry_failed: RetryOption = False,
     shard: ShardOption = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Workers of the launch; the cores of this machine.")] = None,
+    pilot: Annotated[
+        bool, typer.Option("--pilot", help="Time some runs of programs never timed, half a minute in all; none is stored.")
+    ] = False,
     json: JsonOption = False,
     wait: WaitOption = WAIT,
 ) -> None:
@@ -127,10 +131,9 @@ def plan(
 
     A module:Class of the grid's own is imported, that is, run; --no-plugins refuses it.
     """
-    import os
-
     from sweep.cli.open import opened
-    from sweep.execution.batches import Sizer
+    from sweep.execution.environment import check_environment
+    from sweep.execution.estimate import foreseen
     from sweep.execution.plan import make_plan
     from sweep.execution.shard import parse
     from sweep.execution.summary import class_lines, plan_lines
@@ -139,7 +142,9 @@ def plan(
     found = opened(store, wait)
     loaded = load(grid, set or (), plugins)
     made = make_plan(loaded, found, retry_failed, None if shard is None else parse(shard))
-    counts = made.counts(Sizer(found.batch_seconds(), os.cpu_count() or 1))
+    if pilot:
+        check_environment(None)
+    counts = foreseen(made, found, workers, pilot)
     classes = made.classes
     if json:
         print_json({**counts, "classes": {name: list(both) for name, both in classes.items()}})

@@ -5,6 +5,7 @@ is large enough for all of them, filled up with zeros; shapes with many runs hav
 """
 
 import itertools
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +28,17 @@ class Shape:
     key: str
     structure: Structure
     pending: int = 0
+    _scales: float = 0.0
+
+    def add(self, alpha: float) -> None:
+        """One more pending run."""
+        self.pending += 1
+        self._scales += math.log10(alpha)
+
+    @property
+    def scale(self) -> float:
+        """log10 of alpha, on average."""
+        return self._scales / max(1, self.pending)
 
     @property
     def size(self) -> tuple[int, int]:
