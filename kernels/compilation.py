@@ -23,13 +23,13 @@ class _Spans(threading.local):
 _spans = _Spans()
 
 
-def _ended(event: str, seconds: float, **_: Any) -> None:
+def _ended(event: str, duration_secs: float, **_: Any) -> None:
     """Note what has ended just now; what was traced within it is part of it."""
     if event.startswith(EVENTS):
         end = time.perf_counter()
-        while _spans.known and _spans.known[-1][0] >= end - seconds:
+        while _spans.known and _spans.known[-1][0] >= end - duration_secs:
             _spans.known.pop()
-        _spans.known.append((end - seconds, end))
+        _spans.known.append((end - duration_secs, end))
 
 
 jax.monitoring.register_event_duration_secs_listener(_ended)
@@ -38,4 +38,4 @@ jax.monitoring.register_event_duration_secs_listener(_ended)
 def since(begin: float) -> float:
     """Seconds that this thread has spent on compiling since `begin`."""
     late = itertools.takewhile(lambda span: span[0] >= begin, reversed(_spans.known))
-    return sum(end - start for start, end in late)
+    return sum((end - start for start, end in late), 0.0)

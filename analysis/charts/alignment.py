@@ -7,19 +7,9 @@ import altair as alt
 import polars as pl
 
 from analysis.charts.panels import HEIGHT, WIDTH, curve_panels, depths, log_axes, note, panel_title
-from analysis.charts.theme import (
-    LogAxis,
-    Panel,
-    chunks,
-    depth_colour,
-    layered,
-    most,
-    number,
-    panels,
-    whole_ticks,
-)
+from analysis.charts.theme import LogAxis, Panel, chunks, depth_colour, layered, most, panels, whole_ticks
 from analysis.frames.singular import MOST_POINTS
-from analysis.names import shown
+from analysis.names import number, shown
 
 MOST_NETWORKS = 6
 TITLE = "Alignment of the layers with the gradient"

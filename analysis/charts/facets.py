@@ -19,7 +19,6 @@ from analysis.charts.theme import (
     depth_colour,
     layered,
     most,
-    number,
     panels,
     ramp,
     total,
@@ -28,7 +27,7 @@ from analysis.errors import NoAxes, UnknownAxis
 from analysis.frames.along import MOST_RUNS
 from analysis.frames.facets import AXES, QUANTITIES, TARGETS, faceted
 from analysis.frames.frame import Frame
-from analysis.names import named
+from analysis.names import named, number
 
 WIDTH, HEIGHT, MOST_VALUES = 250, 190, 8
 CLOCKS = {"regression": "relative residual ||Xβ − y|| / ||y||", "classification": "−log Loss"}

@@ -39,6 +39,13 @@ ShardOption = Annotated[
 RetryOption = Annotated[bool, typer.Option("--retry-failed", help="Run again what failed for good.")]
 
 
+class Rows(StrEnum):
+    """What progress has a row for."""
+
+    total = "total"
+    programs = "programs"
+
+
 class Where(StrEnum):
     """Executors."""
 
@@ -62,6 +69,7 @@ def launch(
     retry_failed: RetryOption = False,
     shard: ShardOption = None,
     max_failures: Annotated[int, typer.Option(min=1, help="Failed runs in a row that stop the sweep.")] = 10,
+    progress: Annotated[Rows, typer.Option(help="A line for all, or a row for each program, too.")] = Rows.total,
     json: JsonOption = False,
     wait: WaitOption = WAIT,
 ) -> None:
@@ -88,6 +96,7 @@ def launch(
         retry_failed=retry_failed,
         max_failures=max_failures,
         quiet=json,
+        by_program=progress is Rows.programs,
         wait=wait,
         plugins=plugins,
         shard=None if shard is None else parse(shard),
@@ -120,9 +129,9 @@ def plan(
     plugins: PluginsOption = True,
     retry_failed: RetryOption = False,
     shard: ShardOption = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Workers of the launch; the cores of this machine.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Of the launch; by default the machine's cores.")] = None,
     pilot: Annotated[
-        bool, typer.Option("--pilot", help="Time some runs of programs never timed, half a minute in all; none is stored.")
+        bool, typer.Option("--pilot", help="Try some runs of programs never timed for half a minute; none is stored.")
     ] = False,
     json: JsonOption = False,
     wait: WaitOption = WAIT,

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ class Apart:
 
     def __init__(self, address: str | None, workers: int | None):
         self.size = Size(0, 0)
-        self.ended: dict[int, int] = {}
+        self.ended: Mapping[int, int] = {}
         if address is not None:
             check_address(address)
         limits = START_SECONDS if address is None else JOIN_SECONDS

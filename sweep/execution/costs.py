@@ -1,7 +1,7 @@
 """What a run costs that was never timed, by what others cost: a log-linear model, fitted on the runs of a store."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -86,7 +86,7 @@ class Model:
         names: of the program of each.
     """
 
-    def __init__(self, known: list[Features], seconds: Iterable[float], names: list[object]):
+    def __init__(self, known: list[Features], seconds: Iterable[float], names: Sequence[Hashable]):
         self._kinds = {each.kind for each in known}
         rows = np.array([each.row for each in known])
         y = np.log(np.maximum(np.fromiter(seconds, float), 1e-7)) - [each.prior for each in known]

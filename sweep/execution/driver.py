@@ -142,10 +142,14 @@ class Driver:
             if not self._fill():
                 return False
             waiting.look(self._poll(POLL_SECONDS))
+            self._look()
         except ClusterLost as lost:
             self._cluster_lost(lost)
         self.ledger.commit_if_due()
         return True
+
+    def _look(self) -> None:
+        self.progress.look(self.executor.running(), self.executor.slots)
 
     def _poll(self, seconds: float) -> int:
         """Take what ended; returns how many batches that were."""
@@ -160,6 +164,7 @@ class Driver:
         deadline = time.monotonic() + STOP_SECONDS
         while self.executor.in_flight and time.monotonic() < deadline:
             self._poll(POLL_SECONDS)
+        self._look()
 
     def _store_rest(self) -> None:
         """Commit what has arrived; where that cannot be waited for it is written elsewhere."""
@@ -224,7 +229,9 @@ class Driver:
             {row["values"]: row["counts"] for row in pc.value_counts(tables["runs"]["status"]).to_pylist()}
         )
         self.outcome.statuses += statuses
-        self.progress.done(len(batch), statuses, worst_gaps(tables["runs"], tables["predictions"]))
+        seconds = outcome.seconds - outcome.compile_seconds
+        gaps = worst_gaps(tables["runs"], tables["predictions"])
+        self.progress.done(batch.key, len(outcome), seconds, statuses, gaps)
 
     def _raised(self, batch: Batch, outcome: Raised) -> None:
         if len(batch) > 1:
@@ -276,7 +283,7 @@ class Driver:
         self._in_a_row += 1
         if self._in_a_row >= self.max_failures:
             self.outcome.traceback = self.outcome.first_failure
-        self.progress.done(1, Counter(failed=1), {})
+        self.progress.done(batch.key, 1, 0.0, Counter(failed=1), {})
         self.progress.say(f"run {spec.run_id} failed: {outcome.error}")
 
     def _attempt(

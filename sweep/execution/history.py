@@ -70,7 +70,9 @@ class History:
         if not self._store.path.exists():
             return {}
         rows = self._store.query(BATCHES).to_pylist()
-        return {row["compile_key"]: _timing(**{name: row[name] for name in row if name != "compile_key"}) for row in rows}
+        return {
+            row["compile_key"]: _timing(**{name: row[name] for name in row if name != "compile_key"}) for row in rows
+        }
 
     def of(self, program: ProgramPlan) -> Timing | None:
         """Of the program itself, else by the cost of others; None where the store has nothing like it."""

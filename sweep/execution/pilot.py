@@ -10,8 +10,8 @@ from sweep.execution.batches import FIRST
 from sweep.execution.history import Timing
 from sweep.execution.plan import Plan
 from sweep.execution.programs import ProgramPlan
-from sweep.execution.worker import Finished, Payload, Raised, Refused, run_batch
 from sweep.execution.words import duration, plural
+from sweep.execution.worker import Finished, Payload, Raised, Refused, run_batch
 from sweep.grid.expansion import Candidate
 from sweep.shown import shown
 
@@ -101,9 +101,7 @@ def _samples(plan: Plan, programs: list[ProgramPlan]) -> dict[str, list[Candidat
     return drawn
 
 
-def _tried(
-    plan: Plan, program: ProgramPlan, sample: list[Candidate], seconds: float
-) -> Finished | Raised | Refused:
+def _tried(plan: Plan, program: ProgramPlan, sample: list[Candidate], seconds: float) -> Finished | Raised | Refused:
     """A batch of the sample, ended after so many seconds of integration, or as soon as that says enough."""
     catalogue = plan.expansion.catalogue
     runs = tuple((each.spec, catalogue.dataset(each.structure.entry)) for each in sample)

@@ -65,6 +65,14 @@ class ProgramPlan:
     def pending(self) -> int:
         return sum(shape.pending for shape in self.shapes)
 
+    @property
+    def name(self) -> str:
+        """For people: the network and the size of its data, or of a room how many shapes share it."""
+        if self.room is not None and len(self.shapes) > 1:
+            return f"{len(self.shapes)} shapes of up to {self.room.samples} x {self.room.coordinates}"
+        spec, entry = self.shapes[0].structure.spec, self.shapes[0].structure.entry
+        return f"{spec.architecture_name} of depth {spec.depth}, {entry.samples} x {entry.dim}"
+
 
 def programs(shapes: Iterable[Shape]) -> list[ProgramPlan]:
     """As few programs as are quicker than more of them."""

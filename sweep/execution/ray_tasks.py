@@ -10,6 +10,7 @@ import secrets
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from sweep.execution.board import EVERY_SECONDS, Board, Noted
@@ -54,7 +55,7 @@ class Tasks:
 
     def __init__(self, own: bool):
         self._ray, self._own = _import(), own
-        self.ended: dict[int, int] = {}
+        self.ended: Mapping[int, int] = {}
         self._board = self._place_board()
         self._read: Any = None
         self._read_at = time.monotonic()

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis import names
-from analysis.charts.theme import LogAxis, architecture_colour, number, ramp, spread
-from analysis.names import named
+from analysis.charts.theme import LogAxis, architecture_colour, ramp, spread
+from analysis.names import named, number
 from kernels.networks.table import ARCHITECTURES
 from kernels.theory.table import PREDICTIONS
 
