@@ -26,7 +26,8 @@ class Pace:
         seconds: that those batches took, compiling apart.
         ended: runs that have ended in batches that run now.
         running: how many batches those are.
-        elapsed: seconds in which those of `ended` have that did after the first: it waited for the compiler.
+        later: of `ended`, those after the first that were noted, which had waited for the compiler.
+        elapsed: seconds in which those ended.
     """
 
     part: Part
@@ -35,6 +36,7 @@ class Pace:
     seconds: float = 0.0
     ended: int = 0
     running: int = 0
+    later: int = 0
     elapsed: float = 0.0
 
     @property
@@ -49,7 +51,7 @@ class Pace:
     @property
     def observed(self) -> tuple[int, float]:
         """Runs and their seconds: of batches that have ended, else of those that run."""
-        return (self.done, self.seconds) if self.done else (self.ended, self.elapsed)
+        return (self.done, self.seconds) if self.done else (self.later, self.elapsed)
 
 
 class Tally:
@@ -67,7 +69,7 @@ class Tally:
         self.statuses: Counter[str] = Counter()
         self.worst: dict[str, float] = {}
         self.running = 0
-        self._begun: dict[int, float] = {}
+        self._first: dict[int, tuple[float, int]] = {}
 
     def done(self, key: str, runs: int, seconds: float, statuses: Counter[str], worst: Mapping[str, float]) -> None:
         """Note runs of a program that ended, and the seconds that they took, compiling apart."""
@@ -81,17 +83,19 @@ class Tally:
 
     def look(self, batches: Iterable[tuple[Batch, int]], workers: int) -> None:
         """Note how far the batches are that run now, and on how many workers."""
-        now, begun = time.monotonic(), self._begun
-        self.workers, self._begun, self.running = workers, {}, 0
+        now, known = time.monotonic(), self._first
+        self.workers, self._first, self.running = workers, {}, 0
         for pace in self.paces.values():
-            pace.ended, pace.running, pace.elapsed = 0, 0, 0.0
+            pace.ended, pace.running, pace.later, pace.elapsed = 0, 0, 0, 0.0
         for batch, ended in batches:
             self.running += 1
-            self._begun[batch.number] = begun.get(batch.number, now)
             pace = self.paces[batch.key]
             pace.ended += ended
             pace.running += 1
-            pace.elapsed += now - self._begun[batch.number]
+            if ended:
+                since, first = self._first[batch.number] = known.get(batch.number, (now, ended))
+                pace.later += ended - first
+                pace.elapsed += now - since if ended > first else 0.0
 
     @property
     def finished(self) -> int:
