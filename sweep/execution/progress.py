@@ -58,16 +58,22 @@ class Progress(ABC):
 
     def head(self) -> str:
         """How many runs have ended, and how long the rest takes."""
-        tally = self.tally
-        left = tally.left
-        rest = "time left unknown" if left is None else f"{duration(left)} left"
-        return f"{tally.finished}/{tally.total} runs, {rest}"
+        runs, left = f"{self.tally.finished}/{self.tally.total} runs", self.tally.left
+        if self.over:
+            return runs
+        return f"{runs}, {'time left unknown' if left is None else f'{duration(left)} left'}"
+
+    @property
+    def over(self) -> bool:
+        """Whether every run has ended, and its batch."""
+        return self.tally.finished >= self.tally.total and not self.tally.running
 
     def facts(self) -> list[str]:
         """Batches, rate, failures and gap, in words."""
         tally = self.tally
         rate = tally.computed / max(time.monotonic() - self.begin, 1e-9)
-        parts = [f"{plural(tally.running, 'batch', 'batches')} in flight", f"{rate:.3g} runs/s"]
+        parts = [] if self.over else [f"{plural(tally.running, 'batch', 'batches')} in flight"]
+        parts.append(f"{rate:.3g} runs/s")
         parts += [f"{tally.statuses[name]} {name}" for name in ("failed", "diverged") if tally.statuses[name]]
         for kind, words in GAPS.items():
             if kind in tally.worst:
@@ -110,10 +116,9 @@ class Plain(Progress):
 
     def show(self) -> None:
         now, finished = time.monotonic(), self.tally.finished
-        over = finished >= self.tally.total and not self.tally.running
-        due = over or now - self._last >= LINE_SECONDS
-        if (due and self._said != (finished, over)) or now - self._last >= QUIET_SECONDS:
-            self._last, self._said = now, (finished, over)
+        due = self.over or now - self._last >= LINE_SECONDS
+        if (due and self._said != (finished, self.over)) or now - self._last >= QUIET_SECONDS:
+            self._last, self._said = now, (finished, self.over)
             self.say(", ".join((self.head(), *self.facts())))
             for row in self.rows() if self.by_program else ():
                 self.say("  " + "  ".join(row))
