@@ -22,6 +22,9 @@ LEVELS = Levels()
 LOOK_SECONDS = 1.0
 """What a call of the loop should take at most, so that somebody who waits for an answer gets one."""
 
+SHORTEST = 16
+"""So much shorter a call may become."""
+
 Watch = Callable[[int], bool]
 """Told how many runs have ended, whenever the host looks at the lanes; true ends the batch there."""
 
@@ -74,9 +77,11 @@ def run_ensemble(program: Program, starts: Sequence[Start], watch: Watch = unwat
         lanes = loop.advance(program, lanes, batch, bool(waiting), shorter)
         ended = np.flatnonzero((owner != NOBODY) & (np.asarray(lanes.status) != RUNNING))
         LEVELS.took(size, begin)
-        shorter *= 1 + (time.perf_counter() - begin - since(begin) > LOOK_SECONDS)
+        if time.perf_counter() - begin - since(begin) > LOOK_SECONDS:
+            shorter = min(2 * shorter, SHORTEST)
+        if ended.size:
+            yield from _collect(program, loop, lanes, batch, owner, ended)
         done += ended.size
-        yield from _collect(program, loop, lanes, batch, owner, ended)
         if watch(done):
             return
         if not ended.size:

@@ -24,6 +24,9 @@ LINE_SECONDS = 5.0
 QUIET_SECONDS = 60.0
 """Between two plain lines where nothing has."""
 
+DRAWN_SECONDS = 0.25
+"""Between two pictures on a terminal."""
+
 BAR = 30
 LEAST_BAR = 8
 """Cells of the bar: where fewer are left of the line, there is none."""
@@ -133,7 +136,7 @@ class Live(Progress):
     def __init__(self, tally: Tally, console: Console, by_program: bool = False):
         super().__init__(tally, by_program)
         self._console = console
-        self._screen = Screen(self, console=console, refresh_per_second=4)
+        self._screen, self._drawn = Screen(self, console=console, auto_refresh=False), 0.0
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width
@@ -151,7 +154,10 @@ class Live(Progress):
             yield table
 
     def show(self) -> None:
-        """The screen asks by itself."""
+        """By the driver's own thread: another one would see counts that are half brought up to date."""
+        if time.monotonic() - self._drawn >= DRAWN_SECONDS:
+            self._screen.refresh()
+            self._drawn = time.monotonic()
 
     def say(self, text: str) -> None:
         self._console.print(lines_shown(text), markup=False, highlight=False)
