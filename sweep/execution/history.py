@@ -21,21 +21,22 @@ FEW_SPREAD = 1.5
 
 BATCHES = """
     WITH batches AS (
-        SELECT compile_key, worker, coalesce(compile_seconds, 0) AS compiling,
-            greatest(seconds - compiling, 1e-3) * least(1, coalesce(cpu_seconds / seconds, 1)) / runs AS rate
+        SELECT compile_key, worker, least(1, coalesce(cpu_seconds / seconds, 1)) AS share,
+            coalesce(compile_seconds, 0) * share AS compiling,
+            greatest(seconds * share - compiling, 1e-3) / runs AS rate
         FROM attempts WHERE outcome = 'finished' AND compile_key IS NOT NULL AND seconds > 0 AND runs > 0
     ),
     compilations AS (
-        SELECT compile_key, median(most) AS compiling
-        FROM (SELECT compile_key, max(compiling) AS most FROM batches GROUP BY compile_key, worker)
-        WHERE most > 0.01 GROUP BY compile_key
+        SELECT compile_key, median(seconds) AS compiling
+        FROM (SELECT compile_key, sum(compiling) AS seconds FROM batches GROUP BY compile_key, worker)
+        WHERE seconds > 0.01 GROUP BY compile_key
     )
     SELECT compile_key, count(*) AS batches, any_value(c.compiling) AS compiling, quantile_disc(rate, 0.1) AS low,
         quantile_disc(rate, 0.5) AS middle, quantile_disc(rate, 0.9) AS high
     FROM batches LEFT JOIN compilations c USING (compile_key) GROUP BY compile_key
 """
 """The median is one of the values, the lower of two. Seconds for which the worker had no CPU do not count, nor those
-for compiling, which each worker spends once."""
+for compiling, which each worker spends once: quickly, then well, and for few lanes and many."""
 
 
 @dataclass(frozen=True)

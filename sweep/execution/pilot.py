@@ -122,4 +122,4 @@ def _timing(outcome: Finished, asked: int) -> Timing:
     share = 1.0 if outcome.cpu_seconds is None else min(1.0, outcome.cpu_seconds / outcome.seconds)
     middle = integrating * share / len(outcome)
     spread = WHOLE_SPREAD if len(outcome) == asked else PART_SPREAD
-    return Timing(middle / spread, middle, middle * spread, "pilot", outcome.compile_seconds)
+    return Timing(middle / spread, middle, middle * spread, "pilot", outcome.compile_seconds * share)

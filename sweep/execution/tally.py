@@ -49,6 +49,11 @@ class Pace:
         return None if self.part.timing is None else self.part.timing.middle
 
     @property
+    def compiling(self) -> float:
+        """Seconds that it still takes to compile."""
+        return 0.0 if self.done or self.later or not self.left else self.part.compiling
+
+    @property
     def observed(self) -> tuple[int, float]:
         """Runs and their seconds: of batches that have ended, else of those that run."""
         return (self.done, self.seconds) if self.done else (self.later, self.elapsed)
@@ -116,7 +121,7 @@ class Tally:
             rate = _rate(pace, off, overall) if pace.left else 0.0
             if rate is None:
                 return None
-            seconds += rate * pace.left
+            seconds += rate * pace.left + pace.compiling
         return seconds / max(1, self.workers)
 
     def _off(self) -> float:

@@ -49,7 +49,8 @@ def one(write: Write, tmp_path: Path) -> tuple[Plan, Store, str]:
 def test_plan_launch_and_python_say_the_same(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, store = write(SMALL), tmp_path / "results.duckdb"
     plan, found = planned(path, store)
-    with_batches(found, plan.programs[0].key, *[{"seconds": 30.0, "compile_seconds": 9.0}] * 3)
+    batches = ({"seconds": 30.0, "compile_seconds": 9.0, "worker": name} for name in "abc")
+    with_batches(found, plan.programs[0].key, *batches)
     told = invoke("plan", path, "--workers", "1", store=store).stdout.splitlines()
     assert told[2:] == [
         "estimated time: 25.8 s (20.2 s to 34.2 s) on 1 worker, 9 s of it compiling", "  1 program timed in this store"
