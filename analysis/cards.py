@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from analysis.charts.theme import number
 from analysis.frames.cards import CARDS
 from analysis.frames.frame import Source
-from analysis.names import named
+from analysis.names import named, number
 
 MOST_CARDS = 1_000
 """Runs of which a report carries a card; the others are named with the command that shows them."""

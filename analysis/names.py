@@ -4,6 +4,7 @@ Rows of a store have identifiers. What stands in no table, such as the network o
 """
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 
 import polars as pl
@@ -73,3 +74,19 @@ def label_expression(identifiers: Iterable[str]) -> str:
 def raised(power: str) -> str:
     """An exponent of digits, signs, brackets and L in superscripts: 2-L is ²⁻ᴸ."""
     return power.translate(RAISED)
+
+
+def number(value: float) -> str:
+    """A number for a label, in the same manner as the axes."""
+    if value == 0 or not math.isfinite(value):
+        return "0" if value == 0 else str(value)
+    if 0.01 <= abs(value) < 1000:
+        return f"{value:.3g}".replace("-", "−")
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa.removesuffix('.0').replace('-', '−')}e{int(exponent)}"
+
+
+def told_apart(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with a column `about`: the task, and the loss where a task has several in the frame."""
+    several = pl.col("loss").n_unique().over("task") > 1
+    return frame.with_columns(about=pl.when(several).then(pl.format("{}, {} loss", "task", "loss")).otherwise("task"))

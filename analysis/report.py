@@ -22,13 +22,12 @@ import vl_convert
 
 from analysis.cards import cards, drawn_runs
 from analysis.charts import CHARTS, Chart
-from analysis.charts.theme import number, told_apart
 from analysis.errors import NoData
 from analysis.files import REPORT_FORMATS, ScriptEncoder, check_suffix, writing
 from analysis.frames import counts, scale
 from analysis.frames.frame import EVERY_RUN, Frame, Source, restricted
 from analysis.frames.provenance import SWEEPS
-from analysis.names import named
+from analysis.names import named, number, told_apart
 from analysis.wording import headlines
 from db.store import Store
 

@@ -5,8 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from analysis.charts.theme import number, told_apart
-from analysis.names import named
+from analysis.names import named, number, told_apart
 from kernels.theory.table import PREDICTIONS
 
 MOST_REASONS = 6

@@ -34,11 +34,14 @@ from db.store import Store
 from sweep.execution import summary
 from sweep.execution.batches import FIRST, Batch, Device, Sizer
 from sweep.execution.driver import Driver
+from sweep.execution.estimate import Estimate, counted, estimate
 from sweep.execution.executors import Executor, Outcome
+from sweep.execution.history import History
 from sweep.execution.plan import Plan, make_plan
 from sweep.execution.progress import Plain
 from sweep.execution.provenance import new_sweep_id, sweep_row
 from sweep.execution.records import table, tables
+from sweep.execution.tally import Tally
 from sweep.execution.versions import versions
 from sweep.execution.worker import Finished
 from sweep.grid.grid import load
@@ -106,6 +109,12 @@ class Simulated(Executor):
     @property
     def in_flight(self) -> int:
         return len(self._queue)
+
+    def running(self) -> list[tuple[Batch, int]]:
+        return [(batch, 0) for batch in self._queue]
+
+    def stop(self) -> None:
+        self._queue.clear()
 
     def close(self) -> None:
         self._queue.clear()
@@ -175,11 +184,12 @@ def launch(grid: Path, path: Path, report: bool = True) -> tuple[list[Row], Row]
 
     store, sweep_id = Timed(path), new_sweep_id()
     plan: Plan = part("plan", lambda: make_plan(load(grid, ()), store))
-    sizer = Sizer({}, SLOTS)
-    part("record the sweep", lambda: _open(store, sweep_id, plan, sizer))
+    made = estimate(plan, History(store), SLOTS)
+    part("record the sweep", lambda: _open(store, sweep_id, plan, made))
     store.commits.clear()
     executor = Simulated(sweep_id)
-    driver = Driver(plan, store, executor, sizer, Plain(plan.total, plan.cached, io.StringIO()), sweep_id)
+    progress = Plain(Tally(plan.total, plan.cached, made), io.StringIO())
+    driver = Driver(plan, store, executor, Sizer({}, slots=SLOTS), progress, sweep_id)
     outcome = part("driver, ledger and store", driver.run)
     driven = parts[-1]
     assert outcome.statuses["converged"] == plan.total
@@ -211,12 +221,12 @@ def _rate(commits: list[tuple[int, float, float]]) -> float:
     return sum(cpu for _, cpu, _ in commits) / max(1, sum(runs for runs, _, _ in commits))
 
 
-def _open(store: Store, sweep_id: str, plan: Plan, sizer: Sizer) -> None:
+def _open(store: Store, sweep_id: str, plan: Plan, made: Estimate) -> None:
     """What a launch writes before its first run (sweep.execution.session)."""
     store.create()
     ids = pa.chunked_array(plan.run_ids, pa.string()).combine_chunks()
     asked = table("sweep_runs", {"sweep_id": pa.array([sweep_id] * len(ids), pa.string()), "run_id": ids})
-    store.commit({"sweeps": sweep_row(sweep_id, plan.grid, plan.counts(sizer)), "sweep_runs": asked})
+    store.commit({"sweeps": sweep_row(sweep_id, plan.grid, counted(plan, made)), "sweep_runs": asked})
 
 
 def _report(path: Path) -> None:

@@ -238,5 +238,9 @@ class Attempt(Base):
     """How many runs it carried."""
     versions: Mapped[Json | None]
     """{what: version} of the worker's code, Python and packages; NULL where it died before it could say."""
+    compile_seconds: Mapped[Number | None]
+    """Of `seconds`, those for importing JAX and compiling."""
+    cpu_seconds: Mapped[Number | None]
+    """Of the worker's process meanwhile: other processes on the machine do not lengthen them."""
 
     __mapper_args__ = {"primary_key": ["attempt_id"]}  # noqa: RUF012  (SQLAlchemy declares it so)

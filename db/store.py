@@ -190,16 +190,6 @@ class Store:
             schema.check(duck, self.path)
             self._checked = found
 
-    def batch_seconds(self) -> dict[str, float]:
-        """Per compile key the median, over the attempts that finished, of the seconds that one run took."""
-        if not self.path.exists():
-            return {}
-        found = self.query(
-            "SELECT compile_key, median(seconds / runs) AS seconds FROM attempts "
-            "WHERE compile_key IS NOT NULL AND error IS NULL AND seconds > 0 AND runs > 0 GROUP BY compile_key"
-        )
-        return dict(zip(found["compile_key"].to_pylist(), found["seconds"].to_pylist(), strict=True))
-
     @contextlib.contextmanager
     def reading(self) -> Iterator[Any]:
         """DuckDB's connection to a store of this version as it stands now: who would write waits."""

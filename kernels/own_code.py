@@ -13,7 +13,7 @@ import linecache
 import os
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -145,7 +145,7 @@ class _Beside(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self._code = code
 
     def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+        self, fullname: str, path: Iterable[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         mine = _current.get() is self._code and fullname in self._code.sources
         return importlib.util.spec_from_loader(fullname, self) if mine else None

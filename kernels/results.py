@@ -124,7 +124,7 @@ class RunResult:
         gap_drift: the same relative to the gap of the start that decides the limit (kernels/integrator/drift.py).
         condition: of the data as the network sees them (kernels.data.checks.condition).
         steps, rejected: accepted and rejected steps; max_steps counts both.
-        wall_seconds: this run's share of its batch's wall time.
+        wall_seconds: this run's share of its batch's wall time, compilation apart.
         device: "cpu" or the accelerator's name.
         trajectory: None if the spec says record: false.
     """

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from kernels.compilation import since
 from kernels.data.checks import condition
 from kernels.data.kinds import Dataset
 from kernels.integrator.drift import gap_drifts, invariant_drifts
-from kernels.integrator.ensemble import End
+from kernels.integrator.ensemble import End, Watch, unwatched
 from kernels.integrator.lane import AT_REST, CONVERGED, NOT_FINITE, NOTHING_TO_DO, OUT_OF_STEPS, STEP_VANISHED
 from kernels.integrator.passage import integrate
 from kernels.networks.base import Architecture
@@ -43,21 +44,24 @@ UNDECIDED = 1e-3
 """Share of its norm by which an error of rtol in the dual variables moves a limit: from here on others are as good."""
 
 
-def simulate(runs: Sequence[Run], room: Room | None = None) -> list[RunResult]:
+def simulate(runs: Sequence[Run], room: Room | None = None, watch: Watch = unwatched) -> list[RunResult]:
     """Integrate runs together, those of one program in one loop; results in the order of the runs.
 
     Args:
         runs: of any shapes.
         room: the size of a program that runs of several shapes share; without one, each shape has its own.
+        watch: told how many runs have ended, again and again; where it ends the batch, results are of those.
     """
     begin = time.perf_counter()
-    problems = problems_of(runs)
-    ends = sorted(integrate(problems, room), key=lambda end: end.index)
+    given = problems_of(runs)
+    ends = sorted(integrate(given, room, watch), key=lambda end: end.index)
+    problems = [given[end.index] for end in ends]
     finals = [dict(zip(OBSERVABLES, end.final.tolist(), strict=False)) for end in ends]
     orbits = [_trajectory(end) if problem.spec.record else None for problem, end in zip(problems, ends, strict=True)]
     records = _compared(problems, ends, finals, orbits)
     drifts, gaps, moved = invariant_drifts(problems, ends), gap_drifts(problems, ends), _sensitivities(problems, ends)
-    device, share = jax.devices()[0].device_kind, (time.perf_counter() - begin) / len(runs)
+    spent = time.perf_counter() - begin - since(begin)
+    device, share = jax.devices()[0].device_kind, spent / max(1, len(ends))
     return [
         _result(problem, end, final, drift, _verdict(problem, end.status, gap, move), gap, found, orbit, share, device)
         for problem, end, final, drift, gap, move, found, orbit in zip(

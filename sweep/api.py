@@ -21,8 +21,8 @@ from kernels.losses import LOSSES
 from kernels.results import RunResult
 from kernels.spec import RunSpec
 from sweep.execution import signals, summary
-from sweep.execution.batches import Sizer
 from sweep.execution.environment import check_environment
+from sweep.execution.estimate import foreseen
 from sweep.execution.forecast import distinct
 from sweep.execution.plan import Plan, make_plan, runs_of
 from sweep.execution.records import tables
@@ -51,6 +51,8 @@ def plan(
     retry_failed: bool = False,
     plugins: bool = True,
     wait: float = 30.0,
+    workers: int | None = None,
+    pilot: bool = False,
 ) -> "Planned":
     """What launching a grid would do: runs in all, those the store has, those to compute. Makes no store.
 
@@ -70,12 +72,17 @@ def plan(
         retry_failed: whether runs that failed for good count as pending.
         plugins: whether the grid may name code of its own, module:Class, which is run when it is read.
         wait: seconds to wait for a store that is in use.
+        workers: of the launch whose time is estimated; by default the cores of this machine.
+        pilot: whether some runs of programs that were never timed are integrated now, in memory, for the estimate.
 
     Raises GridError with every mistake found, StoreError.
     """
+    _check_positive(workers=workers)
+    if pilot:
+        check_environment(None)
     found = Store(_store(store), timeout=wait)
     made = make_plan(read(grid, plugins), found, retry_failed, None if shard is None else parse(shard))
-    return Planned(made, made.counts(Sizer(found.batch_seconds(), os.cpu_count() or 1)))
+    return Planned(made, foreseen(made, found, workers, pilot))
 
 
 def launch(
@@ -117,9 +124,7 @@ def launch(
         raise GridError([f"executor: {not_one_of(executor, EXECUTORS)}"])
     if executor == "local" and address is not None:
         raise GridError(["address is of executor='ray'; leave one of them out"])
-    for name, value in (("workers", workers), ("max_failures", max_failures)):
-        if value is not None and value < 1:
-            raise GridError([f"{name}: {value} is not an integer >= 1"])
+    _check_positive(workers=workers, max_failures=max_failures)
     path = _store(store)
     part = None if shard is None else parse(shard)
     if report is not None:
@@ -218,7 +223,7 @@ def run(
         prepare()
         simulate = simulator()
     with grid.code.found():
-        (result,) = simulate([(runs[0].spec, expansion.catalogue.dataset(runs[0].structure.entry))], None)
+        (result,) = simulate([(runs[0].spec, expansion.catalogue.dataset(runs[0].structure.entry))])
         predictions = pl.DataFrame(tables([result], "")["predictions"])
     return Run(result, predictions.rename({"beta": "predicted"}).select(SHOWN))
 
@@ -242,8 +247,8 @@ class Planned:
 
     Attributes:
         plan: the plan itself.
-        counts: total, cached, pending, dropped (by rule), programs, batches, estimated_seconds, as
-            `sweep plan --json` prints them.
+        counts: total, cached, pending, dropped (by rule), programs, batches, estimated_seconds, estimate (its
+            range and where it is from), as `sweep plan --json` prints them.
     """
 
     plan: Plan
@@ -319,6 +324,13 @@ class Run:
         head = f"{spec.task}, {spec.architecture_name}, depth {spec.depth}, alpha {spec.alpha:g}"
         ended = f"{self.status} after {self.result.steps} steps{self.message and f': {self.message}'}"
         return lines_shown(f"{head}: {ended}\nbeta = {np.array2string(self.beta, threshold=20)}\n{shown}")
+
+
+def _check_positive(**given: int | None) -> None:
+    """Raise GridError."""
+    for name, value in given.items():
+        if value is not None and value < 1:
+            raise GridError([f"{name}: {value} is not an integer >= 1"])
 
 
 def _store(given: str | Path | None) -> Path:

@@ -26,12 +26,11 @@ from analysis.charts.theme import (
     depth_colour,
     layered,
     most,
-    number,
     panels,
     whole_ticks,
 )
 from analysis.frames.singular import MOST_POINTS
-from analysis.names import shown
+from analysis.names import number, shown
 
 MOST_NETWORKS = 6
 TITLE = "Alignment of the layers with the gradient"

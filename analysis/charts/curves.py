@@ -18,8 +18,8 @@ from analysis.charts.panels import (
     with_panels,
 )
 from analysis.charts.regimes import regime_panels, regimes_in_words
-from analysis.charts.theme import GUIDE, LinearAxis, chunks, number, panels
-from analysis.names import shown
+from analysis.charts.theme import GUIDE, LinearAxis, chunks, panels
+from analysis.names import number, shown
 
 RESIDUAL, MARGIN = "relative residual ||Xβ − y|| / ||y||", "−log Loss"
 

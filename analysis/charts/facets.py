@@ -19,7 +19,6 @@ from analysis.charts.theme import (
     depth_colour,
     layered,
     most,
-    number,
     panels,
     ramp,
     total,
@@ -29,7 +28,7 @@ from analysis.frames import ends
 from analysis.frames.along import MOST_RUNS
 from analysis.frames.facets import AGAINST_SCALE, AXES, QUANTITIES, TARGETS, WITH_AXES, faceted
 from analysis.frames.frame import Frame
-from analysis.names import named
+from analysis.names import named, number
 
 WIDTH, HEIGHT, MOST_VALUES = 250, 190, 8
 SCALE = "initialisation scale α"

@@ -7,8 +7,8 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from analysis.charts.theme import GUIDE, INK, Panel, architecture_colour, layered, number, panels
-from analysis.names import label_expression
+from analysis.charts.theme import GUIDE, INK, Panel, architecture_colour, layered, panels
+from analysis.names import label_expression, number
 
 SIDE = 210
 SHAPES = {

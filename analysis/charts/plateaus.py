@@ -18,13 +18,12 @@ from analysis.charts.theme import (
     chunks,
     depth_colour,
     layered,
-    number,
     panels,
     ramp,
     spread,
     total,
 )
-from analysis.names import named, shown
+from analysis.names import named, number, shown
 
 RESIDUAL = "relative residual ||Xβ − y|| / ||y||"
 TIME = "time t of gradient flow"

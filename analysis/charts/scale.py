@@ -9,20 +9,9 @@ import altair as alt
 import polars as pl
 
 from analysis.charts.panels import pooled
-from analysis.charts.theme import (
-    GUIDE,
-    LogAxis,
-    Panel,
-    chunks,
-    depth_colour,
-    layered,
-    most,
-    number,
-    panels,
-    spread,
-)
+from analysis.charts.theme import GUIDE, LogAxis, Panel, chunks, depth_colour, layered, most, panels, spread
 from analysis.frames.scale import MOST_POINTS
-from analysis.names import named
+from analysis.names import named, number
 
 WIDTH, HEIGHT, PADDING = 290, 230, 10
 SCALE = "initialisation scale α"

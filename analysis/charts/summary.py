@@ -16,13 +16,11 @@ from analysis.charts.theme import (
     architecture_colour,
     depth_colour,
     layered,
-    number,
     panels,
-    told_apart,
     total,
     whole_ticks,
 )
-from analysis.names import named, shown
+from analysis.names import named, number, shown, told_apart
 
 MOST_ROWS = 60
 WIDTH = 430

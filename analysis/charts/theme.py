@@ -56,16 +56,6 @@ Panel = alt.Chart | alt.LayerChart
 Drawing = alt.Chart | alt.LayerChart | alt.HConcatChart | alt.VConcatChart
 
 
-def number(value: float) -> str:
-    """A number for a label, in the same manner as the axes."""
-    if value == 0 or not math.isfinite(value):
-        return "0" if value == 0 else str(value)
-    if 0.01 <= abs(value) < 1000:
-        return f"{value:.3g}".replace("-", "−")
-    mantissa, exponent = f"{value:.1e}".split("e")
-    return f"{mantissa.removesuffix('.0').replace('-', '−')}e{int(exponent)}"
-
-
 @dataclass(frozen=True)
 class LogAxis:
     """A logarithmic axis over whole decades 10^low .. 10^high.
@@ -141,12 +131,6 @@ def whole_ticks(most: int) -> list[int]:
     size = 10 ** max(len(str(most)) - 2, 0)
     step = next(k * size for k in (1, 2, 5, 10, 20, 50) if 5 * k * size >= most)
     return list(range(0, most + step, step))
-
-
-def told_apart(frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame with a column `about`: the task, and the loss where a task has several in the frame."""
-    several = pl.col("loss").n_unique().over("task") > 1
-    return frame.with_columns(about=pl.when(several).then(pl.format("{}, {} loss", "task", "loss")).otherwise("task"))
 
 
 def architecture_colour(names: Iterable[str], legend: bool = True) -> alt.Color:

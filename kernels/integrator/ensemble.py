@@ -1,7 +1,7 @@
 """Many runs of one shape through one compiled loop: when a run ends, a waiting one takes its lane."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from kernels.compilation import since
 from kernels.integrator.lane import ASLEEP, RUNNING, Lane
 from kernels.integrator.loop import Levels, Loop, Start
 from kernels.integrator.program import Program
@@ -18,6 +19,15 @@ NOBODY = -1
 """Owner of a lane without a run."""
 LEVELS = Levels()
 """Of this process's programs."""
+LOOK_SECONDS = 1.0
+"""What a call of the loop should take at most, so that somebody who waits for an answer gets one."""
+
+SHORTEST = 16
+"""So much shorter a call may become."""
+
+Watch = Callable[[int], bool]
+"""Told how many runs have ended, whenever the host looks at the lanes; true ends the batch there."""
+
 MAPS, LIMIT = Path("/proc/self/maps"), Path("/proc/sys/vm/max_map_count")
 
 
@@ -44,10 +54,15 @@ class End:
     residual_integral: Float[np.ndarray, "T n"] | None = None
 
 
-def run_ensemble(program: Program, starts: Sequence[Start]) -> Iterator[End]:
-    """Integrate every run to its end, in whatever order they end."""
+def unwatched(ended: int) -> bool:
+    """Nobody looks on, and nobody ends the batch."""
+    return False
+
+
+def run_ensemble(program: Program, starts: Sequence[Start], watch: Watch = unwatched) -> Iterator[End]:
+    """Integrate every run to its end, in whatever order they end; those that have, where `watch` ends it before."""
     make_room()
-    if not starts:
+    if not starts or watch(0):
         return
     count = min(program.lanes, 8) if len(starts) <= 8 else program.lanes
     size = (program, count)
@@ -56,14 +71,21 @@ def run_ensemble(program: Program, starts: Sequence[Start]) -> Iterator[End]:
     owner = np.array([waiting.pop() if waiting else NOBODY for _ in range(count)])
     batch = _take(queue, owner)
     lanes = _asleep(LEVELS.of(size).begin(program, batch), owner)
+    done, shorter = 0, 1
     while (owner != NOBODY).any():
         loop, begin = LEVELS.of(size), time.perf_counter()
-        lanes = loop.advance(program, lanes, batch, bool(waiting))
+        lanes = loop.advance(program, lanes, batch, bool(waiting), shorter)
         ended = np.flatnonzero((owner != NOBODY) & (np.asarray(lanes.status) != RUNNING))
         LEVELS.took(size, begin)
+        if time.perf_counter() - begin - since(begin) > LOOK_SECONDS:
+            shorter = min(2 * shorter, SHORTEST)
+        if ended.size:
+            yield from _collect(program, loop, lanes, batch, owner, ended)
+        done += ended.size
+        if watch(done):
+            return
         if not ended.size:
             continue
-        yield from _collect(program, loop, lanes, batch, owner, ended)
         refilled = bool(waiting)
         owner[ended] = [waiting.pop() if waiting else NOBODY for _ in ended]
         if refilled:

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from kernels.flows.base import Control
 from kernels.flows.curves import curve_of, layers_of
 from kernels.flows.parametrisation import RunData
-from kernels.integrator.ensemble import End, run_ensemble
+from kernels.integrator.ensemble import End, Watch, run_ensemble, unwatched
 from kernels.integrator.loop import Start
 from kernels.integrator.program import Program
 from kernels.integrator.systems import LinearSystem, Systems
@@ -25,17 +25,27 @@ EQUAL = 1e-14
 """Relative difference of two moduli that is the rounding of a change of coordinates."""
 
 
-def integrate(problems: Sequence[Problem], room: Room | None = None) -> Iterator[End]:
-    """The end of every flow, in whatever order they end; through a program with this room where one is given."""
+def integrate(problems: Sequence[Problem], room: Room | None = None, watch: Watch = unwatched) -> Iterator[End]:
+    """The end of every flow, in whatever order they end; through a program with this room where one is given.
+
+    Where `watch` ends it, of the flows that have ended by then.
+    """
     systems = Systems()
     passages = [passage_of(problem, systems, room) for problem in problems]
     groups: dict[Program, list[int]] = {}
     for index, passage in enumerate(passages):
         groups.setdefault(passage.program, []).append(index)
+    before = 0
     for program, indices in groups.items():
-        for end in run_ensemble(program, [passages[index].start for index in indices]):
+        for end in run_ensemble(program, [passages[index].start for index in indices], _after(before, watch)):
             index = indices[end.index]
             yield replace(passages[index].restored(end), index=index)
+        before += len(indices)
+
+
+def _after(before: int, watch: Watch) -> Watch:
+    """Of an ensemble that comes after so many runs."""
+    return lambda ended: watch(before + ended)
 
 
 def passage_of(problem: Problem, systems: Systems | None = None, room: Room | None = None) -> "Passage":

@@ -39,6 +39,13 @@ ShardOption = Annotated[
 RetryOption = Annotated[bool, typer.Option("--retry-failed", help="Run again what failed for good.")]
 
 
+class Rows(StrEnum):
+    """What progress has a row for."""
+
+    total = "total"
+    programs = "programs"
+
+
 class Where(StrEnum):
     """Executors."""
 
@@ -62,6 +69,7 @@ def launch(
     retry_failed: RetryOption = False,
     shard: ShardOption = None,
     max_failures: Annotated[int, typer.Option(min=1, help="Failed runs in a row that stop the sweep.")] = 10,
+    progress: Annotated[Rows, typer.Option(help="A line for all, or a row for each program, too.")] = Rows.total,
     json: JsonOption = False,
     wait: WaitOption = WAIT,
 ) -> None:
@@ -88,6 +96,7 @@ def launch(
         retry_failed=retry_failed,
         max_failures=max_failures,
         quiet=json,
+        by_program=progress is Rows.programs,
         wait=wait,
         plugins=plugins,
         shard=None if shard is None else parse(shard),
@@ -120,6 +129,10 @@ def plan(
     plugins: PluginsOption = True,
     retry_failed: RetryOption = False,
     shard: ShardOption = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Of the launch; by default the machine's cores.")] = None,
+    pilot: Annotated[
+        bool, typer.Option("--pilot", help="Try some runs of programs never timed for half a minute; none is stored.")
+    ] = False,
     json: JsonOption = False,
     wait: WaitOption = WAIT,
 ) -> None:
@@ -127,10 +140,9 @@ def plan(
 
     A module:Class of the grid's own is imported, that is, run; --no-plugins refuses it.
     """
-    import os
-
     from sweep.cli.open import opened
-    from sweep.execution.batches import Sizer
+    from sweep.execution.environment import check_environment
+    from sweep.execution.estimate import foreseen
     from sweep.execution.plan import make_plan
     from sweep.execution.shard import parse
     from sweep.execution.summary import class_lines, plan_lines
@@ -139,7 +151,9 @@ def plan(
     found = opened(store, wait)
     loaded = load(grid, set or (), plugins)
     made = make_plan(loaded, found, retry_failed, None if shard is None else parse(shard))
-    counts = made.counts(Sizer(found.batch_seconds(), os.cpu_count() or 1))
+    if pilot:
+        check_environment(None)
+    counts = foreseen(made, found, workers, pilot)
     classes = made.classes
     if json:
         print_json({**counts, "classes": {name: list(both) for name, both in classes.items()}})

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ CLOSE_SECONDS = 10.0
 """How long it may take to end in order."""
 
 LOG = "log"
+STOP = "stop"
+"""Said to the process apart, among payloads."""
 PAUSE = 0.1
 
 
@@ -47,6 +50,7 @@ class Apart:
 
     def __init__(self, address: str | None, workers: int | None):
         self.size = Size(0, 0)
+        self.ended: Mapping[int, int] = {}
         if address is not None:
             check_address(address)
         limits = START_SECONDS if address is None else JOIN_SECONDS
@@ -76,12 +80,20 @@ class Apart:
                 raise self._lost() from error
             if what == "ended":
                 ended.append((rest[0], rest[1]))
+            elif what == "noted":
+                self.ended = rest[0]
+                break
             elif what == "size":
                 self.size = rest[0]
                 break
             else:
                 self._reason = rest[0]
         return ended
+
+    def stop(self) -> None:
+        """Let what runs end where it is, and what waits at once."""
+        with contextlib.suppress(OSError):  # the process is gone, as the next poll finds
+            self._connection.send(STOP)
 
     def close(self) -> None:
         """End the process with all that it started, and remove its folder."""
@@ -237,7 +249,7 @@ def _watch(tasks: Tasks, tell: Tell) -> None:
 
 def _pass_on(tasks: Tasks, tell: Tell, commands: "queue.Queue[Any]") -> None:
     """Until the driver says that it is enough."""
-    size, busy = tasks.size, 0
+    size, busy, noted = tasks.size, 0, tasks.ended
     while True:
         try:
             command = commands.get(timeout=0 if busy else PAUSE)
@@ -246,6 +258,9 @@ def _pass_on(tasks: Tasks, tell: Tell, commands: "queue.Queue[Any]") -> None:
         else:
             if command is None:
                 return
+            if command == STOP:
+                tasks.stop()
+                continue
             if isinstance(command, Exception):
                 raise ClusterLost(f"a batch cannot be read there: {type(command).__name__}: {first_line(command)}")
             tasks.submit(*command)
@@ -257,6 +272,9 @@ def _pass_on(tasks: Tasks, tell: Tell, commands: "queue.Queue[Any]") -> None:
         if tasks.size != size:
             size = tasks.size
             tell("size", size)
+        if tasks.ended != noted:
+            noted = tasks.ended
+            tell("noted", noted)
 
 
 def _listen(connection: Connection, commands: "queue.Queue[Any]", folder: Path) -> None:

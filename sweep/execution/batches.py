@@ -87,18 +87,19 @@ class Sizer:
 
     Args:
         history: seconds per run by program.
+        guesses: the same of programs that no batch has timed; they make first batches smaller, never larger.
         slots: tasks that run at once.
     """
 
-    def __init__(self, history: Mapping[str, float], slots: int = 1):
+    def __init__(self, history: Mapping[str, float], guesses: Mapping[str, float] | None = None, slots: int = 1):
         self.slots = max(1, slots)
-        self._history = dict(history)
+        self._history, self._guesses = dict(history), dict(guesses or {})
         self._seconds: dict[tuple[Device, str], float] = {}
         self._largest: Counter[tuple[Device, str]] = Counter()
         self._most: dict[str, int] = {}
 
     def observe(self, batch: Batch, seconds: float) -> None:
-        """Note a finished batch. The fastest counts: the first of a worker also compiled."""
+        """Note a finished batch and the seconds that its integration took. The fastest counts."""
         key, rate = (batch.device, batch.key), seconds / len(batch)
         self._seconds[key] = min(rate, self._seconds.get(key, rate))
         self._largest[key] = max(self._largest[key], len(batch))
@@ -106,6 +107,8 @@ class Sizer:
     def size(self, program: ProgramPlan, remaining: int, device: Device = "cpu", first: int = FIRST) -> int:
         """Runs of the next batch, of `remaining` ones: every slot gets a share, none gets crumbs."""
         key = program.key
+        if key in self._guesses:
+            first = min(first, max(1, int(TARGET_SECONDS / max(self._guesses[key], 1e-9))))
         measured = self._seconds.get((device, key))
         rate = self._history.get(key) if measured is None else measured
         wanted = first if rate is None else max(1, int(TARGET_SECONDS / max(rate, 1e-9)))
@@ -125,10 +128,6 @@ class Sizer:
         """How many batches its runs make at today's size."""
         pending = program.pending
         return math.ceil(pending / self.size(program, pending)) if pending else 0
-
-    def seconds(self, key: str, pending: int) -> float | None:
-        """Seconds of one worker for so many runs, or None if the program was never timed."""
-        return self._history[key] * pending if key in self._history else None
 
 
 def _bytes(structure: Structure) -> int:

@@ -13,6 +13,7 @@ What ends a batch, and what follows (every try is a row of `attempts`):
 """
 
 import secrets
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -49,6 +50,9 @@ MAX_FAILURES = 10
 """Failed runs in a row that stop a sweep."""
 
 POLL_SECONDS = 0.2
+
+STOP_SECONDS = 3.0
+"""How long batches in flight may take, after an interrupt, to end where they are."""
 
 
 @dataclass
@@ -118,7 +122,7 @@ class Driver:
                 while not self._stopped() and self._step(waiting):
                     pass
                 if self.interrupt.requested:
-                    self._poll(0)
+                    self._end_batches()
             except KeyboardInterrupt:
                 self.interrupt.requested = True
             except ClusterLost:  # while it was being stopped
@@ -138,10 +142,14 @@ class Driver:
             if not self._fill():
                 return False
             waiting.look(self._poll(POLL_SECONDS))
+            self._look()
         except ClusterLost as lost:
             self._cluster_lost(lost)
         self.ledger.commit_if_due()
         return True
+
+    def _look(self) -> None:
+        self.progress.look(self.executor.running(), self.executor.slots)
 
     def _poll(self, seconds: float) -> int:
         """Take what ended; returns how many batches that were."""
@@ -149,6 +157,14 @@ class Driver:
         for batch, outcome in ended:
             self._take(batch, outcome)
         return len(ended)
+
+    def _end_batches(self) -> None:
+        """Take what batches in flight have finished; those that do not answer in time are dropped."""
+        self.executor.stop()
+        deadline = time.monotonic() + STOP_SECONDS
+        while self.executor.in_flight and time.monotonic() < deadline:
+            self._poll(POLL_SECONDS)
+        self._look()
 
     def _store_rest(self) -> None:
         """Commit what has arrived; where that cannot be waited for it is written elsewhere."""
@@ -201,16 +217,21 @@ class Driver:
                 self._lost(batch, lost, node)
 
     def _finished(self, batch: Batch, outcome: Finished) -> None:
-        tables = outcome.tables
-        self.sizer.observe(batch, outcome.seconds)
+        tables, whole = outcome.tables, len(outcome) == len(batch)
+        if not len(outcome):
+            return
+        if whole:
+            self.sizer.observe(batch, outcome.seconds - outcome.compile_seconds)
         self._in_a_row = 0
-        attempt = self._attempt(batch, "finished", outcome)
+        attempt = self._attempt(batch, "finished" if whole else "interrupted", outcome, runs=len(outcome))
         self.ledger.add({**tables, "attempts": attempt})
         statuses = Counter(
             {row["values"]: row["counts"] for row in pc.value_counts(tables["runs"]["status"]).to_pylist()}
         )
         self.outcome.statuses += statuses
-        self.progress.done(len(batch), statuses, worst_gaps(tables["runs"], tables["predictions"]))
+        seconds = outcome.seconds - outcome.compile_seconds
+        gaps = worst_gaps(tables["runs"], tables["predictions"])
+        self.progress.done(batch.key, len(outcome), seconds, statuses, gaps)
 
     def _raised(self, batch: Batch, outcome: Raised) -> None:
         if len(batch) > 1:
@@ -262,7 +283,7 @@ class Driver:
         self._in_a_row += 1
         if self._in_a_row >= self.max_failures:
             self.outcome.traceback = self.outcome.first_failure
-        self.progress.done(1, Counter(failed=1), {})
+        self.progress.done(batch.key, 1, 0.0, Counter(failed=1), {})
         self.progress.say(f"run {spec.run_id} failed: {outcome.error}")
 
     def _attempt(
@@ -288,6 +309,8 @@ class Driver:
             "started_at": now() - timedelta(seconds=seconds or 0),
             "seconds": seconds,
             "runs": len(batch),
+            "compile_seconds": outcome.compile_seconds if isinstance(outcome, Finished) else None,
+            "cpu_seconds": outcome.cpu_seconds if isinstance(outcome, Finished) else None,
             "versions": None if found is None else canonical_json(found),
             **more,
         }

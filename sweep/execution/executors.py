@@ -73,6 +73,14 @@ class Executor(ABC):
         """Batches submitted and not yet returned by `poll`."""
 
     @abstractmethod
+    def running(self) -> list[tuple[Batch, int]]:
+        """Batches in flight that have started, as far as known, each with how many of its runs have ended."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Let batches end where they are, with the runs that have ended; those that have not started, with none."""
+
+    @abstractmethod
     def close(self) -> None:
         """Drop what is in flight and end what was started."""
 
@@ -113,13 +121,16 @@ class LocalExecutor(Executor):
     def __init__(self, sweep_id: str, code: OwnCode, first: int = FIRST):
         self.sweep_id, self.code, self._first = sweep_id, code, first
         self._running: tuple[Batch, threading.Thread] | None = None
+        self._noted, self._stopping = 0, threading.Event()
         # not a SimpleQueue: a signal may leave that waiting for ever, whatever the timeout
         self._ended: queue.Queue[tuple[Batch, Outcome]] = queue.Queue()
 
     def submit(self, batch: Batch) -> None:
         payload = Payload(batch.runs, self.sweep_id, self.code, room=batch.room)
-        ended = self._ended
-        thread = threading.Thread(target=lambda: ended.put((batch, run_batch(payload))), name=BATCH, daemon=True)
+        ended, self._noted = self._ended, 0
+        thread = threading.Thread(
+            target=lambda: ended.put((batch, run_batch(payload, self._watch))), name=BATCH, daemon=True
+        )
         self._running = batch, thread
         thread.start()
 
@@ -137,6 +148,16 @@ class LocalExecutor(Executor):
     @property
     def in_flight(self) -> int:
         return int(self._running is not None)
+
+    def running(self) -> list[tuple[Batch, int]]:
+        return [] if self._running is None else [(self._running[0], self._noted)]
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def _watch(self, ended: int) -> bool:
+        self._noted = ended
+        return self._stopping.is_set()
 
     def close(self) -> None:
         """A batch that is running goes on until the process ends; nobody waits for it."""

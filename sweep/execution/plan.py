@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 
 from db.store import Store
 from kernels.spec import AXES
-from sweep.execution.batches import Sizer
 from sweep.execution.programs import ProgramPlan, Shape, programs
 from sweep.execution.records import PLAIN, table
 from sweep.execution.shard import Shard
@@ -75,20 +74,8 @@ class Plan:
         """By data set of a file the values of its label that became -1 and +1."""
         return self.expansion.catalogue.classes()
 
-    def batches(self, sizer: Sizer) -> int:
-        """How many batches there will be, as far as known now."""
-        return sum(map(sizer.batches, self.programs))
-
-    def seconds(self, sizer: Sizer) -> float | None:
-        """Estimated wall time, or None where a pending program has never been timed."""
-        spent = [sizer.seconds(program.key, program.pending) for program in self.programs]
-        known = [value for value in spent if value is not None]
-        return sum(known) / sizer.slots if len(known) == len(spent) else None
-
-    def counts(self, sizer: Sizer) -> dict[str, Any]:
-        """As JSON: what `sweep plan --json` prints and the store keeps of a launch."""
-        with self.grid.code.found():
-            seconds, batches = self.seconds(sizer), self.batches(sizer)
+    def counts(self) -> dict[str, Any]:
+        """As JSON: what, with an estimate, `sweep plan --json` prints and the store keeps of a launch."""
         return {
             "name": self.grid.name,
             **({} if self.shard is None else {"shard": str(self.shard), "elsewhere": self.elsewhere}),
@@ -97,8 +84,6 @@ class Plan:
             "pending": self.pending,
             "dropped": dict(self.dropped),
             "programs": len(self.programs),
-            "batches": batches,
-            "estimated_seconds": None if seconds is None else round(seconds, 1),
         }
 
 
@@ -170,7 +155,7 @@ def _count(plan: Plan, chunk: list[Candidate], seen: set[bytes], store: Store, r
         shape = plan.shapes.get(key)
         if shape is None:
             shape = plan.shapes[key] = Shape(key, candidate.structure)
-        shape.pending += 1
+        shape.add(candidate.alpha)
 
 
 def _duplicate_rule(candidate: Candidate) -> str:

@@ -5,6 +5,7 @@ is large enough for all of them, filled up with zeros; shapes with many runs hav
 """
 
 import itertools
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +28,17 @@ class Shape:
     key: str
     structure: Structure
     pending: int = 0
+    _scales: float = 0.0
+
+    def add(self, alpha: float) -> None:
+        """One more pending run."""
+        self.pending += 1
+        self._scales += math.log10(alpha)
+
+    @property
+    def scale(self) -> float:
+        """log10 of alpha, on average."""
+        return self._scales / max(1, self.pending)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -52,6 +64,14 @@ class ProgramPlan:
     @property
     def pending(self) -> int:
         return sum(shape.pending for shape in self.shapes)
+
+    @property
+    def name(self) -> str:
+        """For people: the network and the size of its data, or of a room how many shapes share it."""
+        if self.room is not None and len(self.shapes) > 1:
+            return f"{len(self.shapes)} shapes of up to {self.room.samples} x {self.room.coordinates}"
+        spec, entry = self.shapes[0].structure.spec, self.shapes[0].structure.entry
+        return f"{spec.architecture_name} of depth {spec.depth}, {entry.samples} x {entry.dim}"
 
 
 def programs(shapes: Iterable[Shape]) -> list[ProgramPlan]:

@@ -1,63 +1,98 @@
-"""What people see while a sweep runs: a bar on a terminal, plain lines elsewhere."""
+"""What people see while a sweep runs: lines that change on a terminal, plain lines elsewhere; nothing is ever cut."""
 
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Self, TextIO
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
+from rich.console import Console, ConsoleOptions, Group, RenderResult
+from rich.live import Live as Screen
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
-from sweep.shown import lines_shown
+from sweep.execution.batches import Batch
+from sweep.execution.tally import Pace, Tally
+from sweep.execution.words import duration, plural
+from sweep.shown import lines_shown, shown
 
 LINE_SECONDS = 5.0
-"""Between two plain lines."""
+"""Between two plain lines, where something has ended meanwhile."""
 
+QUIET_SECONDS = 60.0
+"""Between two plain lines where nothing has."""
+
+DRAWN_SECONDS = 0.25
+"""Between two pictures on a terminal."""
+
+BAR = 30
+LEAST_BAR = 8
+"""Cells of the bar: where fewer are left of the line, there is none."""
+
+MOST_ROWS = 20
+"""Programs that have a row of their own: those that run, then those with most runs left."""
 
 GAPS = {"exact": "exact predictions", "limit t->inf": "limits in time"}
 """Kinds of predictions whose worst gap is shown, the first that there is; gaps to limits in alpha are no error."""
 
 
 class Progress(ABC):
-    """Runs done of all, rate, remaining time, failures, and the worst gap of converged runs to a prediction so far.
+    """Runs done of all, batches that run, remaining time, rate, failures, and the worst gap to a prediction so far.
 
     Args:
-        total: runs of the grid.
-        cached: those that were stored before.
+        tally: of the launch.
+        by_program: whether each program has a row.
     """
 
-    def __init__(self, total: int, cached: int):
-        self.total, self.finished, self.computed = total, cached, 0
-        self.statuses: Counter[str] = Counter()
-        self.worst: dict[str, float] = {}
+    def __init__(self, tally: Tally, by_program: bool = False):
+        self.tally, self.by_program = tally, by_program
         self.begin = time.monotonic()
 
-    def done(self, runs: int, statuses: Counter[str], worst: Mapping[str, float]) -> None:
-        """Note runs that ended."""
-        self.finished += runs
-        self.computed += runs
-        self.statuses += statuses
-        for kind, gap in worst.items():
-            self.worst[kind] = max(gap, self.worst.get(kind, gap))
+    def done(self, key: str, runs: int, seconds: float, statuses: Counter[str], worst: Mapping[str, float]) -> None:
+        """Note runs of a program that ended."""
+        self.tally.done(key, runs, seconds, statuses, worst)
+
+    def look(self, batches: Iterable[tuple[Batch, int]], workers: int) -> None:
+        """Note how far the batches are that run now, and show it."""
+        self.tally.look(batches, workers)
         self.show()
 
-    @property
-    def rate(self) -> float:
-        """Runs a second, so far."""
-        return self.computed / max(time.monotonic() - self.begin, 1e-9)
+    def head(self) -> str:
+        """How many runs have ended, and how long the rest takes."""
+        runs, left = f"{self.tally.finished}/{self.tally.total} runs", self.tally.left
+        if self.over:
+            return runs
+        return f"{runs}, {'time left unknown' if left is None else f'{duration(left)} left'}"
 
-    def facts(self) -> str:
-        """Rate, failures and gap, in words."""
-        parts = [f"{self.rate:.3g} runs/s"]
-        parts += [f"{self.statuses[name]} {name}" for name in ("failed", "diverged") if self.statuses[name]]
+    @property
+    def over(self) -> bool:
+        """Whether every run has ended, and its batch."""
+        return self.tally.finished >= self.tally.total and not self.tally.running
+
+    def facts(self) -> list[str]:
+        """Batches, rate, failures and gap, in words."""
+        tally = self.tally
+        rate = tally.computed / max(time.monotonic() - self.begin, 1e-9)
+        parts = [] if self.over else [f"{plural(tally.running, 'batch', 'batches')} in flight"]
+        parts.append(f"{rate:.3g} runs/s")
+        parts += [f"{tally.statuses[name]} {name}" for name in ("failed", "diverged") if tally.statuses[name]]
         for kind, words in GAPS.items():
-            if kind in self.worst:
-                parts.append(f"worst gap to {words} {self.worst[kind]:.1e}")
+            if kind in tally.worst:
+                parts.append(f"worst gap to {words} {tally.worst[kind]:.1e}")
                 break
-        return ", ".join(parts)
+        return parts
+
+    def rows(self) -> Iterator[tuple[str, str, str]]:
+        """Of each program: runs, pace, name."""
+        paces = sorted(self.tally.paces.values(), key=lambda pace: (-pace.running, -pace.left))
+        for pace in paces[:MOST_ROWS]:
+            yield f"{pace.done + pace.ended}/{pace.pending}", _pace(pace), shown(pace.part.program.name)
+        if len(paces) > MOST_ROWS:
+            rest = paces[MOST_ROWS:]
+            done, pending = sum(p.done + p.ended for p in rest), sum(p.pending for p in rest)
+            yield f"{done}/{pending}", "", f"{plural(len(rest), 'program')} more"
 
     @abstractmethod
     def show(self) -> None:
@@ -76,58 +111,80 @@ class Progress(ABC):
 
 
 class Plain(Progress):
-    """A line now and then, for logs and pipes."""
+    """Lines now and then, for logs and pipes."""
 
-    def __init__(self, total: int, cached: int, stream: TextIO):
-        super().__init__(total, cached)
-        self._stream, self._last = stream, time.monotonic()
+    def __init__(self, tally: Tally, stream: TextIO, by_program: bool = False):
+        super().__init__(tally, by_program)
+        self._stream, self._last, self._said = stream, time.monotonic(), (tally.finished, False)
 
     def show(self) -> None:
-        now = time.monotonic()
-        if now - self._last >= LINE_SECONDS or self.finished >= self.total:
-            self._last = now
-            left = (self.total - self.finished) / self.rate if self.computed else 0.0
-            self.say(f"{self.finished}/{self.total} runs, {self.facts()}, {duration(left)} left")
+        now, finished = time.monotonic(), self.tally.finished
+        due = self.over or now - self._last >= LINE_SECONDS
+        if (due and self._said != (finished, self.over)) or now - self._last >= QUIET_SECONDS:
+            self._last, self._said = now, (finished, self.over)
+            self.say(", ".join((self.head(), *self.facts())))
+            for row in self.rows() if self.by_program else ():
+                self.say("  " + "  ".join(row))
 
     def say(self, text: str) -> None:
         print(lines_shown(text), file=self._stream, flush=True)
 
 
 class Live(Progress):
-    """A bar that moves, on a terminal."""
+    """A bar that moves, on a terminal, with the facts below it in as many lines as they take."""
 
-    def __init__(self, total: int, cached: int, console: Console):
-        super().__init__(total, cached)
-        self._bar = Bar(
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[facts]}"),
-            console=console,
-            refresh_per_second=4,
-        )
-        self._task = self._bar.add_task("runs", total=total, completed=cached, facts="starting")
+    def __init__(self, tally: Tally, console: Console, by_program: bool = False):
+        super().__init__(tally, by_program)
+        self._console = console
+        self._screen, self._drawn = Screen(self, console=console, auto_refresh=False), 0.0
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = options.max_width
+        head = self.head()
+        bar = min(BAR, width - len(head) - 1)
+        first: Table | Text = Text(head)
+        if bar >= LEAST_BAR:
+            first = Table.grid(padding=(0, 1))
+            first.add_row(ProgressBar(self.tally.total, self.tally.finished, width=bar), Text(head, no_wrap=True))
+        yield Group(first, *map(Text, packed(self.facts(), width)))
+        if self.by_program:
+            table = Table.grid(padding=(0, 2))
+            for runs, pace, name in self.rows():
+                table.add_row(Text(runs, no_wrap=True), Text(pace, no_wrap=True), Text(name))
+            yield table
 
     def show(self) -> None:
-        self._bar.update(self._task, completed=self.finished, facts=self.facts())
+        """By the driver's own thread: another one would see counts that are half brought up to date."""
+        if time.monotonic() - self._drawn >= DRAWN_SECONDS:
+            self._screen.refresh()
+            self._drawn = time.monotonic()
 
     def say(self, text: str) -> None:
-        self._bar.console.print(lines_shown(text), markup=False, highlight=False)
+        self._console.print(lines_shown(text), markup=False, highlight=False)
 
     def __enter__(self) -> Self:
         super().__enter__()
-        self._bar.start()
+        self._screen.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._bar.stop()
+        self._screen.stop()
 
 
-def duration(seconds: float) -> str:
-    """Seconds in words: 12 s, 3 min, 2.5 h, 4.1 days."""
-    for limit, size, unit in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
-        if seconds < limit:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / 86_400:.3g} days"
+def packed(parts: Iterable[str], width: int) -> list[str]:
+    """The parts with commas between them, in lines of so many characters."""
+    lines: list[str] = []
+    for part in parts:
+        if lines and len(lines[-1]) + len(part) + 3 <= width:
+            lines[-1] = f"{lines[-1]}, {part}"
+        else:
+            lines = [*(f"{line}," if line is lines[-1] else line for line in lines), part]
+    return lines
+
+
+def _pace(pace: Pace) -> str:
+    """Seconds of a run, observed or as estimated."""
+    runs, seconds = pace.observed
+    if runs:
+        return f"{duration(seconds / runs)} a run"
+    return "never timed" if pace.expected is None else f"about {duration(pace.expected)} a run"

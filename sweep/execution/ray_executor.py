@@ -1,5 +1,6 @@
 """Batches on Ray. Ray lives in a process of its own (`apart`), for its C++ ends the process that it is in."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from kernels.own_code import OwnCode
@@ -21,10 +22,14 @@ class Link(Protocol):
     """Where payloads are computed: `Tasks` of this process, or those of another one."""
 
     size: Size
+    ended: Mapping[int, int]
+    """Runs that have ended, by number of the payload, of those that have started."""
 
     def submit(self, number: int, payload: Payload) -> None: ...
 
     def poll(self, timeout: float) -> list[tuple[int, Outcome]]: ...
+
+    def stop(self) -> None: ...
 
     def close(self) -> None: ...
 
@@ -81,6 +86,13 @@ class RayExecutor(Executor):
     @property
     def in_flight(self) -> int:
         return len(self._in_flight)
+
+    def running(self) -> list[tuple[Batch, int]]:
+        ended = self._link.ended
+        return [(batch, ended[number]) for number, batch in self._in_flight.items() if number in ended]
+
+    def stop(self) -> None:
+        self._link.stop()
 
     def close(self) -> None:
         self._in_flight.clear()

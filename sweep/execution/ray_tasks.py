@@ -10,8 +10,10 @@ import secrets
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
+from sweep.execution.board import EVERY_SECONDS, Board, Noted
 from sweep.execution.executors import ClusterLost, ExecutorError, Lost, Outcome, Size
 from sweep.execution.refusal import unloadable
 from sweep.execution.shipping import code_environment
@@ -44,10 +46,19 @@ HEAD_SECONDS = 20.0
 
 
 class Tasks:
-    """Payloads in flight, by number: tasks of one CPU each, or of one GPU."""
+    """Payloads in flight, by number: tasks of one CPU each, or of one GPU.
+
+    Attributes:
+        size: of the cluster.
+        ended: how many runs have ended, by number of the payload, of those that have started.
+    """
 
     def __init__(self, own: bool):
         self._ray, self._own = _import(), own
+        self.ended: Mapping[int, int] = {}
+        self._board = self._place_board()
+        self._read: Any = None
+        self._read_at = time.monotonic()
         self._in_flight: dict[Any, int] = {}
         self._tasks = {False: self._task(), True: self._gpu_task()}
         self._stranded = Stranded(self._ray)
@@ -59,7 +70,7 @@ class Tasks:
         self.size = self._size()
 
     def submit(self, number: int, payload: Payload) -> None:
-        self._in_flight[self._tasks[payload.gpu].remote(payload)] = number
+        self._in_flight[self._tasks[payload.gpu].remote(payload, Noted(self._board, number))] = number
 
     def poll(self, timeout: float) -> list[tuple[int, Outcome]]:
         """What ended. Raises ClusterLost where the cluster is gone, which is nobody's failure."""
@@ -68,6 +79,7 @@ class Tasks:
             self.size = self._size()
         if not self._in_flight:
             return []
+        self._look_at_board()
         refs = list(self._in_flight)
         ready, _ = self._ray.wait(refs, num_returns=1, timeout=timeout)
         if not ready and self._head_answers and not self._own and self._stranded.found():
@@ -81,11 +93,18 @@ class Tasks:
             del self._in_flight[ref]
         return ended
 
+    def stop(self) -> None:
+        """Let what runs end where it is, and what waits at once."""
+        self._board.stop.remote()
+
     def close(self) -> None:
         with held():  # an interrupted shutdown leaves a process without a raylet, which Ray ends with exit code 1
             self._cancel()
             if self._own:
                 self._ray.shutdown()
+            else:
+                with contextlib.suppress(self._ray.exceptions.RayError, OSError):
+                    self._ray.kill(self._board)
 
     def _abandon(self) -> list[tuple[int, Outcome]]:
         """Give up what is out: nobody computes it."""
@@ -144,6 +163,22 @@ class Tasks:
                 for name in ("CPU", "GPU")
             )
         )
+
+    def _place_board(self) -> Any:
+        """On this machine: where that goes away, the driver does too."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        here = NodeAffinitySchedulingStrategy(self._ray.get_runtime_context().get_node_id(), soft=False)
+        return self._ray.remote(num_cpus=0, max_restarts=0, scheduling_strategy=here)(Board).remote()
+
+    def _look_at_board(self) -> None:
+        """Ask what is noted, and take the answer when it is there: nobody waits for it."""
+        if self._read is None and time.monotonic() - self._read_at > EVERY_SECONDS:
+            self._read, self._read_at = self._board.ended.remote(set(self._in_flight.values())), time.monotonic()
+        elif self._read is not None and self._ray.wait([self._read], timeout=0)[0]:
+            answer, self._read = self._read, None
+            with contextlib.suppress(self._ray.exceptions.RayError):  # the board is gone: nothing is known of batches
+                self.ended = self._ray.get(answer)
 
     def _task(self) -> Any:
         return self._ray.remote(num_cpus=1, max_retries=0, max_calls=0)(run_batch)

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,13 +19,17 @@ from kernels.spec import STATUSES
 from sweep.execution import summary
 from sweep.execution.batches import Sizer
 from sweep.execution.driver import Driver, Outcome
+from sweep.execution.estimate import Estimate, cores, counted, estimate, estimate_lines, sizer_of
 from sweep.execution.executors import Executor, LocalExecutor
+from sweep.execution.history import History
 from sweep.execution.plan import Plan, make_plan
-from sweep.execution.progress import Live, Plain, Progress, duration
+from sweep.execution.progress import Live, Plain, Progress
 from sweep.execution.provenance import command, new_sweep_id, sweep_row
 from sweep.execution.records import table
 from sweep.execution.shard import Shard
 from sweep.execution.spill import take_up
+from sweep.execution.tally import Tally
+from sweep.execution.words import duration
 from sweep.grid.grid import Grid, load
 from sweep.shown import lines_shown
 
@@ -55,6 +59,7 @@ class Options:
         plugins: whether the grid may name code of its own, module:Class.
         command: what launches again, where that is not this process's command line.
         shard: the part of the grid that is launched; None for all of it.
+        by_program: whether progress has a row for each program.
     """
 
     store: Path
@@ -71,6 +76,7 @@ class Options:
     plugins: bool = True
     command: str | None = None
     shard: Shard | None = None
+    by_program: bool = False
 
 
 @dataclass(frozen=True, repr=False)
@@ -185,19 +191,22 @@ def _run(grid: Grid, options: Options) -> Ended:
     plan = make_plan(grid, store, options.retry_failed, options.shard)
     _check_writable(store)
     sweep_id = new_sweep_id()
-    sizer = Sizer(store.batch_seconds())
-    counts = plan.counts(sizer)
-    for line in [] if options.quiet else summary.plan_lines(counts):
-        print(lines_shown(line), file=stream, flush=True)
+    history, workers = History(store), _workers(options)
+    made = estimate(plan, history, workers or 1)
+    counts = counted(plan, made)
+    _tell(summary.plan_lines(counts, estimated=workers is not None or not plan.pending), options, stream)
     begin = time.monotonic()
     outcome: Outcome | None = None
     try:
         if plan.pending:
             with _executor(sweep_id, grid.code, options) as executor:
-                sizer.slots = executor.slots
-                counts = plan.counts(sizer)
+                if executor.slots != workers:
+                    made = estimate(plan, history, executor.slots)
+                    counts = counted(plan, made)
+                    _tell(estimate_lines(counts), options, stream)
                 _open(store, sweep_id, plan, counts, options.command)
-                outcome = _compute(plan, store, options, executor, sizer, sweep_id)
+                sizer = sizer_of(plan, history, executor.slots)
+                outcome = _compute(plan, store, options, executor, made, sizer, sweep_id)
         else:
             _open(store, sweep_id, plan, counts, options.command)
             outcome = Outcome()
@@ -228,7 +237,12 @@ def _run(grid: Grid, options: Options) -> Ended:
 def record(grid: Grid, store: Store) -> None:
     """Enter a grid of which the store has every run as a sweep of its own, as launching it again would."""
     plan = make_plan(grid, store)
-    _open(store, new_sweep_id(), plan, plan.counts(Sizer({})))
+    _open(store, new_sweep_id(), plan, counted(plan, estimate(plan, History(store), 1)))
+
+
+def _tell(lines: Iterable[str], options: Options, stream: Any) -> None:
+    for line in () if options.quiet else lines:
+        print(lines_shown(line), file=stream, flush=True)
 
 
 def _store(options: Options, stream: Any) -> Store:
@@ -295,18 +309,29 @@ def _open(store: Store, sweep_id: str, plan: Plan, counts: dict[str, Any], comma
     store.commit({"sweeps": sweep_row(sweep_id, plan.grid, counts, command), "sweep_runs": asked})
 
 
-def _compute(plan: Plan, store: Store, options: Options, executor: Executor, sizer: Sizer, sweep_id: str) -> Outcome:
+def _compute(
+    plan: Plan, store: Store, options: Options, executor: Executor, made: Estimate, sizer: Sizer, sweep_id: str
+) -> Outcome:
     store = Store(store.path, timeout=READER_SECONDS)
-    with _progress(plan, options) as progress:
+    with _progress(Tally(plan.total, plan.cached, made), options) as progress:
         progress.say(f"running {plan.pending} runs {executor.describe()}")
         return Driver(plan, store, executor, sizer, progress, sweep_id, options.max_failures).run()
 
 
-def _progress(plan: Plan, options: Options) -> Progress:
+def _progress(tally: Tally, options: Options) -> Progress:
     stream = sys.stderr if options.quiet else sys.stdout
     if stream.isatty():
-        return Live(plan.total, plan.cached, Console(file=stream))
-    return Plain(plan.total, plan.cached, stream)
+        return Live(tally, Console(file=stream), options.by_program)
+    return Plain(tally, stream, options.by_program)
+
+
+def _workers(options: Options) -> int | None:
+    """How many there will be; None where only the cluster knows."""
+    if options.local:
+        return 1
+    from sweep.execution.ray_tasks import running
+
+    return None if options.address is not None or running() else options.workers or cores()
 
 
 def _report(options: Options) -> str | None:

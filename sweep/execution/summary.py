@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from db.store import Store
 from kernels.spec import STATUSES
-from sweep.execution.progress import duration
+from sweep.execution.estimate import estimate_lines
+from sweep.execution.words import plural
 from sweep.shown import shown
 
 ALWAYS = ("converged", "stopped", "diverged", "failed")
@@ -86,27 +87,23 @@ def found_lines(store: Store, sweep_id: str, path: str) -> list[str]:
     lines, chart = [], "predictions"
     if row["exact"]:
         chart = "exactness"
-        met = f"{_plural(row['exact'], 'run')} met {_plural(row['statements'], 'exact prediction')}"
+        met = f"{plural(row['exact'], 'run')} met {plural(row['statements'], 'exact prediction')}"
         lines.append(f"{met} within {row['worst']:.1e}, as near as rtol and stop rule allow")
     if row["beyond"]:
         lines.append(
-            f"{_plural(row['beyond'], 'run')} ended farther from exact predictions than rtol and stop rule allow, up "
+            f"{plural(row['beyond'], 'run')} ended farther from exact predictions than rtol and stop rule allow, up "
             f'to {row["farthest"]:.1e}; sweep query "SELECT * FROM convergence WHERE distance > tolerance"{where}'
         )
     if row["unjudged"]:
         lines.append(
-            f"{_plural(row['unjudged'], 'run')} cannot be judged by exact predictions: stopped at a residual above "
+            f"{plural(row['unjudged'], 'run')} cannot be judged by exact predictions: stopped at a residual above "
             "0.01, or of an older version; lower stop.residual"
         )
     if row["limits"]:
         scales = "; of those in alpha the table has the runs at the alpha nearest to them" if row["in_alpha"] else ""
-        lines.append(f"{_plural(row['limits'], 'limit')} can only be approached{scales}")
+        lines.append(f"{plural(row['limits'], 'limit')} can only be approached{scales}")
     lines.append(f"next: sweep report{where}, sweep chart {chart} -o {chart}.png{where}")
     return lines
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def counts(store: Store, sweep_id: str) -> dict[str, int]:
@@ -155,8 +152,8 @@ def drift_line(runs: int) -> str:
     )
 
 
-def plan_lines(plan: Mapping[str, Any]) -> Iterator[str]:
-    """A plan for people."""
+def plan_lines(plan: Mapping[str, Any], estimated: bool = True) -> Iterator[str]:
+    """A plan for people, with its estimate."""
     shard = plan.get("shard")
     name = shown(plan["name"]) + (f", shard {shard}" if shard else "")
     of = f" of {plan['total'] + plan['elsewhere']}" if shard else ""
@@ -166,8 +163,8 @@ def plan_lines(plan: Mapping[str, Any]) -> Iterator[str]:
         width = max(len(str(count)) for count in plan["dropped"].values())
         yield from (f"  {count:>{width}}  {shown(rule)}" for rule, count in plan["dropped"].items())
     yield f"batches: {plan['batches']}, of {plan['programs']} compiled program{'' if plan['programs'] == 1 else 's'}"
-    seconds = plan["estimated_seconds"]
-    yield f"estimated time: {'no history' if seconds is None else duration(seconds)}"
+    if estimated:
+        yield from estimate_lines(plan)
 
 
 def class_lines(classes: Mapping[str, tuple[Any, Any]]) -> Iterator[str]:

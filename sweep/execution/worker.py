@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -33,7 +34,16 @@ READ = (
 )  # fmt: skip
 """Variables that `prepare` or `kernels/x64.py` set, for JAX to read once."""
 
-Simulate = Callable[[Sequence[tuple[RunSpec, Dataset]], Room | None], list[RunResult]]
+Watch = Callable[[int], bool]
+"""Told how many runs of a batch have ended, from its start on; true ends it there (`kernels.integrator.ensemble`)."""
+
+
+class Simulate(Protocol):
+    """`kernels.simulate.simulate`."""
+
+    def __call__(
+        self, runs: Sequence[tuple[RunSpec, Dataset]], room: Room | None = None, watch: Watch = ...
+    ) -> list[RunResult]: ...
 
 
 @dataclass(frozen=True)
@@ -61,15 +71,26 @@ class Payload:
 
 @dataclass(frozen=True)
 class Finished:
-    """A batch with results: tables as `records.tables`, wall seconds, where it ran, and what computed it.
+    """A batch with results, of fewer runs where it was ended early.
 
-    A worker from before versions were compared answers without any.
+    Attributes:
+        tables: as `records.tables`.
+        seconds: wall time in all.
+        worker: host and process.
+        versions: found there; a worker from before versions were compared answers without any.
+        compile_seconds: of those for importing JAX and compiling, which the worker need not spend again.
+        cpu_seconds: of the process, which other processes on the machine do not lengthen.
     """
 
     tables: dict[str, pa.Table]
     seconds: float
     worker: str
     versions: Mapping[str, str] | None = None
+    compile_seconds: float = 0.0
+    cpu_seconds: float | None = None
+
+    def __len__(self) -> int:
+        return int(self.tables["runs"].num_rows)
 
 
 @dataclass(frozen=True)
@@ -102,9 +123,14 @@ class Refused:
         return "; ".join(self.reasons)
 
 
-def run_batch(payload: Payload) -> Finished | Raised | Refused:
+def unwatched(ended: int) -> bool:
+    """Nobody looks on, and nobody ends the batch."""
+    return False
+
+
+def run_batch(payload: Payload, watch: Watch = unwatched) -> Finished | Raised | Refused:
     """Simulate a batch; exceptions come back as data, so that they look alike on every executor."""
-    begin = time.perf_counter()
+    begin, cpu = time.perf_counter(), time.process_time()
     found = versions()
     if reasons := differences(payload.versions, found):
         return Refused(reasons, whoami(), found)
@@ -117,15 +143,19 @@ def run_batch(payload: Payload) -> Finished | Raised | Refused:
             with unchanged():
                 prepare()
                 simulate = simulator()
+        from kernels.compilation import since
         from sweep.execution.records import tables
     except ImportError as error:  # of a package; the user's own modules are imported later
         return Refused((missing(error.name or str(error)),), whoami(), found)
     except Exception as error:
         return _raised(error, payload.code)
+    loaded = time.perf_counter()
     try:
         with payload.code.found():
-            rows = tables(simulate(payload.runs, payload.room), payload.sweep_id)
-        return Finished(rows, time.perf_counter() - begin, whoami(), found)
+            rows = tables(simulate(payload.runs, payload.room, watch), payload.sweep_id)
+        compiling = loaded - begin + since(loaded)
+        seconds, used = time.perf_counter() - begin, time.process_time() - cpu
+        return Finished(rows, seconds, whoami(), found, compiling, used)
     except Exception as error:
         return _raised(error, payload.code)
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from analysis import names
 from analysis.charts.panels import coinciding, depth_sizes, log_axes
-from analysis.charts.theme import LogAxis, architecture_colour, characters, number, ramp, spread
-from analysis.names import named
+from analysis.charts.theme import LogAxis, architecture_colour, characters, ramp, spread
+from analysis.names import named, number
 from kernels.networks.table import ARCHITECTURES
 from kernels.theory.table import PREDICTIONS
 

@@ -80,7 +80,6 @@ def test_what_is_no_store_to_the_letter_is_refused(altered: Callable[[str], Stor
         lambda: store.query("SELECT * FROM sweeps"),
         lambda: store.missing(pa.array(["a", "b"])),
         lambda: store.commit(rows.results(["b"])),
-        store.batch_seconds,
         store.create,
         store.upgrade,
         lambda: merge(Store(store.path.with_name("merged.duckdb")), [store]),

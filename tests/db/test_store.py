@@ -146,25 +146,10 @@ def test_runs_that_failed_retryably_are_missing(store: Store) -> None:
 def test_a_store_that_does_not_exist_has_no_results(tmp_path: Path) -> None:
     store = Store(tmp_path / "none.duckdb")
     assert store.missing(pa.array(["a"])).to_pylist() == ["a"]
-    assert store.batch_seconds() == {}
     for use in (lambda: store.query("SELECT 1"), lambda: store.commit(everything()), store.upgrade):
         with pytest.raises(NoStore, match="does not exist"):
             use()
     assert list(tmp_path.iterdir()) == []
-
-
-def test_seconds_per_run_of_a_compile_key(store: Store) -> None:
-    tries = [("a", 10.0, 5), ("a", 3.0, 1), ("a", 8.0, 8), ("b", 1.0, 4), ("c", 1.0, 0), (None, 1.0, 1)]
-    store.commit(
-        {
-            "attempts": rows.attempts(
-                {"attempt_id": str(number), "compile_key": key, "seconds": seconds, "runs": runs}
-                for number, (key, seconds, runs) in enumerate(tries)
-            )
-        }
-    )
-    store.commit({"attempts": rows.attempts([{"attempt_id": "x", "compile_key": "b", "seconds": 99.0, "error": "e"}])})
-    assert store.batch_seconds() == {"a": 2.0, "b": 0.25}
 
 
 def test_query_takes_parameters_and_tables(store: Store) -> None:

@@ -55,7 +55,7 @@ def test_every_run_goes_out_once(shared: bool, seed: int, slots: int, rates: lis
     random.Random(seed).shuffle(candidates)
     shapes = shapes_of(candidates)
     plans = programs(shapes) if shared else [ProgramPlan(shape.key, [shape]) for shape in shapes]
-    found = hand_out(candidates, Sizer({}, slots), plans, rates)
+    found = hand_out(candidates, Sizer({}, slots=slots), plans, rates)
     out = Counter(spec.run_id for batch in found for spec, _ in batch.runs)
     assert set(out.values()) == {1}
     assert set(out) == {candidate.run_id for candidate in candidates}
@@ -87,6 +87,13 @@ def test_batches_grow_from_a_first_one() -> None:
         batch = Batch(key, (CANDIDATES[0],) * sizes[-1], ())
         sizer.observe(batch, 1e-4 * len(batch))
     assert sizes == [FIRST * GROWTH**n for n in range(4)]
+
+
+def test_a_guess_makes_first_batches_smaller_never_larger() -> None:
+    key = STRUCTURE.key
+    assert Sizer({}, {key: TARGET_SECONDS / 5}).size(PROGRAM, 10**6) == 5
+    assert Sizer({}, {key: 100 * TARGET_SECONDS}).size(PROGRAM, 10**6) == 1
+    assert Sizer({}, {key: 1e-6}).size(PROGRAM, 10**6) == FIRST
 
 
 def test_slots_share_what_is_left_and_no_crumbs_stay() -> None:

@@ -23,7 +23,9 @@ from db.errors import StoreError
 from db.store import Store
 from sweep.cli import app
 from sweep.execution import summary
+from sweep.execution.estimate import Estimate
 from sweep.execution.progress import Plain
+from sweep.execution.tally import Tally
 from sweep.formats import Format, fitting, render, text
 from sweep.shown import INVISIBLE, lines_shown, shown
 from tests.db import store_rows as rows
@@ -107,7 +109,7 @@ def test_a_grid_prints_no_control_character(tmp_path: Path) -> None:
 
 def test_messages_of_runs_are_shown_tame_while_a_sweep_runs() -> None:
     stream = io.StringIO()
-    Plain(1, 0, stream).say(f"run a failed: {HOSTILE}\nline")
+    Plain(Tally(1, 0, Estimate(1, ())), stream).say(f"run a failed: {HOSTILE}\nline")
     assert is_tame(stream.getvalue())
     plan = {
         "name": HOSTILE,
@@ -118,7 +120,7 @@ def test_messages_of_runs_are_shown_tame_while_a_sweep_runs() -> None:
         "batches": 1,
         "programs": 1,
     }
-    assert all(is_tame(line, "") for line in summary.plan_lines({**plan, "estimated_seconds": 1.0}))
+    assert all(is_tame(line, "") for line in summary.plan_lines({**plan, **Estimate(1, ()).to_dict()}))
 
 
 def test_a_name_of_several_lines_poses_as_no_other_line(store: Store) -> None:

@@ -1,6 +1,7 @@
 """Signals: what has arrived is stored, the way to go on is printed, and going on computes only the rest."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,12 +14,20 @@ from typer.testing import CliRunner
 
 from db.store import Store
 from sweep.cli import app
+from sweep.execution.executors import LocalExecutor
 from sweep.execution.signals import held
 from tests.sweep.conftest import SMALL, Launch, Write
 from tests.sweep.test_ray import COMMAND
 
 SLOW = SMALL.replace("architecture: diagonal", "architecture: 'fragile:Slow'").replace("[0, 4]", "[0, 600]")
 """1200 runs; the first batches take about a second."""
+
+LONG = """
+name: long
+task: regression
+data: {gaussian: {samples: 30, dim: 60, seed: 0}}
+grid: {architecture: diagonal, depth: 6, init: gaussian, alpha: 1e-4, seed: {range: [0, 64]}}
+"""
 
 
 def start(path: Path, store: Path, executor: str = "local") -> "subprocess.Popen[str]":
@@ -93,6 +102,49 @@ def test_a_second_interrupt_ends_what_is_running(executor: str, pause: float, wr
     process.communicate(timeout=60)
     assert process.returncode == 130
     assert 0 < stored(store) < 1200
+
+
+def test_an_interrupt_within_a_batch_keeps_what_it_has_finished(
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The batch is of 300 runs, 64 at a time; the signal comes when the first have ended, and it is not waited for."""
+    noted = LocalExecutor._watch
+
+    def watch(self: LocalExecutor, ended: int) -> bool:
+        if ended and not self._stopping.is_set():
+            os.kill(os.getpid(), signal.SIGINT)
+            self._stopping.wait(20)
+        return noted(self, ended)
+
+    monkeypatch.setattr(LocalExecutor, "_watch", watch)
+    monkeypatch.setattr(LocalExecutor, "first", lambda self, device: 300)
+    ended = launch(SMALL, "grid.seed={range: [0, 150]}")
+    done = stored(tmp_path / "results.duckdb")
+    assert ended.interrupted
+    assert 0 < done == sum(ended.computed.values()) < 300
+    sql = "SELECT outcome, runs FROM attempts"
+    assert Store(tmp_path / "results.duckdb").query(sql).to_pylist() == [{"outcome": "interrupted", "runs": done}]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [("--executor", "local"), ("--workers", "1")])
+def test_an_interrupt_within_a_long_batch_is_answered_in_seconds(
+    options: tuple[str, ...], write: Write, tmp_path: Path
+) -> None:
+    """64 runs of a second each in one batch; some have ended by then, as the progress says."""
+    store = tmp_path / "results.duckdb"
+    command = [*COMMAND, "launch", str(write(LONG)), "--store", str(store), *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    ended = (re.match(r"(\d+)/64 runs", line) for line in process.stdout)
+    assert any(found and int(found[1]) > 3 for found in ended)  # by then the program is compiled well
+    begin = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert time.monotonic() - begin < 15  # three on a machine that has nothing else to do
+    assert process.returncode == 130
+    assert "to go on: " in out
+    assert 0 < stored(store) < 64
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from db.store import Store
-from sweep.execution.batches import Sizer
+from sweep.execution.estimate import foreseen
 from sweep.execution.plan import make_plan
 from sweep.grid.grid import load
 from sweep.grid.mistakes import GridError
@@ -21,7 +21,7 @@ from tests.sweep.test_cli import invoke
 def test_an_absent_store_has_nothing_and_is_not_made(write: Write, tmp_path: Path) -> None:
     store = Store(tmp_path / "results.duckdb")
     plan = make_plan(load(write(SMALL)), store)
-    counts = plan.counts(Sizer({}))
+    counts = foreseen(plan, store)
     assert (plan.total, plan.cached, plan.pending) == (8, 0, 8)
     assert (counts["programs"], counts["batches"], counts["estimated_seconds"]) == (1, 1, None)
     assert not store.path.exists()
@@ -35,7 +35,7 @@ def test_what_is_stored_is_cached_and_the_rest_is_pending(launch: Launch, write:
     assert (plan.total, plan.cached, plan.pending) == (12, 8, 4)
     assert {candidate.seed for candidate in plan.candidates()} == {4, 5}
     assert len(list(plan.candidates())) == 4
-    seconds = plan.counts(Sizer(store.batch_seconds()))["estimated_seconds"]
+    seconds = foreseen(plan, store)["estimated_seconds"]
     assert seconds is not None
     assert seconds >= 0
 

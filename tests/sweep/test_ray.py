@@ -133,7 +133,7 @@ def test_what_cannot_be_unpickled_is_not_taken_for_the_end_of_the_driver(tmp_pat
     ours.send_bytes(b"no pickle")
     apart._listen(theirs, commands, tmp_path)
     with pytest.raises(ClusterLost, match="a batch cannot be read there: UnpicklingError"):
-        apart._pass_on(cast(Tasks, SimpleNamespace(size=None)), apart.Tell(theirs), commands)
+        apart._pass_on(cast(Tasks, SimpleNamespace(size=None, ended={})), apart.Tell(theirs), commands)
 
 
 NODES = """

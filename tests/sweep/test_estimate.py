@@ -1,0 +1,205 @@
+"""Estimates: one number for everybody who asks, robust to single batches, and of likeness where nothing was timed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import sweep
+from db.store import Store
+from sweep.execution import pilot as pilots
+from sweep.execution.costs import FEW_SPREAD, SHARES, Features, Kind, Model, fitted
+from sweep.execution.driver import Outcome
+from sweep.execution.estimate import estimate, estimate_lines, foreseen
+from sweep.execution.history import History, Timing
+from sweep.execution.pilot import pilot
+from sweep.execution.plan import Plan, make_plan
+from sweep.execution.worker import Raised
+from sweep.grid.grid import load
+from tests.db import store_rows as rows
+from tests.sweep.conftest import SMALL, Write
+from tests.sweep.test_cli import invoke
+
+OTHER = SMALL.replace("depth: 2", "depth: 5").replace("name: small", "name: other")
+
+
+def planned(path: Path, store: Path, *overrides: str) -> tuple[Plan, Store]:
+    found = Store(store)
+    return make_plan(load(path, overrides), found), found
+
+
+def with_batches(store: Store, key: str, *batches: dict[str, Any]) -> Store:
+    """A store with attempts of one program; each took a second of ten runs unless it says otherwise."""
+    usual = {"compile_key": key, "outcome": "finished", "seconds": 1.0, "runs": 10, "worker": "w"}
+    tries = [{**usual, "attempt_id": str(number), **batch} for number, batch in enumerate(batches)]
+    store.create()
+    store.commit({"attempts": rows.attempts(tries)})
+    return store
+
+
+@pytest.fixture
+def one(write: Write, tmp_path: Path) -> tuple[Plan, Store, str]:
+    """A plan of one program with 80 runs, a store without any, and the program's key."""
+    plan, store = planned(write(SMALL), tmp_path / "results.duckdb", "grid.seed={range: [0, 40]}")
+    return plan, store, plan.programs[0].key
+
+
+def test_plan_launch_and_python_say_the_same(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, store = write(SMALL), tmp_path / "results.duckdb"
+    plan, found = planned(path, store)
+    batches = ({"seconds": 30.0, "compile_seconds": 9.0, "worker": name} for name in "abc")
+    with_batches(found, plan.programs[0].key, *batches)
+    told = invoke("plan", path, "--workers", "1", store=store).stdout.splitlines()
+    assert told[2:] == [
+        "estimated time: 25.8 s (20.2 s to 34.2 s) on 1 worker, 9 s of it compiling", "  1 program timed in this store"
+    ]  # fmt: skip
+    assert repr(sweep.plan(load(path).source.tree, store=store, workers=1)).splitlines() == told
+    monkeypatch.setattr("sweep.execution.session._compute", lambda *_: Outcome())
+    started = invoke("launch", path, "--executor", "local", store=store).stdout.splitlines()
+    assert started[: len(told)] == told
+
+
+def test_one_unlucky_batch_hardly_moves_the_estimate(one: tuple[Plan, Store, str]) -> None:
+    plan, store, key = one
+    with_batches(store, key, {}, {"seconds": 1.2})
+    before = estimate(plan, History(store), 1).seconds[1]
+    with_batches(store, key, *[{}] * 2, {"attempt_id": "bad", "seconds": 1000.0})
+    after = estimate(plan, History(store), 1).seconds[1]
+    assert 1 / 1.5 < after / before < 1.5
+
+
+def test_a_batch_that_waited_for_the_cpu_counts_by_what_it_had(one: tuple[Plan, Store, str]) -> None:
+    plan, store, key = one
+    with_batches(store, key, {"seconds": 100.0, "cpu_seconds": 1.0})
+    timing = History(store).of(plan.programs[0])
+    assert timing is not None
+    assert timing.middle == pytest.approx(0.1)
+    assert timing.low < timing.middle < timing.high
+
+
+def test_compiling_is_apart_and_every_worker_does_it(one: tuple[Plan, Store, str]) -> None:
+    plan, store, key = one
+    with_batches(store, key, {"seconds": 9.0, "compile_seconds": 8.0}, {"attempt_id": "x"}, {"attempt_id": "y"})
+    alone = estimate(plan, History(store), 1)
+    assert (alone.compiling, alone.seconds[1]) == (pytest.approx(8.0), pytest.approx(8.0 + 80 * 0.1))
+    (part,) = alone.parts
+    both = estimate(plan, History(store), 2)
+    assert both.seconds[1] == pytest.approx(
+        8.0 * min(2, part.batches) / min(2, both.batches) + 8.0 / min(2, both.batches)
+    )
+    (line, source) = estimate_lines(foreseen(plan, store, 1))
+    assert line.endswith(" on 1 worker, 8 s of it compiling")
+    assert source == "  1 program timed in this store"
+
+
+def test_more_workers_take_less(one: tuple[Plan, Store, str]) -> None:
+    plan, store, key = one
+    with_batches(store, key, *[{"seconds": 20.0}] * 5)
+    one_, four = (estimate(plan, History(store), workers) for workers in (1, 4))
+    assert one_.seconds[1] - one_.compiling == pytest.approx(4 * (four.seconds[1] - four.compiling))
+
+
+def test_what_was_interrupted_or_failed_times_nothing(one: tuple[Plan, Store, str]) -> None:
+    plan, store, key = one
+    with_batches(store, key, {"outcome": "interrupted"}, {"outcome": "failed"}, {"runs": 0}, {"compile_key": None})
+    assert History(store).timed == {}
+    found = foreseen(plan, store, 2)
+    assert found["estimated_seconds"] is None
+    assert list(estimate_lines(found)) == [
+        "estimated time: unknown",
+        "  + 1 program never timed (80 runs): sweep plan --pilot tries some runs",
+    ]
+
+
+def test_likeness_to_what_was_timed(write: Write, tmp_path: Path) -> None:
+    """Five layers are known by two; classification and layers that are integrated are not."""
+    plan, store = planned(write(OTHER), tmp_path / "results.duckdb")
+    store.create()
+    store.commit(rows.results("abcd", wall_seconds=1.0, steps=100, parameters=4, record=False))
+    timing = History(store).of(plan.programs[0])
+    assert timing is not None
+    assert timing.source == "alike"
+    assert (timing.middle / timing.low, timing.high / timing.middle) == pytest.approx((FEW_SPREAD, FEW_SPREAD))
+    assert 0.3 < timing.middle < 3
+    labels = "data={points: {x: [[1, 2], [2, -1]], y: [1, -1]}}"
+    for override in (
+        ("task=classification", labels, "stop={log_loss: -10}"),
+        ("grid.architecture=fully_connected", "width=3"),
+        ("solver=kvaerno5",),
+    ):
+        plan, store = planned(write(OTHER), tmp_path / "results.duckdb", *override)
+        assert foreseen(plan, store)["estimate"]["unknown"] == {"programs": 1, "runs": plan.pending}
+
+
+def test_runs_of_a_batch_share_its_time_by_their_steps(tmp_path: Path) -> None:
+    store = Store(tmp_path / "results.duckdb")
+    store.create()
+    shared = {"wall_seconds": 0.3, "rejected": 0, "sweep_id": "s", "parameters": 4}
+    store.commit(rows.results("a", steps=80, alpha=1.0, **shared))
+    store.commit(rows.results("b", steps=180, alpha=0.01, **shared))
+    assert {row["scale"]: round(row["seconds"], 9) for row in store.query(SHARES).to_pylist()} == {0.0: 0.2, -2.0: 0.4}
+
+
+def test_the_model_finds_a_power_of_alpha(tmp_path: Path) -> None:
+    """Times made up as prior · 3 · alpha^(−1/2), with noise: programs of other sizes and scales are met."""
+    rng = np.random.default_rng(0)
+    kind = Kind("regression", True, True)
+    known, seconds, names = [], [], []
+    for number, (samples, size) in enumerate(((2, 5), (5, 9), (10, 30), (20, 40), (30, 60), (8, 12))):
+        for scale in (-4.0, -2.0, 0.0):
+            each = Features(kind, False, samples, size, 2, scale)
+            known.append(each)
+            seconds.append(3 * np.exp(each.prior) * 10 ** (-scale / 2) * np.exp(rng.normal(0, 0.1)))
+            names.append(number)
+    model = Model(known, seconds, names)
+    asked = Features(kind, False, 15, 50, 2, -3.0)
+    found = np.exp(asked.prior + model._fit.at(asked.row))
+    assert 0.5 < found / (3 * np.exp(asked.prior) * 10**1.5) < 2
+    assert 1.5 <= model._spread < 3
+
+
+def test_an_empty_store_has_no_model(tmp_path: Path) -> None:
+    store = Store(tmp_path / "results.duckdb")
+    assert fitted(store) is None
+    store.create()
+    assert fitted(store) is None
+
+
+def test_a_pilot_times_and_stores_nothing(write: Write, tmp_path: Path) -> None:
+    store = tmp_path / "results.duckdb"
+    done = invoke("plan", write(SMALL), "--pilot", "--workers", "1", store=store)
+    lines = done.stdout.splitlines()
+    assert lines[2].startswith("pilot: 8 runs of 1 program in ")
+    assert lines[2].endswith(", in memory; none of them is stored")
+    assert lines[-1] == "  1 program by runs just now"
+    assert not store.exists()
+
+
+def test_a_pilot_is_bounded_in_time(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = SMALL.replace("depth: 2", "depth: [2, 3]").replace("init: gaussian", "init: gaussian, solver: kvaerno5")
+    plan, _ = planned(write(text), tmp_path / "results.duckdb")
+    tried = pilot(plan, frozenset(), seconds=0.0)
+    assert (tried.runs, tried.unreached, tried.timings) == (0, 2, {})
+    assert pilot(plan, frozenset(program.key for program in plan.programs)).unreached == 0
+    monkeypatch.setattr(pilots, "run_batch", lambda payload, watch: Raised("broken \x1b", "", "w"))
+    failed = pilot(plan, frozenset())
+    assert failed.failures == ("broken \x1b",) * 2
+    assert "  a program failed: broken \\x1b" in list(pilots.pilot_lines(failed.to_dict()))
+
+
+def test_a_pilot_stands_where_nothing_was_timed(one: tuple[Plan, Store, str]) -> None:
+    plan, store, key = one
+    tried = {key: Timing(1.0, 2.0, 4.0, "pilot", 5.0)}
+    assert estimate(plan, History(store, tried), 1).seconds == (85.0, 165.0, 325.0)
+    with_batches(store, key, {})
+    assert estimate(plan, History(store, tried), 1).parts[0].timing != tried[key]
+
+
+def test_an_estimate_as_json(one: tuple[Plan, Store, str]) -> None:
+    plan, store, key = one
+    with_batches(store, key, {})
+    found = json.loads(json.dumps(foreseen(plan, store, 3)))
+    assert found["estimate"]["workers"] == 3
+    assert found["estimated_seconds"] == found["estimate"]["seconds"][1]
