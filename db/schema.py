@@ -60,7 +60,7 @@ def check(raw: Any, path: Path) -> None:
 
 
 def check_version(raw: Any, path: Path) -> None:
-    """The part of `check` that costs no time: OlderSchema, NewerSchema, and NotAStore for a database without version."""
+    """The part of `check` that costs no time: OlderSchema, NewerSchema, NotAStore for another database."""
     found, known = version(raw, path), revisions()
     if found not in known:
         raise NewerSchema(
