@@ -239,7 +239,8 @@ def _tables(store: Source, every: pl.DataFrame) -> list[Table]:
 
 
 def _quantiles(row: Mapping[str, Any]) -> tuple[str, ...]:
-    counted = (f"{row[key]:,}" for key in ("runs", "left_out", "uncertified"))
+    of = f"{row['judged']:,} of " if row["judged"] < row["runs"] else ""
+    counted = (f"{of}{row['runs']:,}", *(f"{row[key]:,}" for key in ("left_out", "uncertified")))
     beyond = "–"
     if row["kind"] == "exact":
         beyond = f"{row['beyond']:,}" + (f" ({row['unjudged']:,} not judged)" if row["unjudged"] else "")

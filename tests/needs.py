@@ -20,6 +20,7 @@ FEATURES = {
     "proc": "kills at random, none left behind",
     "ray[default]": "a sweep as a Ray job",
     "marimo": "the notebook",
+    "sphinx": "the site",
     "cuda": "the same runs on a GPU",
     "memory maps": "the bound on memory maps",
 }

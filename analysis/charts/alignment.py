@@ -6,8 +6,20 @@ from dataclasses import replace
 import altair as alt
 import polars as pl
 
-from analysis.charts.panels import HEIGHT, WIDTH, curve_panels, depths, log_axes, note, panel_title
+from analysis.charts.panels import (
+    HEIGHT,
+    WIDTH,
+    Axes,
+    curve_panels,
+    depth_sizes,
+    depths,
+    end_labels,
+    log_axes,
+    note,
+    panel_title,
+)
 from analysis.charts.theme import (
+    LinearAxis,
     LogAxis,
     Panel,
     chunks,
@@ -24,6 +36,7 @@ from analysis.names import shown
 MOST_NETWORKS = 6
 TITLE = "Alignment of the layers with the gradient"
 RESIDUAL, MARGIN = "relative residual ||Xβ − y|| / ||y||", "−log Loss"
+SCALE = "initialisation scale α"
 
 
 def draw(classification: pl.DataFrame, regression: pl.DataFrame, singular: pl.DataFrame) -> alt.VConcatChart:
@@ -76,20 +89,29 @@ def _ends_in_words(singular: pl.DataFrame) -> str:
 
 def _ends(singular: pl.DataFrame, every: tuple[int, ...]) -> list[Panel]:
     """Against the scale: second / first singular value, what adjacent vectors lack of being parallel, rank."""
-    ratios, turns = LogAxis.over(singular["ratio"]), LogAxis.over(singular["turned"])
-    largest = whole_ticks(most(singular["rank"]) + 1)
-    ranks = alt.Y("rank:Q", axis=alt.Axis(title="singular values above first / 10", values=largest, format="d"))
-    quantities = [
-        ("ratio", "second singular value", ratios.y("ratio", "second / first singular value")),
-        ("turned", "adjacent singular vectors", turns.y("turned", "1 − |cos| of adjacent vectors")),
-        ("rank", "rank", ranks.scale(domain=[0, largest[-1]], nice=False)),
+    ranks = whole_ticks(most(singular["rank"]) + 1)
+    x = LogAxis.over(singular["alpha"])
+    quantities: list[tuple[str, str, LogAxis | LinearAxis, str]] = [
+        ("ratio", "second singular value", LogAxis.over(singular["ratio"]), "second / first singular value"),
+        ("turned", "adjacent singular vectors", LogAxis.over(singular["turned"]), "1 − |cos| of adjacent vectors"),
+        ("rank", "rank", LinearAxis(0, ranks[-1], tuple(ranks)), "singular values above first / 10"),
     ]
-    x = LogAxis.over(singular["alpha"]).x("alpha", "initialisation scale α")
-    colour = depth_colour(every, legend=False)
     return [
-        layered(
-            alt.Chart(singular.select("alpha", "depth", field)).mark_circle(size=36, opacity=0.85)
-            .encode(x, y, colour, tooltip=["depth:O", "alpha:Q", f"{field}:Q"])
-        ).properties(width=WIDTH, height=HEIGHT, title=panel_title(f"Fully connected: {title}"))
-        for field, title, y in quantities
-    ]  # fmt: skip
+        _dots(singular.rename({"alpha": "clock", field: "middle"}), Axes(x, SCALE, y, y_title, every)).properties(
+            width=WIDTH, height=HEIGHT, title=panel_title(f"Fully connected: {title}")
+        )
+        for field, title, y, y_title in quantities
+    ]
+
+
+def _dots(runs: pl.DataFrame, axes: Axes) -> alt.LayerChart:
+    """A dot a run, smaller with depth, so that those in one place are all seen; depths stand at the panel's edge."""
+    medians = runs.group_by("clock", "depth").agg(pl.col("middle").median()).sort("clock", "depth")
+    dots = alt.Chart(runs.select("clock", "depth", "middle").sort("depth")).mark_circle(opacity=0.9)
+    shown = ["depth:O", alt.Tooltip("clock:Q", title=SCALE), alt.Tooltip("middle:Q", title=axes.y_title)]
+    return layered(
+        dots.encode(
+            *axes.encodings(), depth_colour(axes.depths, legend=False), depth_sizes(axes.depths), tooltip=shown
+        ),
+        end_labels(medians.with_columns(panel=pl.lit("")), axes, {}),
+    )

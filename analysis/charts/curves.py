@@ -9,6 +9,7 @@ import polars as pl
 from analysis.charts.panels import (
     UNKNOWN,
     Axes,
+    coinciding,
     curve_panels,
     guides,
     left_out,
@@ -26,10 +27,10 @@ RESIDUAL, MARGIN = "relative residual ||Xβ − y|| / ||y||", "−log Loss"
 def regression_distance(curves: pl.DataFrame) -> alt.VConcatChart:
     """||beta - beta*|| / ||beta*|| against the relative residual."""
     here = with_panels(curves, "prediction", "kind")
-    axes = log_axes(here, RESIDUAL, "distance ||β − β*|| / ||β*||", reverse=True)
-    return panels(
-        chunks(curve_panels(here, axes), 3), "Distance to the prediction along the run: regression", note(here)
-    )
+    axes = replace(log_axes(here, RESIDUAL, "distance ||β − β*|| / ||β*||", reverse=True), shared=True)
+    same = any(of > 1 for each in here.partition_by("panel") for _, of in coinciding(each, axes).values())
+    words = f"{note(here)}{' Curves that coincide share a line, dash by dash.' if same else ''}"
+    return panels(chunks(curve_panels(here, axes), 3), "Distance to the prediction along the run: regression", words)
 
 
 def classification_distance(
@@ -96,5 +97,5 @@ def time_average(curves: pl.DataFrame) -> alt.VConcatChart:
     here = curves.with_columns(panel=pl.format("{}, α = {}", shown("architecture"), scale))
     axes = log_axes(here, "time t of gradient flow", "||X(average − lasso)|| / ||y||")
     networks = here.sort("architecture", "alpha", maintain_order=True).partition_by("architecture", maintain_order=True)
-    rows = [curve_panels(network, axes) for network in networks]
+    rows = [curve_panels(network, axes, follow=True) for network in networks]
     return panels(rows, "The time average along the lasso path", note(here))

@@ -1,4 +1,4 @@
-"""Charts along the run with axes of one's choice as colour, rows and columns of panels; all other axes are pooled."""
+"""Charts with axes of one's choice as colour, rows and columns of panels; all other axes are pooled."""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,19 +25,25 @@ from analysis.charts.theme import (
     total,
 )
 from analysis.errors import NoAxes, UnknownAxis
+from analysis.frames import ends
 from analysis.frames.along import MOST_RUNS
-from analysis.frames.facets import AXES, QUANTITIES, TARGETS, faceted
+from analysis.frames.facets import AGAINST_SCALE, AXES, QUANTITIES, TARGETS, WITH_AXES, faceted
 from analysis.frames.frame import Frame
 from analysis.names import named
 
 WIDTH, HEIGHT, MOST_VALUES = 250, 190, 8
+SCALE = "initialisation scale α"
 CLOCKS = {"regression": "relative residual ||Xβ − y|| / ||y||", "classification": "−log Loss"}
 SHOWN = {
     "regression_distance": "distance ||β − β*|| / ||β*||",
     "classification_distance": "distance of directions",
     "margins": "margin / largest margin",
     "alignment": "misalignment 1 − |cos|",
+    "initialisation_scale": "distance to the limit",
+    "interpolation": "norm / least norm",
 }
+AT_ONE = ("margins", "interpolation")
+"""Charts with a line at one: the largest margin, the least norm."""
 SYMBOLS = {"depth": "L", "alpha": "α", "rtol": "rtol"}
 
 
@@ -54,13 +60,19 @@ class Facets:
     column: str | None = None
 
     def __post_init__(self) -> None:
-        if self.chosen and self.chart not in QUANTITIES:
-            raise NoAxes(f"the chart {self.chart!r} has no axes to choose; {', '.join(QUANTITIES)} have")
+        if self.chosen and self.chart not in WITH_AXES:
+            raise NoAxes(f"the chart {self.chart!r} has no axes to choose; {', '.join(WITH_AXES)} have")
         for axis in self.chosen:
             if axis not in AXES:
                 raise UnknownAxis(axis, AXES)
+        if self.against_scale and "alpha" in self.chosen:
+            raise NoAxes(f"alpha is the horizontal axis of {self.chart}; write another as colour, row or column")
         if len(set(self.axes)) < len(self.axes):
             raise NoAxes(f"an axis stands twice among colour, row and column: {', '.join(self.axes)}; write each once")
+
+    @property
+    def against_scale(self) -> bool:
+        return self.chart in AGAINST_SCALE
 
     @property
     def chosen(self) -> list[str]:
@@ -81,7 +93,8 @@ class Facets:
             return chart
         draw = partial(self.draw, title=chart.title)
         others = {"others": chart.frames["others"]} if self.chart in UNKNOWN else {}
-        targets = {"targets": TARGETS} if "kind" in self.frame().columns else {}
+        to = {"initialisation_scale": ends.TARGETS, "interpolation": None}.get(self.chart, TARGETS)
+        targets = {"targets": to} if to is not None and "kind" in self.frame().columns else {}
         return replace(chart, frames={"curves": self.frame(), **others, **targets}, draw=draw, main=())
 
     def draw(
@@ -92,25 +105,50 @@ class Facets:
         targets: pl.DataFrame | None = None,
     ) -> alt.VConcatChart:
         """A panel for every value of the row's and the column's axis, and one for each kind of prediction."""
-        task = QUANTITIES[self.chart].task
-        x = LogAxis.over(curves["clock"], reverse=task == "regression")
-        y = LinearAxis(0.0, 1.1) if self.chart == "margins" else LogAxis.over(curves["low"], curves["high"])
+        axes = self._scales(curves)
         kinds = ["kind"] if "kind" in curves.columns else []
         rows = _kept(curves, [*kinds, *([self.row] if self.row else [])])
         columns = _kept(curves, [self.column] if self.column else [])
-        of_all = total(curves.unique([*self.axes, *kinds])["runs_of_series"])
+        of_all = self._runs(curves)
         curves = _among(_among(curves, rows), columns)
         drawn = [
-            [self._panel(_at(curves, {**row, **column}), curves, (x, y), {**row, **column}) for column in columns]
+            [self._panel(_at(curves, {**row, **column}), curves, axes, {**row, **column}) for column in columns]
             for row in rows
         ]
-        runs = curves.unique([*self.axes, *kinds])["runs_of_series"]
-        chosen = f", at most {MOST_RUNS} a curve (a fixed random choice)" if most(runs) > MOST_RUNS else ""
-        words = [f"Medians (lines) and 10–90 % bands, {pooled(curves)}: {total(runs):,} runs{chosen}."]
-        words += [f"Panels are of the {MOST_VALUES} values with most runs, of {of_all:,}."] * (of_all > total(runs))
-        words += [] if targets is None else [_targets(targets.filter(task=task))]
+        runs = self._runs(curves)
+        words = [f"Medians (lines) and 10–90 % bands, {pooled(curves)}: {runs:,} runs{self._chosen(curves)}."]
+        words += [f"Panels are of the {MOST_VALUES} values with most runs, of {of_all:,}."] * (of_all > runs)
+        words += [] if targets is None else [_targets(targets.filter(task=self.task))]
         words += [] if others is None else left_out(others, UNKNOWN[self.chart])
         return panels(drawn, title, " ".join(words))
+
+    @property
+    def task(self) -> str:
+        return "regression" if self.against_scale else QUANTITIES[self.chart].task
+
+    def _scales(self, curves: pl.DataFrame) -> tuple[LogAxis, LogAxis | LinearAxis]:
+        """The axes that all panels share."""
+        x = LogAxis.over(curves["clock"], reverse=self.task == "regression" and not self.against_scale)
+        if self.chart == "margins":
+            return x, LinearAxis(0.0, 1.1)
+        if self.chart == "interpolation":
+            top = max(1.01, *curves["high"].drop_nulls())
+            return x, LinearAxis(1 - 0.06 * (top - 1), 1 + 1.06 * (top - 1))
+        return x, LogAxis.over(curves["low"], curves["high"])
+
+    def _runs(self, curves: pl.DataFrame) -> int:
+        """How many runs of the store the curves stand for; against the scale a run is in a curve of each kind."""
+        kinds = ["kind"] if "kind" in curves.columns and not self.against_scale else []
+        return total(curves.group_by(*self.axes, *kinds).agg(pl.col("runs_of_series").max())["runs_of_series"])
+
+    def _chosen(self, curves: pl.DataFrame) -> str:
+        """Which runs of a curve are drawn, where not all are."""
+        series = curves.unique([*self.axes, *(["kind"] if "kind" in curves.columns else [])])
+        if self.chart == "interpolation" and total(curves["runs"]) < total(series["runs_of_series"]):
+            return f", at most {ends.MOST_AT_A_SCALE} a point (a fixed random choice of those with coordinates)"
+        if not self.against_scale and most(series["runs_of_series"]) > MOST_RUNS:
+            return f", at most {MOST_RUNS} a curve (a fixed random choice)"
+        return ""
 
     def _panel(
         self, here: pl.DataFrame, every: pl.DataFrame, axes: tuple[LogAxis, LogAxis | LinearAxis], at: dict[str, object]
@@ -118,10 +156,10 @@ class Facets:
         x, y = axes
         color = self.axes[0]
         base = alt.Chart(here.select(color, "clock", "low", "middle", "high", "runs")).encode(
-            x.x("clock", CLOCKS[QUANTITIES[self.chart].task]), _colour(color, every[color])
+            x.x("clock", SCALE if self.against_scale else CLOCKS[self.task]), _colour(color, every[color])
         )
         return layered(
-            *self._largest(y),
+            *self._one(y),
             base.mark_area(opacity=0.18, clip=True).encode(y.y("low", SHOWN[self.chart]), alt.Y2("high:Q")),
             base.mark_line(strokeWidth=2, clip=True).encode(
                 y.y("middle", SHOWN[self.chart]), tooltip=[f"{color}:N", "clock:Q", "middle:Q", "runs:Q"]
@@ -129,10 +167,10 @@ class Facets:
             width=WIDTH, height=HEIGHT, title=panel_title(", ".join(_told(*each) for each in at.items()) or "all runs"),
         )  # fmt: skip
 
-    def _largest(self, y: LogAxis | LinearAxis) -> list[alt.Chart]:
-        """The line that no margin crosses."""
+    def _one(self, y: LogAxis | LinearAxis) -> list[alt.Chart]:
+        """The line that no margin and no norm crosses."""
         line = alt.Chart(pl.DataFrame({"middle": [1.0]})).mark_rule(stroke=GUIDE, strokeDash=[5, 3])
-        return [line.encode(y.y("middle", SHOWN[self.chart]))] if self.chart == "margins" else []
+        return [line.encode(y.y("middle", SHOWN[self.chart]))] if self.chart in AT_ONE else []
 
 
 def _targets(targets: pl.DataFrame) -> str:

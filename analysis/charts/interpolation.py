@@ -3,7 +3,7 @@
 import altair as alt
 import polars as pl
 
-from analysis.charts.panels import panel_title
+from analysis.charts.panels import depth_sizes, panel_title
 from analysis.charts.theme import GUIDE, LinearAxis, LogAxis, Panel, chunks, depth_colour, layered, panels
 from analysis.names import named
 
@@ -13,7 +13,7 @@ TITLE = "Norms of the limit between the ℓ1 and the ℓ2 solution"
 
 
 def draw(norms: pl.DataFrame) -> alt.VConcatChart:
-    """Rows l1 and l2, a column a network, a colour a depth: dots, exact curves and both ends."""
+    """Rows l1 and l2, a column a network (one network: side by side), a colour a depth; dots, exact curves, ends."""
     x, depths = LogAxis.over(norms["alpha"]), sorted(set(norms["depth"]))
     networks = norms["architecture"].unique().sort().to_list()
     rows: list[list[Panel]] = []
@@ -22,7 +22,9 @@ def draw(norms: pl.DataFrame) -> alt.VConcatChart:
             of_norm = norms.filter(pl.col("norm") == norm)
             y = _axis(of_norm)
             rows.append([_panel(of_norm.filter(pl.col("architecture") == each), x, y, depths) for each in some])
-    return panels(rows, TITLE, note(norms), wrap=46 * min(len(networks), COLUMNS))
+    if len(networks) == 1:
+        rows = [[panel for row in rows for panel in row]]
+    return panels(rows, TITLE, note(norms))
 
 
 def note(norms: pl.DataFrame) -> str:
@@ -32,9 +34,9 @@ def note(norms: pl.DataFrame) -> str:
     if eligible > runs:
         others = f" ({eligible - runs:,} left out: other data or starts, or coordinates that β does not determine)"
     return (
-        f"Data set {norms['dataset'][0]}, one start a network and depth: {runs:,} runs{others}. Dots: ends of runs; "
-        "lines: minimum Q norm, exact at every α; dashed: the limits α→0 and α→∞, of which one has the least norm, 1. "
-        "Nothing is pooled."
+        f"Data set {norms['dataset'][0]}, one start a network and depth: {runs:,} runs{others}. Dots: ends of runs, "
+        "smaller with depth; lines: minimum Q norm, exact at every α; dashed: the limits α→0 and α→∞, of which one has "
+        "the least norm, 1. Nothing is pooled."
     )
 
 
@@ -48,6 +50,7 @@ def _panel(here: pl.DataFrame, x: LogAxis, y: LinearAxis, depths: list[int]) -> 
     norm = NORMS[here["norm"][0]]
     title = f"{norm} / least {norm}"
     scale, colour = x.x("alpha", "initialisation scale α"), depth_colour(depths)
+    sizes = depth_sizes(depths)
     ends = here.group_by("depth").agg(pl.col("other").median()).sort("depth")
     floor = alt.Chart(pl.DataFrame({"other": [1.0]})).mark_rule(stroke=GUIDE, strokeDash=[5, 3])
     shown = [alt.Tooltip(f"{name}:Q", format=".4~g") for name in ("alpha", "reached", "predicted")]
@@ -58,6 +61,6 @@ def _panel(here: pl.DataFrame, x: LogAxis, y: LinearAxis, depths: list[int]) -> 
         .mark_line(strokeWidth=1.6)
         .encode(scale, y.y("predicted", title), colour),
         alt.Chart(here.select("depth", "alpha", "reached", "predicted"))
-        .mark_circle(size=34, opacity=1)
-        .encode(scale, y.y("reached", title), colour, tooltip=shown),
+        .mark_circle(opacity=1)
+        .encode(scale, y.y("reached", title), colour, sizes, tooltip=shown),
     ).properties(width=WIDTH, height=HEIGHT, title=panel_title(f"{named(here['architecture'][0])}: {norm}"))

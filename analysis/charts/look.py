@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from analysis.charts.theme import Drawing
+from analysis.charts.theme import Drawing, characters, heading
 from analysis.errors import BadLook
 from analysis.files import check_suffix, writing
 
@@ -37,6 +37,9 @@ class Look:
                     if panel.get("height") == panel["width"]:
                         panel["height"] = self.width
                     panel["width"] = self.width
+            title = drawing["title"]
+            wide = characters([self.width] * len(line["hconcat"]) for line in drawing["vconcat"])
+            drawing["title"] = heading(title["text"], " ".join(title["subtitle"]), wide)
         return drawing
 
     def write(self, answers: Mapping[str, pl.DataFrame]) -> None:

@@ -1,8 +1,9 @@
 """A panel for each network, a curve for each depth: medians with 10-90 % bands, labelled where they end."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import altair as alt
 import polars as pl
@@ -26,6 +27,12 @@ WIDTH, HEIGHT = 290, 220
 MOST_LABELS = 8
 MOST_PANELS = 12
 SERIES = ("panel", "depth")
+DASH, LINE = 8, 0.01
+"""Pixels of a dash of one of several curves that coincide; and how near they are then, in heights of the panel."""
+DOTS = (26, 110)
+"""Least and largest area of dots that are smaller with depth."""
+HALO = 3
+"""Pixels of white around a label that stands within a panel."""
 
 UNKNOWN = {
     "classification_distance": "no direction is predicted",
@@ -49,9 +56,18 @@ class Axes:
     y: LogAxis | LinearAxis
     y_title: str
     depths: tuple[int, ...]
+    shared: bool = False
+    """Whether curves that coincide share one line, dash by dash."""
 
     def encodings(self) -> tuple[alt.X, alt.Y]:
         return self.x.x("clock", self.x_title), self.y.y("middle", self.y_title)
+
+    def dashes(self) -> alt.StrokeDash:
+        """Solid lines; of n that coincide every one is seen on an nth of their length (column `line`, "place/n")."""
+        every = [(place, of) for of in range(1, len(self.depths) + 1) for place in range(of)]
+        dashes = [[DASH * (of - place), DASH * place] for place, of in every]
+        scale = alt.Scale(domain=[f"{place}/{of}" for place, of in every], range=dashes)
+        return alt.StrokeDash("line:N", scale=scale, legend=None)
 
 
 Extra = Callable[[pl.DataFrame, Axes], alt.Chart]
@@ -72,21 +88,60 @@ def with_panels(curves: pl.DataFrame, *parts: str) -> pl.DataFrame:
 
 
 def curve_panels(
-    curves: pl.DataFrame, axes: Axes, labels: Labels | None = None, extra: Extra | None = None
+    curves: pl.DataFrame,
+    axes: Axes,
+    labels: Labels | None = None,
+    extra: Extra | None = None,
+    follow: bool = False,
 ) -> list[Panel]:
-    """The panels of curves that `with_panels` has named, in the order of their names."""
-    return [_panel(here, axes, labels or {}, extra) for here in curves.partition_by("panel", maintain_order=True)]
+    """The panels of curves that `with_panels` has named, in the order of their names; `follow` as of `end_labels`."""
+    made = curves.partition_by("panel", maintain_order=True)
+    return [_panel(here, axes, labels or {}, extra, follow) for here in made]
 
 
-def _panel(here: pl.DataFrame, axes: Axes, labels: Labels, extra: Extra | None) -> Panel:
+def _panel(here: pl.DataFrame, axes: Axes, labels: Labels, extra: Extra | None, follow: bool) -> Panel:
     x, y = axes.encodings()
+    same = coinciding(here, axes) if axes.shared else {}
+    line = {depth: "{}/{}".format(*same.get(depth, (0, 1))) for depth in axes.depths}
+    here = here.with_columns(line=pl.col("depth").replace_strict(line, return_dtype=pl.String))
     base = alt.Chart(here.drop("panel")).encode(x, depth_colour(axes.depths, legend=False), tooltip=_tooltip(axes))
     return layered(
         base.mark_area(opacity=0.18, clip=True).encode(axes.y.y("low", axes.y_title), alt.Y2("high:Q")),
-        base.mark_line(strokeWidth=2, clip=True).encode(y),
+        base.mark_line(strokeWidth=2, clip=True).encode(y, *([axes.dashes()] if axes.shared else [])),
         *([] if extra is None else [extra(here, axes)]),
-        end_labels(here, axes, labels),
+        end_labels(here, axes, labels, follow),
     ).properties(width=WIDTH, height=HEIGHT, title=panel_title(here["panel"][0]))
+
+
+def coinciding(here: pl.DataFrame, axes: Axes) -> dict[int, tuple[int, int]]:
+    """Depth -> its place among the depths of a panel whose curves lie on top of its own, and how many these are.
+
+    Two curves coincide if half of their common points are nearer than LINE.
+    """
+    curves = {
+        int(curve["depth"][0]): {row[0]: axes.y.place(row[1]) for row in curve.select("clock", "middle").iter_rows()}
+        for curve in here.partition_by("depth")
+    }
+    room = LINE * (axes.y.high - axes.y.low)
+    groups: list[list[int]] = []
+    for depth in sorted(curves):
+        for group in groups:
+            first, own = curves[group[0]], curves[depth]
+            apart = sorted(abs(first[clock] - own[clock]) for clock in first.keys() & own.keys())
+            if apart and apart[len(apart) // 2] < room:
+                group.append(depth)
+                break
+        else:
+            groups.append([depth])
+    return {depth: (place, len(group)) for group in groups for place, depth in enumerate(group)}
+
+
+def depth_sizes(depths: Sequence[int]) -> alt.Size:
+    """Areas of dots in pixels that fall with depth, so that dots in one place are all seen."""
+    least, most = DOTS
+    step = min(2.0 * least, (most - least) / max(len(depths) - 1, 1))
+    areas = [least + step * (len(depths) - 1 - place) for place in range(len(depths))]
+    return alt.Size("depth:O", scale=alt.Scale(type="ordinal", domain=list(depths), range=areas), legend=None)
 
 
 def panel_title(text: str) -> alt.TitleParams:
@@ -99,7 +154,7 @@ def _tooltip(axes: Axes) -> list[alt.Tooltip]:
     return [alt.Tooltip("depth:O", title="L"), *shown, alt.Tooltip("runs:Q")]
 
 
-def end_labels(here: pl.DataFrame, axes: Axes, labels: Labels, follow: bool = False) -> alt.Chart:
+def end_labels(here: pl.DataFrame, axes: Axes, labels: Labels, follow: bool = False) -> alt.LayerChart:
     """Text at the height where every curve ends, moved apart where they end together.
 
     It stands at the panel's edge, or with `follow` at the last point.
@@ -116,8 +171,10 @@ def end_labels(here: pl.DataFrame, axes: Axes, labels: Labels, follow: bool = Fa
         middle=pl.Series([axes.y.value(p) for p in placed], dtype=pl.Float64), label=pl.Series(text, dtype=pl.String)
     )
     x, y = axes.encodings()
-    marks = alt.Chart(at).mark_text(align="left", dx=6, fontSize=11, clip=False)
-    return marks.encode(x, y, depth_colour(axes.depths, legend=False), text="label:N")
+    look: dict[str, Any] = {"align": "left", "dx": 6, "fontSize": 11, "clip": False}
+    halo = alt.Chart(at).mark_text(**look, stroke="white", strokeWidth=HALO, color="white")
+    text = alt.Chart(at).mark_text(**look).encode(color=depth_colour(axes.depths, legend=False))
+    return layered(*([halo] if follow else []), text).encode(x, y, text="label:N")
 
 
 def guides(here: pl.DataFrame, axes: Axes, powers: Powers) -> alt.Chart:

@@ -1,6 +1,8 @@
 """How the limit depends on the initialisation scale: distances to the l1 and l2 limits, and sparsity, against alpha."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import altair as alt
@@ -22,12 +24,19 @@ from analysis.charts.theme import (
 from analysis.frames.scale import MOST_POINTS
 from analysis.names import named
 
-WIDTH, HEIGHT = 290, 230
+WIDTH, HEIGHT, PADDING = 290, 230, 10
+SCALE = "initialisation scale α"
 MOST_PANELS = 12
 LIMIT = ("limit_kind", "limit_prediction", "architecture", "shape")
 NETWORK = ("architecture", "shape")
 BESIDE = 2.0
 """How far above its curve a guide lies, as a factor."""
+FITTED = 0.25
+"""The share of curves (of a data set and a start each) that must have been fitted for a power to be told."""
+RESOLVED = 1e-3
+"""Distances below this share of the tolerance are noise, and drawn at the lower end of the axis."""
+DODGE = 0.018
+"""How far apart dots of neighbouring depths stand, in widths of the panel."""
 GUIDED = {"depth": pl.Int64, "alpha": pl.Float64, "value": pl.Float64}
 NO_GUIDES = pl.DataFrame(schema={**dict.fromkeys(LIMIT, pl.String), **GUIDED})
 
@@ -39,6 +48,7 @@ Texts = Mapping[tuple[Key, int], str]
 def distances(points: pl.DataFrame, lines: pl.DataFrame, slopes: pl.DataFrame) -> alt.VConcatChart:
     """Panels limit by network; a dot is where a run ended, a line is where the exact prediction lies."""
     several = points["shape"].n_unique() > 1
+    slopes = slopes.filter(pl.col("curves") >= FITTED * pl.col("of_curves"))
     powers = {(tuple(row[name] for name in LIMIT), row["depth"]): _power(row) for row in slopes.iter_rows(named=True)}
 
     def title(key: Key) -> str:
@@ -46,12 +56,27 @@ def distances(points: pl.DataFrame, lines: pl.DataFrame, slopes: pl.DataFrame) -
 
     marked = lines.with_columns(exact=pl.col("line") != "median of the runs", value="distance")
     guided = guides(marked, slopes)
+    floor = _floor(points)
     drawn = _panels(
-        points.with_columns(value="distance"), marked, LIMIT, "distance to the limit", title, powers, guided
+        points.with_columns(value="distance"), marked, LIMIT, "distance to the limit", title, powers, guided, floor
     )
-    return panels(
-        chunks(drawn, 3), "Between the ℓ1 and the ℓ2 solution: the initialisation scale", note(points, lines, LIMIT)
-    )
+    words = [note(points, lines, LIMIT)]
+    if floor is not None:
+        below = f"Distances below {number(10.0**floor)}, far below what rtol and stop rule resolve (dotted),"
+        words.append(f"{below} are drawn there.")
+    if powers:
+        words.append("Powers of α where at least a quarter of data sets and starts could be fitted.")
+    return panels(chunks(drawn, 3), "Between the ℓ1 and the ℓ2 solution: the initialisation scale", " ".join(words))
+
+
+def _floor(points: pl.DataFrame) -> int | None:
+    """The decade at which the axis of distances ends, where some lie below it."""
+    tolerance = points["tolerance"].median()
+    if not isinstance(tolerance, float) or not tolerance > 0:
+        return None
+    floor = math.floor(math.log10(RESOLVED * tolerance) + 1e-9)
+    below = (points.select("distance", "predicted") < 10.0**floor).select(pl.any_horizontal(pl.all()).any()).item()
+    return floor if below else None
 
 
 def _power(row: Mapping[str, Any]) -> str:
@@ -81,7 +106,7 @@ def sparsity(points: pl.DataFrame, lines: pl.DataFrame) -> alt.VConcatChart:
     """Panels network by shape of the data: the effective number of coefficients."""
     drawn = _panels(
         points.with_columns(value="effective"), lines.with_columns(value="effective"), NETWORK,
-        "effective number of coefficients", lambda key: f"{named(key[0])}, {key[1]}", {}, NO_GUIDES,
+        "effective number of coefficients", lambda key: f"{named(key[0])}, {key[1]}", {}, NO_GUIDES, None,
     )  # fmt: skip
     return panels(chunks(drawn, 3), "Sparsity of the limit: the initialisation scale", note(points, lines, NETWORK))
 
@@ -92,7 +117,8 @@ def note(points: pl.DataFrame, lines: pl.DataFrame, by: Sequence[str]) -> str:
     chosen = f"; at most {MOST_POINTS} dots a depth, a fixed random choice" if most(series) > MOST_POINTS else ""
     return (
         f"Dots: where {points['run_id'].n_unique():,} runs ended{chosen}. Rings: where the exact prediction of the run "
-        f"lies; solid lines: its median; dashed: median of the runs, where none applies ({pooled(lines)})."
+        f"lies; solid lines: its median; dashed: median of the runs, where none applies ({pooled(lines)}). Depths at "
+        "one α stand side by side."
     )
 
 
@@ -104,12 +130,16 @@ def _panels(
     title: Callable[[Key], str],
     texts: Texts,
     guided: pl.DataFrame,
+    floor: int | None,
 ) -> list[Panel]:
     """A panel for each value of `by`, at most MOST_PANELS: those that stand for most runs."""
     sizes = points.unique([*by, "depth"]).group_by(by).agg(pl.col("runs_of_series").sum())
     kept = points.join(sizes.sort("runs_of_series", *by).tail(MOST_PANELS), on=by, how="semi").sort(by)
-    axes = LogAxis.over(kept["alpha"], lines["alpha"]), LogAxis.over(kept["value"], kept["predicted"], lines["value"])
+    x = replace(LogAxis.over(kept["alpha"], lines["alpha"]), padding=PADDING)
+    y = replace(LogAxis.over(kept["value"], kept["predicted"], lines["value"]), padding=PADDING)
+    axes = x, y if floor is None else replace(y, low=floor)
     depths = kept["depth"].unique().sort().to_list()
+    kept = _placed(kept, axes, depths)
     drawn: list[Panel] = []
     for key, here in kept.partition_by(by, as_dict=True, maintain_order=True).items():
         name = tuple(str(part) for part in key)
@@ -122,6 +152,16 @@ def _panels(
     return drawn
 
 
+def _placed(points: pl.DataFrame, axes: tuple[LogAxis, LogAxis], depths: list[int]) -> pl.DataFrame:
+    """The points with `at`, their scale moved aside by depth; none below the axis."""
+    x, y = axes
+    number_of = pl.col("depth").replace_strict(depths, range(len(depths)), return_dtype=pl.Float64)
+    aside = DODGE * (x.high - x.low) * (number_of - (len(depths) - 1) / 2)
+    return points.with_columns(
+        pl.col("value", "predicted").clip(lower_bound=10.0**y.low), at=pl.col("alpha") * 10.0**aside
+    )
+
+
 def _panel(
     points: pl.DataFrame,
     lines: pl.DataFrame,
@@ -131,14 +171,15 @@ def _panel(
     depths: list[int],
     labels: Mapping[int, str],
 ) -> alt.LayerChart:
-    x, y = axes[0].x("alpha", "initialisation scale α"), axes[1].y("value", quantity)
+    x, y = axes[0].x("alpha", SCALE), axes[1].y("value", quantity)
+    aside = axes[0].x("at", SCALE)
     colour = depth_colour(depths, legend=False)
     dash = alt.StrokeDash("exact:N", legend=None, scale=alt.Scale(domain=[True, False], range=[[1, 0], [5, 3]]))
     shown = ["run_id:N", "depth:O", alt.Tooltip("alpha:Q", format=".3~g"), alt.Tooltip("value:Q", format=".3~g")]
     exact = axes[1].y("predicted", quantity)
     predicted = points.filter(pl.col("predicted").is_not_null())
-    rings = alt.Chart(predicted.select("architecture", "alpha", "predicted", "depth"))
-    dots = alt.Chart(points.select("architecture", "alpha", "value", "depth", "run_id"))
+    rings = alt.Chart(predicted.select("architecture", "alpha", "at", "predicted", "depth"))
+    dots = alt.Chart(points.select("architecture", "alpha", "at", "value", "depth", "run_id"))
     curves = alt.Chart(lines.select("architecture", "alpha", "value", "depth", "exact"))
     resolved = points["tolerance"].median() if "tolerance" in points.columns else None
     known = pl.DataFrame({"value": [] if resolved is None else [resolved]}, schema={"value": pl.Float64})
@@ -148,8 +189,8 @@ def _panel(
         .mark_line(stroke=GUIDE, strokeWidth=1, clip=True)
         .encode(x, y, alt.Detail("depth:N")),
         curves.mark_line(strokeWidth=1.6, clip=True).encode(x, y, colour, dash),
-        rings.mark_point(size=70, strokeWidth=0.8, opacity=0.8).encode(x, exact, colour),
-        dots.mark_circle(size=20, opacity=0.9).encode(x, y, colour, tooltip=shown),
+        rings.mark_point(size=70, strokeWidth=0.8, opacity=0.8).encode(aside, exact, colour),
+        dots.mark_circle(size=20, opacity=0.9).encode(aside, y, colour, tooltip=shown),
         _labels(lines, axes, labels).encode(x, y, colour, text="label:N"),
     )
 
@@ -168,4 +209,4 @@ def _labels(lines: pl.DataFrame, axes: tuple[LogAxis, LogAxis], labels: Mapping[
             "label": [labels[depth] for depth in ends["depth"]],
         }
     )
-    return alt.Chart(at).mark_text(align="left", dx=10, fontSize=11, clip=False)
+    return alt.Chart(at).mark_text(align="left", dx=PADDING + 6, fontSize=11, clip=False)

@@ -39,16 +39,18 @@ def predictions(summary: pl.DataFrame) -> alt.VConcatChart:
     note = (
         "Dot: median; bar: to the 90 % quantile; tick: worst run, of all converged runs of a network and depth, "
         "whatever their data, start, scale, seed, width and tolerance. Distances under 1e-16 are drawn at 1e-16. "
-        "Of a limit in α only the runs at the α nearest to it count."
+        "Of a limit in α the distances are those of the runs at the α nearest to it; certificates are of all."
     )
-    return panels(blocks, "Every prediction and how far the runs ended from it", note, wrap=120)
+    return panels(blocks, "Every prediction and how far the runs ended from it", note, wrap=170)
 
 
 def _intervals(frame: pl.DataFrame, axis: LogAxis, about: str, kind: str) -> Panel:
     kept = frame.head(MOST_ROWS).select(
-        "runs", "median", "high", "worst", "worst_certificate", "judged_at",
+        "runs", "judged", "median", "high", "worst", "worst_certificate", "judged_at",
         row=pl.format("{} · {} · L = {}", shown("prediction"), shown("architecture"), "depth"),
-        label=pl.struct("runs", "worst_certificate", "judged_at").map_elements(_counted, return_dtype=pl.String),
+        label=pl.struct("runs", "judged", "worst_certificate", "judged_at").map_elements(
+            _counted, return_dtype=pl.String
+        ),
     )  # fmt: skip
     left = f" (first {MOST_ROWS} of {frame.height} lines)" if frame.height > MOST_ROWS else ""
     colour = KIND_COLOURS.get(kind, INK)
@@ -75,8 +77,9 @@ def _intervals(frame: pl.DataFrame, axis: LogAxis, about: str, kind: str) -> Pan
 
 def _counted(row: dict[str, Any]) -> str:
     certificate = row["worst_certificate"]
-    runs = f"{row['runs']:,} run{'s' if row['runs'] > 1 else ''}"
-    at = "" if row["judged_at"] is None else f", shown those at α = {number(row['judged_at'])}"
+    of = f" of {row['runs']:,}" if row["judged"] < row["runs"] else ""
+    runs = f"{row['judged']:,}{of} run{'s' if row['runs'] > 1 else ''}"
+    at = "" if row["judged_at"] is None else f" at α = {number(row['judged_at'])}"
     return f"{runs}{at}" + ("" if certificate is None else f", worst certificate {number(certificate)}")
 
 
@@ -133,7 +136,7 @@ def overview(statuses: pl.DataFrame, costs: pl.DataFrame) -> alt.VConcatChart:
         here = costs.filter(pl.col("task") == task)
         measures = ("accepted steps", "seconds a run", "invariant drift")
         line = [
-            _cost(each, architectures, f"{task}: {measure}", legend=len(rows) == 1 and measure == measures[0])
+            _cost(each, architectures, f"{task}: {measure}", legend=len(rows) == 1)
             for measure in measures
             if (each := here.filter(pl.col("measure") == measure)).height
         ]
@@ -143,7 +146,7 @@ def overview(statuses: pl.DataFrame, costs: pl.DataFrame) -> alt.VConcatChart:
         f"{runs:,} runs. Below: medians (dots) with 10–90 % bars, worst run (ticks), against depth, of all data, "
         "starts, scales, seeds, widths and tolerances."
     )
-    return panels(rows, "The sweep: how runs ended and what they cost", note, colours="independent")
+    return panels(rows, "The sweep: how runs ended and what they cost", note, colours="rows")
 
 
 def _statuses(statuses: pl.DataFrame) -> Panel:
@@ -161,7 +164,8 @@ def _statuses(statuses: pl.DataFrame) -> Panel:
     )
     y = alt.Y("row:N", axis=alt.Axis(title=None, labelLimit=0))
     bars = alt.Chart(frame).mark_bar().encode(
-        alt.X("runs:Q", axis=alt.Axis(title="runs", values=whole_ticks(max(text["end"])), format=",d")), y,
+        alt.X("runs:Q", axis=alt.Axis(title="runs", values=whole_ticks(max(text["end"])), format=",d"),
+              scale=alt.Scale(domain=[0, whole_ticks(round(1.25 * max(text["end"])))[-1]])), y,
         alt.Color("status:N", scale=scale, legend=None),
         order="place:Q", tooltip=["row:N", "status:N", "runs:Q"],
     )  # fmt: skip

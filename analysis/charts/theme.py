@@ -42,6 +42,8 @@ DEPTH_RAMP = ("#20105e", "#6a0f9c", "#b12a90", "#dd5e66", "#ee8f3c", "#c9a800")
 """Plasma without its light end: lightness rises with depth, so grey prints keep the order."""
 
 INK, FAINT, GUIDE = "#1a1a1a", "#d9d9d9", "#555555"
+CHARACTER, BESIDE_PANEL = 5.8, 60
+"""Pixels: of a character of a subtitle, and of axis and labels beside a panel, less rather than more."""
 FONT = "Helvetica, Arial, 'Liberation Sans', sans-serif"
 NUMBER = (
     "datum.value == 0 ? '0' : abs(datum.value) >= 0.01 && abs(datum.value) < 1000"
@@ -66,11 +68,15 @@ def number(value: float) -> str:
 
 @dataclass(frozen=True)
 class LogAxis:
-    """A logarithmic axis over whole decades 10^low .. 10^high."""
+    """A logarithmic axis over whole decades 10^low .. 10^high.
+
+    What is beyond is drawn at its ends. With `padding`, pixels beyond both, it is drawn where it is, or cut off.
+    """
 
     low: int
     high: int
     reverse: bool = False
+    padding: int = 0
 
     @classmethod
     def over(cls, *columns: pl.Series, reverse: bool = False, room: int = 0) -> "LogAxis":
@@ -89,7 +95,8 @@ class LogAxis:
     @property
     def scale(self) -> alt.Scale:
         domain = [10.0**self.low, 10.0**self.high]
-        return alt.Scale(type="log", domain=domain, nice=False, clamp=True, reverse=self.reverse)
+        beyond = {"padding": self.padding} if self.padding else {"clamp": True}
+        return alt.Scale(type="log", domain=domain, nice=False, reverse=self.reverse, **beyond)
 
     def axis(self, title: str | None) -> alt.Axis:
         return alt.Axis(title=title, values=self.ticks, labelExpr=NUMBER)
@@ -111,10 +118,11 @@ class LogAxis:
 
 @dataclass(frozen=True)
 class LinearAxis:
-    """A linear axis from low to high, with the interface of LogAxis."""
+    """A linear axis from low to high, with the interface of LogAxis; about five ticks unless they are given."""
 
     low: float
     high: float
+    ticks: tuple[int, ...] = ()
 
     def place(self, value: float) -> float:
         return value
@@ -124,7 +132,8 @@ class LinearAxis:
 
     def y(self, field: str, title: str | None) -> alt.Y:
         scale = alt.Scale(domain=[self.low, self.high], nice=False, clamp=True)
-        return alt.Y(f"{field}:Q", scale=scale, axis=alt.Axis(title=title, tickCount=5))
+        ticks: dict[str, Any] = {"values": list(self.ticks), "format": "d"} if self.ticks else {"tickCount": 5}
+        return alt.Y(f"{field}:Q", scale=scale, axis=alt.Axis(title=title, **ticks))
 
 
 def whole_ticks(most: int) -> list[int]:
@@ -207,28 +216,36 @@ def panels(
     title: str,
     subtitle: str,
     wrap: int = 0,
-    colours: Literal["shared", "independent"] = "shared",
+    colours: Literal["shared", "rows", "independent"] = "shared",
 ) -> alt.VConcatChart:
-    """Small multiples, row by row, under one title; the subtitle wraps at `wrap` characters, or as panels suggest.
+    """Small multiples, row by row, under one title; the subtitle wraps at `wrap` characters, or as wide as the panels.
 
-    Where colours do not mean the same in every panel they are "independent".
+    Where colours do not mean the same in every panel they are "independent", or the same within "rows" alone.
 
     A panel is turned into Vega-Lite before it is put beside others, for Altair's own concatenation copies every panel
     at every level: a dozen panels take seconds.
     """
     datasets: dict[str, Any] = {}
-    resolve = alt.Resolve(scale=alt.ScaleResolveMap(color=colours))
+    of_row, of_all = (
+        alt.Resolve(scale=alt.ScaleResolveMap(color="shared" if colours in same else "independent"))
+        for same in (("shared", "rows"), ("shared",))
+    )
     with alt.data_transformers.enable("default", max_rows=None):
         lines = [
             alt.HConcatSpecGenericSpec(
-                hconcat=[_specification(panel, datasets) for panel in row], spacing=16, resolve=resolve
+                hconcat=[_specification(panel, datasets) for panel in row], spacing=16, resolve=of_row
             )
             for row in rows
         ]
-    width = wrap or max(72, 42 * max(len(row) for row in rows))
+    width = wrap or characters([float(panel.width) for panel in row] for row in rows)
     return alt.VConcatChart(
-        vconcat=lines, spacing=20, title=heading(title, subtitle, width), datasets=datasets, resolve=resolve
+        vconcat=lines, spacing=20, title=heading(title, subtitle, width), datasets=datasets, resolve=of_all
     )
+
+
+def characters(rows: Iterable[Sequence[float]]) -> int:
+    """How many characters of a subtitle are as wide as the widest row of panels, whose widths are given in pixels."""
+    return max(72, *(round((sum(row) + BESIDE_PANEL * len(row)) / CHARACTER) for row in rows))
 
 
 def _specification(panel: Panel, datasets: dict[str, Any]) -> dict[str, Any]:
@@ -242,7 +259,7 @@ def heading(title: str, subtitle: str, width: int = 100) -> alt.TitleParams:
     return alt.TitleParams(text=title, subtitle=lines, anchor="start", fontSize=15, offset=12)
 
 
-def layered(*layers: alt.Chart, **properties: Any) -> alt.LayerChart:
+def layered(*layers: Panel, **properties: Any) -> alt.LayerChart:
     """Marks on top of each other, first to last, as a panel with the given width, height and title."""
     return alt.LayerChart(layer=list(layers), **properties)
 

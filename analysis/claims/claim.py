@@ -27,6 +27,8 @@ FROM (SELECT series, x, runs, converged, figure FROM (
 class Claim:
     """One line that passes or fails: its worst figure over all cases must keep the bound.
 
+    Of a limit the figure is how far a run is from the rate of theory, over the next order of that rate, which the query
+    computes for each run: no constant is chosen, and the bound is 1.
     So that no claim passes whatever the runs do, the same figure is taken of a rival statement, which is false of the
     same sweep: half of its cases must break the bound.
 

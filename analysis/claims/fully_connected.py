@@ -1,7 +1,7 @@
 """Claim 6: fully connected networks, the least l2 norm and the l2 margin."""
 
 from analysis.claims.claim import Claim
-from analysis.claims.queries import NETWORK, apart, asked, predicted, turned
+from analysis.claims.queries import NETWORK, SHARE, apart, asked, between, length, predicted, unit
 
 _GRID = "claims-fully-connected"
 _SEPARABLE = "claims-separable"
@@ -21,30 +21,49 @@ SELECT {NETWORK} AS series, depth AS x, 1 AS runs, (m.status = 'converged')::INT
 FROM mine m JOIN wanted w USING (dataset) WHERE m.architecture = 'diagonal' AND {where}"""
 
 
-def _slopes(power: str) -> str:
-    return f"""{asked(_GRID)}, fits AS (
+_SIZE = f"{length('p.beta')} ** (1 / depth)"
+
+
+def _extrapolated(power: str) -> str:
+    """Cases, one a data set and depth: the power of alpha, its first order in alpha removed, against theory's."""
+    return f"""{asked(_GRID)}, ends AS (
+  SELECT architecture, depth, dataset, alpha, m.status, ln({_GAP}) - {power} * ln(alpha) AS height,
+    t.norm[1] / {_SIZE} AS share
+  FROM mine m JOIN predictions p USING (run_id) JOIN trajectories t USING (run_id)
+  WHERE p.prediction = 'minimum_l2_norm' AND init = 'gaussian'
+), heights AS (
   SELECT architecture, depth, dataset, count(*) AS runs, sum((status = 'converged')::INT) AS converged,
-    regr_slope(ln({_GAP}), ln(alpha)) AS slope
-  FROM mine m JOIN predictions p USING (run_id)
-  WHERE p.prediction = 'minimum_l2_norm' AND init = 'gaussian' AND alpha < 0.1 GROUP BY ALL
+    list(height ORDER BY alpha) AS h, max(share) AS share
+  FROM ends GROUP BY ALL
 )
-SELECT architecture AS series, depth AS x, runs, converged, abs(slope / ({power}) - 1) AS figure FROM fits"""
+SELECT architecture AS series, depth AS x, runs, converged,
+  abs(2 * (h[2] - h[1]) - (h[3] - h[2])) / share ** 2 AS figure
+FROM heights"""
 
 
 _LONG = "(m.stop->>'$.log_loss')::DOUBLE < -1e7"
-_RATE = f"{turned('m.beta', 'p.beta')} * (-m.log_loss) ** (1 / m.depth)"
-_RATE_OF_OTHERS = f"{turned('m.beta', 'w.beta')} * (-m.log_loss) ** (1 / m.depth)"
 
 
-def _decomposable(figure: str) -> str:
-    """Cases of diagonal networks against the l2 margin of the same data."""
-    return f"""{asked(_SEPARABLE)}, wanted AS (
-  SELECT DISTINCT ON (dataset) dataset, p.beta FROM mine m JOIN predictions p USING (run_id)
-  WHERE {_CONNECTED} AND p.prediction = 'max_margin_l2' AND p.beta IS NOT NULL ORDER BY dataset, run_id
+def turning(grid: str, direction: str, where: str, joined: str = "") -> str:
+    """Cases, one a run: how far the distance to a direction is from (-log Loss)^(-1/L), over its next order."""
+    return f"""{between(grid, 3e3, 3e5, where)}, apart AS (
+  SELECT pairs.*, list_distance(a.direction, {direction}) AS first, list_distance(b.direction, {direction}) AS last
+  FROM pairs {joined}
 )
-SELECT {NETWORK} AS series, depth AS x, 1 AS runs, (m.status = 'converged')::INT AS converged, {figure} AS figure
-FROM mine m JOIN wanted w USING (dataset)
-WHERE m.architecture = 'diagonal' AND depth IN (3, 4) AND {_LONG}"""
+SELECT {NETWORK} AS series, m.depth AS x, 1 AS runs, (m.status = 'converged')::INT AS converged,
+  abs(ln(last / first) + ln(b.clock / a.clock) / m.depth) / (
+    first ** 2 + a.alignment + ln(m.samples) / (m.depth * a.clock)
+    + {SHARE} * (1 + 2 * sqrt(2 * a.alignment) / first)) AS figure
+FROM mine m JOIN apart USING (run_id)"""
+
+
+_MARGIN = f"""JOIN (
+    SELECT m.run_id, {unit("p.beta")} AS wanted
+    FROM mine m JOIN mine w USING (dataset) JOIN predictions p ON p.run_id = w.run_id
+    WHERE w.architecture = 'fully_connected' AND p.prediction = 'max_margin_l2' AND {{which}}
+  ) USING (run_id)"""
+_OWN = _MARGIN.format(which="w.run_id = m.run_id")
+_OF_OTHERS = _MARGIN.format(which=f"w.depth = m.depth AND w.seed = m.seed AND {_LONG.replace('m.', 'w.')}")
 
 
 def balanced(grid: str, power: str, where: str) -> str:
@@ -83,11 +102,13 @@ CLAIMS = (
         kind="limit alpha->0",
         reference=f"{_YUN}; the power: what of W_1 is orthogonal to the samples rests, and is of order alpha",
         grid=_GRID,
-        figure="|fitted power of alpha - 1|, one fit a data set and depth",
-        cases=_slopes("1"),
-        bound=0.1,
-        why="the rest of the network is its limit up to a relative order alpha, which is 0.08 at most here",
-        rival=_slopes("depth"),
+        figure="|2 f(0.02, 0.01) - f(0.04, 0.02)| over e^2, f the change of log(distance / alpha) between two alphas",
+        cases=_extrapolated("1"),
+        bound=1.0,
+        why="the distance is what rests of W_1, exactly of order alpha, times the direction of the other layers, which "
+        "is its limit and a series in e = ||Theta(0)|| / ||beta||^(1/L), start over end of a layer. The difference "
+        "removes the first order; the second is e^2 at the largest alpha",
+        rival=_extrapolated("depth"),
         instead="the power L",
         across="depth L",
         chart="initialisation_scale",
@@ -115,13 +136,18 @@ CLAIMS = (
         kind="limit t->inf",
         reference=f"{_YUN}; Ji and Telgarsky, arXiv:1810.02032; the rate as in 2.2",
         grid=_SEPARABLE,
-        figure="distance of directions times (-log Loss)^(1/L), at -log Loss = 1e8",
-        cases=predicted(_SEPARABLE, "max_margin_l2", _RATE, where=f"{_CONNECTED} AND {_LONG}"),
-        bound=4.0,
-        why="what rests of the start is of norm ||Theta(0)||, below one here, while layers grow to (-log Loss / "
-        "gamma)^(1/L) with a margin gamma below one: a constant of order one. For one layer it is what the l2 problem "
-        "leaves, of order one too",
-        rival=_decomposable(_RATE_OF_OTHERS),
+        figure="|change of log(distance of directions) + 1/L log(-log Loss)| from -log Loss = 3e3 to 3e5, over its "
+        "next order",
+        cases=turning(_SEPARABLE, "wanted", f"{_CONNECTED} AND {_LONG}", _OWN),
+        bound=1.0,
+        why="what W_1 has off the span of the support vectors rests, and beta is W_1 times what the other layers are: "
+        "the distance c is r / sigma, with sigma^L = ||beta|| and a least margin between M = -log Loss and M + log n. "
+        "The next order, at the first point: the other layers' direction turns by 2 e (Davis and Kahan; e as in 2.2), "
+        "and r is at most sigma sqrt(2 a), a = 1 - |cos| of 2.2, so 2 e sqrt(2 a) / c; e and a of sigma; c^2 of "
+        "||beta||; log n / (L M)",
+        rival=turning(
+            _SEPARABLE, "wanted", f"m.architecture = 'diagonal' AND m.depth IN (3, 4) AND {_LONG}", _OF_OTHERS
+        ),
         instead="three and four diagonal layers turn there too",
         across="depth L",
         chart="classification_distance",

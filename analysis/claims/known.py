@@ -4,7 +4,8 @@ No formula here is taken from kernels/theory: the queries write them out for the
 """
 
 from analysis.claims.claim import Claim
-from analysis.claims.queries import NETWORK, apart, asked, turned
+from analysis.claims.fully_connected import turning
+from analysis.claims.queries import NETWORK, apart, asked, between, turned, unit
 
 _GRID = "claims-known"
 _TOLERANCE = 1e-5
@@ -57,6 +58,28 @@ def _kept(power: str) -> str:
     return f"abs({found} / ({start}) - 1)"
 
 
+def _beside_margin(wanted: str) -> str:
+    """The distance to a direction, over the bound that the start gives by 7.1."""
+    first, second = "(t.beta[1][1] * t.norm[1])", "(t.beta[1][2] * t.norm[1])"
+    beside, margin = f"(({second} - 2 * {first}) / sqrt(5))", f"({first} + 2 * {second})"
+    most = f"sqrt(5) / 3 * ln(exp(3 * {beside} / sqrt(5)) + 1.8 * exp(-{margin} / 5))"
+    return f"{turned('m.beta', wanted)} * -m.log_loss / (sqrt(5) * greatest(abs({beside}), {most}))"
+
+
+def _dying(wanted: str) -> str:
+    """Cases, one a run: how far the distance to a direction is from the power of 7.2, over its next order."""
+    direction, power = unit(f"{wanted}::DOUBLE[]"), "(1 - 1 / sqrt(7))"
+    return f"""{between(_GRID, 1e2, 1e5, _CONVOLUTION)}, apart AS (
+  SELECT *, list_distance(a.direction, {direction}) AS first, list_distance(b.direction, {direction}) AS last
+  FROM pairs
+)
+SELECT {NETWORK} AS series, m.seed AS x, 1 AS runs, (m.status = 'converged')::INT AS converged,
+  abs(ln(last / first) + {power} * ln(b.clock / a.clock)) / (
+    {power} * (ln(2) / a.clock + first / sqrt(14)) + first ** 2 / 2
+    + 2 * (start ** 2 / (a.clock * first)) ** 2) AS figure
+FROM mine m JOIN apart USING (run_id)"""
+
+
 SADDLES = "[0.8, 0, 0, 0]", "[0, 0, 1.4, 0]", "[0, 0, 10/7, -10/49]"
 _SOLUTION_ELSEWHERE = "[0, 0.4, 0, 0]", "[-0.4, 0, 2, 0]"
 
@@ -72,27 +95,34 @@ FROM mine m JOIN orbits o USING (run_id) CROSS JOIN (VALUES {listed}) place(numb
 WHERE m.dim = 4 GROUP BY run_id, m.depth, m.alpha, place.number"""
 
 
+_RATES, _HALVES = "[1, 0.1, 0.098]", "[0.4, 0.7, 5/49]"
+"""Of the coordinate that each jump brings to life: the rate at the saddle before it, and half of where it goes."""
+
+
 def _jumps(times: str) -> str:
     """Cases, one a run and jump: when the orbit came nearer to a saddle than to the one before, against its time.
 
-    The time is that of the middle between the two recorded points, on a logarithmic scale.
+    Over the next order of that time and half of what lies between the two recorded points, whose middle is taken.
     """
     saddles = ", ".join(("[0, 0, 0, 0]", *SADDLES))
     return f"""{asked(_GRID)}, points AS (
-  SELECT run_id, any_value(m.status) AS status, m.depth, m.alpha, o.point, any_value(o.log_time) AS log_time,
+  SELECT run_id, any_value(m.status) AS status, m.depth, m.alpha, o.point, exp(any_value(o.log_time)) AS time,
     list_position(list_transform([{saddles}], lambda s: list_distance(any_value(o.beta), s::DOUBLE[])),
       list_min(list_transform([{saddles}], lambda s: list_distance(any_value(o.beta), s::DOUBLE[])))) - 1 AS saddle
   FROM mine m JOIN orbits o USING (run_id) WHERE m.dim = 4 GROUP BY run_id, m.depth, m.alpha, o.point
 ), between AS (
-  SELECT *, (log_time + lag(log_time) OVER (PARTITION BY run_id ORDER BY point)) / 2 AS middle FROM points
+  SELECT *, lag(time) OVER (PARTITION BY run_id ORDER BY point) AS before FROM points
 ), jumps AS (
-  SELECT run_id, any_value(status) AS status, depth, alpha, saddle, arg_min(middle, point) AS log_jump
+  SELECT run_id, any_value(status) AS status, depth, alpha, saddle, arg_min(time, point) AS after,
+    arg_min(before, point) AS before
   FROM between WHERE saddle > 0 GROUP BY run_id, depth, alpha, saddle
 )
 SELECT 'L = ' || depth || ', alpha = ' || alpha AS series, saddle AS x, 1 AS runs,
   (status = 'converged')::INT AS converged,
-  abs(exp(log_jump) * alpha ** (depth - 2) * 2 * gamma((depth - 1) / 2) / (sqrt(pi()) * gamma((depth - 2) / 2))
-    / {times}[saddle] - 1) AS figure
+  abs((before + after) / 2
+    - {times}[saddle] * alpha ** (2 - depth) * sqrt(pi()) * gamma((depth - 2) / 2) / (2 * gamma((depth - 1) / 2))
+  ) / ((after - before) / 2 + list_sum(list_transform({_HALVES}[:saddle],
+    lambda half, i: half ** (2 / depth - 1) / ((depth - 2) * {_RATES}[i])))) AS figure
 FROM jumps"""
 
 
@@ -103,11 +133,14 @@ CLAIMS = (
         kind="limit t->inf",
         reference="Soudry et al., arXiv:1710.10345",
         grid=_GRID,
-        figure="distance of directions to (1, 2) / sqrt(5), at -log Loss = 1e6",
-        cases=_ends(turned("m.beta", _L2), _SOUDRY, x="m.seed"),
-        bound=1e-4,
-        why="what is beside w log t stays bounded: a constant over -log Loss = 1e6; a hundred for the constant",
-        rival=_ends(turned("m.beta", _L1), _SOUDRY, x="m.seed"),
+        figure="distance of directions to (1, 2) / sqrt(5) at -log Loss = 1e6, times -log Loss / (sqrt(5) c)",
+        cases=_ends(_beside_margin(_L2), _SOUDRY, x="m.seed", more="JOIN trajectories t USING (run_id) "),
+        bound=1.0,
+        why="a theorem: let m be the margin of (1, 2) and u what beta is along (-2, 1) / sqrt(5). Only (0, 3) moves u, "
+        "upwards: du/dm <= 3 / (5 sqrt(5)) exp(m - m_2), where m_2 = 1.2 m + 3 u / sqrt(5) is its margin. "
+        "Integrated from the start, |u| <= c = max(|u|, sqrt(5)/3 log(exp(3 u / sqrt(5)) + 9/5 exp(-m / 5))), u and m "
+        "of the start; beta along (1, 2) / sqrt(5) is m / sqrt(5), and m >= -log Loss",
+        rival=_ends(_beside_margin(_L1), _SOUDRY, x="m.seed", more="JOIN trajectories t USING (run_id) "),
         instead="the l1 margin, (0, 1)",
         across="seed",
         chart="classification_paths",
@@ -115,31 +148,39 @@ CLAIMS = (
     Claim(
         number="7.2",
         statement="Two full-length convolutions turn to the least l1 norm of the Fourier coefficients (Gunasekar et "
-        "al.): for the sample (2, -1, 0), to its part of the first frequency, (5, -4, -1).",
+        "al.): for the sample (2, -1, 0), to its part of the first frequency, (5, -4, -1), at the rate "
+        "(-log Loss)^(1 / sqrt(7) - 1).",
         kind="limit t->inf",
         reference="Gunasekar et al., arXiv:1806.00468",
         grid=_GRID,
-        figure="distance of directions to (5, -4, -1) / sqrt(42), at -log Loss = 1e6",
-        cases=_ends(turned("m.beta", "[5.0, -4.0, -1.0]"), _CONVOLUTION, x="m.seed"),
-        bound=2e-3,
-        why="the mean dies like (-log Loss)^(kappa - 1), kappa = 1 / sqrt(7) the ratio of the sample's Fourier "
-        "coefficients: 1.9e-4; ten for the constant",
-        rival=_ends(turned("m.beta", "[2.0, -1.0, 0.0]"), _CONVOLUTION, x="m.seed"),
+        figure="|change of log(distance of directions to (5, -4, -1) / sqrt(42)) + (1 - 1 / sqrt(7)) log(-log Loss)| "
+        "from -log Loss = 1e2 to 1e5, over its next order",
+        cases=_dying("[5.0, -4.0, -1.0]"),
+        bound=1.0,
+        why="the sample's Fourier coefficients are 1 and, twice, sqrt(7) in modulus; the coordinates' sums grow like "
+        "exp(s) and exp(sqrt(7) s) and their differences fall so. The mean b is then a constant times "
+        "f_1^(1 / sqrt(7)), f_1 = M + log 2 - b with M = -log Loss, and the distance c is sqrt(14) b / f_1. The next "
+        "order, at the first point: (1 - 1 / sqrt(7)) (log 2 / M + c / sqrt(14)), c^2 / 2 for the chord, and for the "
+        "differences 2 (||Theta(0)||^2 / (c M))^2",
+        rival=_dying("[2.0, -1.0, 0.0]"),
         instead="the l2 margin, (2, -1, 0)",
         across="seed",
         chart="classification_distance",
     ),
     Claim(
         number="7.3",
-        statement="Deep linear networks turn to the l2 margin under the logistic loss (Ji and Telgarsky), L = 2 to 4.",
+        statement="Deep linear networks turn to the l2 margin under the logistic loss (Ji and Telgarsky), L = 2 to 4, "
+        "at the rate (-log Loss)^(-1/L).",
         kind="limit t->inf",
-        reference="Ji and Telgarsky, arXiv:1810.02032",
+        reference="Ji and Telgarsky, arXiv:1810.02032; the rate as in 6.3",
         grid=_GRID,
-        figure="distance of directions to (1, 2) / sqrt(5) times (-log Loss)^(1/L), at -log Loss = 1e6",
-        cases=_ends(f"{turned('m.beta', _L2)} * (-m.log_loss) ** (1 / m.depth)", _LOGISTIC),
-        bound=4.0,
-        why="as in 6.3; alignment of their layers is claims 2.4 and 2.5",
-        rival=_ends(f"{turned('m.beta', _L1)} * (-m.log_loss) ** (1 / m.depth)", _LOGISTIC),
+        figure="|change of log(distance of directions to (1, 2) / sqrt(5)) + 1/L log(-log Loss)| from -log Loss = 3e3 "
+        "to 3e5, over its next order",
+        cases=turning(_GRID, unit(f"{_L2}::DOUBLE[]"), _LOGISTIC),
+        bound=1.0,
+        why="as in 6.3, with the logistic loss equal to the exponential one up to exp(-3000); the alignment of layers "
+        "is claims 2.4 and 2.5",
+        rival=turning(_GRID, unit(f"{_L1}::DOUBLE[]"), _LOGISTIC),
         instead="the l1 margin, (0, 1)",
         across="depth L",
         chart="classification_paths",
@@ -240,11 +281,13 @@ CLAIMS = (
         kind="limit alpha->0",
         reference="as 7.8",
         grid=_GRID,
-        figure="|time of the jump / predicted time - 1|",
+        figure="|time of the jump - predicted time| over the next order of that time",
         cases=_jumps("[1, 4, 4 + 80/49]"),
-        bound=0.02,
-        why="the time that a jump takes, of order alpha^(L-2) log(1/alpha), is at most 0.007 of the waiting time here, "
-        "and the middle of two recorded points is as near as the orbit tells",
+        bound=1.0,
+        why="the time is that at which dw/dt = u w^(L-1), u the coordinate's rate at the saddle, would be infinite; "
+        "the flow is then half way, at rho / 2, earlier by (rho / 2)^(2/L-1) / ((L - 2) u). Every jump shifts its own "
+        "time and those that follow by as much at most: the next order is the sum up to this jump, whatever alpha is, "
+        "with u = 1, 1/10, 0.098 and rho / 2 = 0.4, 0.7, 5/49. Half of the time between two recorded points is added",
         rival=_jumps("[1, 2, 3]"),
         instead="equal waits, (1, 2, 3)",
         across="number of the jump",

@@ -41,3 +41,25 @@ SELECT {series} AS series, {x} AS x, 1 AS runs, (m.status = 'converged' AND p.ru
   {figure} AS figure
 FROM mine m LEFT JOIN predictions p ON p.run_id = m.run_id AND p.prediction = '{prediction}'
 WHERE {where}"""
+
+
+def between(grid: str, first: float, last: float, where: str) -> str:
+    """Common table expressions `mine` and `pairs`: of runs m that satisfy `where`, two points of their orbits.
+
+    a and b, with clock = -log Loss, norm, alignment and direction, are the first ones with a clock of `first` and of
+    `last`; start is the norm at the start.
+    """
+    point = (
+        "struct_pack(clock := -o.log_loss, norm := o.norm, alignment := o.alignment, size := "
+        f"{length('o.beta')}, direction := {unit('o.beta')})"
+    )
+    return f"""{asked(grid)}, pairs AS (
+  SELECT m.run_id, arg_min(o.norm, o.point) AS start,
+    arg_min({point}, o.point) FILTER (o.log_loss <= -{first:g}) AS a,
+    arg_min({point}, o.point) FILTER (o.log_loss <= -{last:g}) AS b
+  FROM mine m JOIN orbits o USING (run_id) WHERE {where} GROUP BY m.run_id
+)"""
+
+
+SHARE = "(m.depth * (start / a.norm) ** 2)"
+"""L ||Theta(0)||^2 / ||Theta||^2: what is conserved of the start over the square of a layer, at the first point."""

@@ -28,15 +28,26 @@ SELECT {NETWORK} AS series, depth AS x, 1 AS runs, (m.status = 'converged')::INT
 FROM mine m JOIN equal e USING (dataset, architecture, depth, alpha) WHERE {_DRAWN} AND {where}"""
 
 
-def _slopes(power: str, prediction: str, where: str) -> str:
-    """Cases, one a curve of distance against alpha: how far its fitted power is from the one of theory."""
-    return f"""{asked(_GRID)}, fits AS (
+def _extrapolated(power: str, where: str) -> str:
+    """Cases, one a data set and depth: the power of alpha in the distance to the least l1 norm, against theory's.
+
+    p of log(distance) - power log(alpha) = a + p log(alpha) + c alpha^(L-2) through three alphas, over its next order.
+    """
+    return f"""{asked(_GRID)}, heights AS (
   SELECT architecture, depth, dataset, count(*) AS runs, sum((status = 'converged')::INT) AS converged,
-    regr_slope(ln(distance), ln(alpha)) AS slope
-  FROM mine m JOIN predictions p USING (run_id)
-  WHERE p.prediction = '{prediction}' AND {_DRAWN} AND {where} GROUP BY ALL
+    list(ln(p.distance) - {power} * ln(alpha) ORDER BY alpha) AS h, list(ln(alpha) ORDER BY alpha) AS l,
+    list(alpha ** (depth - 2) ORDER BY alpha) AS x, max(q.distance / p.distance) AS missed
+  FROM mine m JOIN predictions p USING (run_id) JOIN predictions q USING (run_id)
+  WHERE p.prediction = 'weighted_l1' AND q.prediction = 'minimum_q_norm' AND {_DRAWN} AND {where} GROUP BY ALL
+), solved AS (
+  SELECT *, (l[2] - l[1]) * (x[3] - x[1]) - (l[3] - l[1]) * (x[2] - x[1]) AS determinant,
+    ((h[2] - h[1]) * (x[3] - x[1]) - (h[3] - h[1]) * (x[2] - x[1])) / determinant AS power,
+    ((h[2] - h[1]) - power * (l[2] - l[1])) / (x[2] - x[1]) AS slope
+  FROM heights
 )
-SELECT architecture AS series, depth AS x, runs, converged, abs(slope / ({power}) - 1) AS figure FROM fits"""
+SELECT architecture AS series, depth AS x, runs, converged, abs(power) * determinant / (
+    slope ** 2 * (x[2] - x[1]) * (x[3] - x[1]) * (x[3] - x[2]) + 2 * missed * (x[2] + x[3] - 2 * x[1])) AS figure
+FROM solved"""
 
 
 def _steps_back(prediction: str, sign: str, where: str) -> str:
@@ -80,8 +91,8 @@ CLAIMS = (
             _GRID, "weighted_l1", _GAP, where=f"alpha = 0.001 AND depth > 2 AND {_DRAWN} AND m.rtol = 1e-7"
         ),
         bound=_TOLERANCE,
-        why="the distance is of order alpha^L, 1e-9 at L = 3, times a constant of the data that may be some thousands; "
-        "beyond that 100 rtol",
+        why="100 rtol; by 4.4 alpha leaves c alpha^L, at most 1e-9 c, so that a constant c of the data up to 1e4 is "
+        "within it",
         rival=_unweighted("weighted_l1", "alpha = 0.001 AND depth > 2"),
         instead="the least l1 norm without weights",
         across="depth L",
@@ -110,12 +121,16 @@ CLAIMS = (
         kind="limit alpha->0",
         reference="Matt and Stoeger, arXiv:2506.01143",
         grid=_GRID,
-        figure="|fitted power of alpha / L - 1|, one fit a data set and depth",
-        cases=_slopes("depth", "weighted_l1", "m.rtol < 1e-7"),
-        bound=0.1,
-        why="coordinates off the support have a share alpha^L (1 + c alpha^(L-2)); with alpha up to 0.006 at L = 3 and "
-        "0.03 at L = 4 the correction is below a hundredth times c, which is up to ten where a multiplier is near one",
-        rival=_slopes("2", "weighted_l1", "m.rtol < 1e-7"),
+        figure="|p - L| over its next order, log(distance) = a + p log(alpha) + c alpha^(L-2) through three alphas, "
+        "one fit a data set and depth",
+        cases=_extrapolated("depth", "m.rtol < 1e-7"),
+        bound=1.0,
+        why="coordinates off the support have a share alpha^L h(nu), nu constant up to order alpha^(L-2), since the "
+        "multipliers of the support end at T_L (1 - O(alpha^(L-2))): so the logarithm is a series in alpha^(L-2), "
+        "whose first order c is fitted with p, and whose second is c^2 alpha^(2L-4). A fit through three points turns "
+        "that into c^2 (x_2 - x_1) (x_3 - x_1) (x_3 - x_2) / det, x = alpha^(L-2); what runs miss the least Q norm by "
+        "is added",
+        rival=_extrapolated("2", "m.rtol < 1e-7"),
         instead="a power of two at every depth",
         across="depth L",
         chart="initialisation_scale",

@@ -1,7 +1,7 @@
 """Claims 2 and 3: separable classification, singular vectors and the margin of the network's own norm."""
 
 from analysis.claims.claim import Claim
-from analysis.claims.queries import NETWORK, asked, predicted, turned
+from analysis.claims.queries import NETWORK, SHARE, asked, between, predicted, turned, unit
 
 _GRID = "claims-separable"
 _YUN = "Yun, Krishnan, Mobahi, arXiv:2010.02501v3"
@@ -13,23 +13,47 @@ _OWN = "m.filter IS NULL OR m.filter = m.dim"
 _DECOMPOSED = f"m.architecture <> 'fully_connected' AND ({_OWN})"
 
 
-def _powers(power: str, where: str, of_each: str, group: str) -> str:
-    """Cases of the power of -log Loss by which 1 - |cos| falls, over the last two decades.
-
-    Above 1e-9 only, ten times the square of 100 rtol: below it the integrator is seen.
-    """
-    return f"""{asked(_GRID)}, points AS (
-  SELECT run_id, m.status, m.architecture, m.depth, log10(-o.log_loss) AS clock, log10(o.alignment) AS height
-  FROM mine m JOIN orbits o USING (run_id) WHERE o.log_loss < -1 AND o.alignment > 1e-9 AND {_LONG} AND {where}
-), tails AS (
-  FROM points QUALIFY clock >= max(clock) OVER (PARTITION BY run_id) - 2
-), slopes AS (
-  SELECT run_id, any_value(status) AS status, architecture, depth, regr_slope(height, clock) AS slope
-  FROM tails GROUP BY run_id, architecture, depth
+_SCALE = (
+    "CASE WHEN m.architecture IN ('convolutional', 'walsh') THEN m.dim ** ((m.depth - 1) / 2) "
+    "WHEN m.architecture = 'odeco' THEN 2 ELSE 1 END"
 )
-SELECT architecture AS series, depth AS x, count(*) AS runs, sum((status = 'converged')::INT) AS converged,
-  {of_each}(abs(slope / ({power}) - 1)) AS figure
-FROM slopes GROUP BY {group}"""
+"""The norm of S; 2 is that of a large Gaussian matrix with entries of variance 1 / d."""
+
+_ALIVE = "2 * greatest(a.alignment, b.alignment * (b.clock / a.clock) ** (2 / m.depth))"
+"""The larger of sum_j w_j^2 off the support at both points, over the square of a layer at the first."""
+
+
+def _mean_alignment(figure: str, where: str) -> str:
+    """Cases, one a run: a figure of what 1 - |cos| was in the mean from -log Loss = 1e4 on, over what margins allow."""
+    return f"""{asked(_GRID)}, points AS (
+  SELECT run_id, o.point, o.alignment, ln(o.norm) AS scale, ln(-o.log_loss) - m.depth * ln(o.norm) AS margin
+  FROM mine m JOIN orbits o USING (run_id) WHERE o.log_loss <= -1e4 AND {where}
+), steps AS (
+  SELECT *, scale - lag(scale) OVER run AS step, (alignment + lag(alignment) OVER run) / 2 AS middle
+  FROM points WINDOW run AS (PARTITION BY run_id ORDER BY point)
+), means AS (
+  SELECT run_id, sum(middle * step) / sum(step) AS mean,
+    (arg_max(margin, point) - arg_min(margin, point)) / (2 * sum(step)) AS allowed
+  FROM steps GROUP BY run_id
+)
+SELECT m.architecture || CASE WHEN m.filter < m.dim THEN ' (short filters)' ELSE '' END AS series, m.depth AS x,
+  1 AS runs, (m.status = 'converged')::INT AS converged, {figure} / allowed AS figure
+FROM mine m JOIN means USING (run_id) LEFT JOIN trajectories t USING (run_id)"""
+
+
+def _alignment_power(power: str, moved: str, where: str) -> str:
+    """Cases, one a run: how far 1 - |cos| is from a power of -log Loss, in logarithms, over the next order."""
+    return f"""{between(_GRID, 3e3, 3e5, f"{_LONG} AND {where}")}
+SELECT {NETWORK} AS series, m.depth AS x, 1 AS runs, (m.status = 'converged')::INT AS converged,
+  abs(ln(b.alignment / a.alignment) - {power} * ln(b.clock / a.clock)) / (
+    2 / m.depth * ln(b.clock / a.clock) - 2 * ln(b.norm / a.norm)
+    + {SHARE} + {SHARE} ** 2 / (2 * a.alignment) + {moved}
+    + 200 * m.rtol / sqrt(2 * b.alignment)) AS figure
+FROM mine m JOIN pairs USING (run_id)
+  LEFT JOIN predictions p ON p.run_id = m.run_id AND p.prediction = 'singular_vectors'"""
+
+
+_MOVED = f"2 * {_SCALE} * ({_ALIVE}) ** ((m.depth - 2) / 2) / ((m.depth - 2) * p.singular_value)"
 
 
 def _rests(figure: str) -> str:
@@ -47,20 +71,50 @@ _RATIO = "p.singular_ratio"
 _ADJACENT = "p.adjacent_alignment"
 _EXCESS = "((p.detail->>'$.objective_reached')::DOUBLE / p.objective - 1)"
 _STATIONARITY = "(p.detail->>'$.stationarity')::DOUBLE"
-_BRIDGE = turned("m.beta", "p.beta")
 
 
-def _shallower(where: str) -> str:
-    """Cases of deep networks against the direction that one layer of the same network and data turns to."""
-    return f"""{asked(_GRID)}, shallow AS (
-  SELECT m.dataset, m.architecture, m.seed, p.beta FROM mine m JOIN predictions p USING (run_id)
-  WHERE p.prediction = 'max_margin_bridge' AND m.depth = 1
+_RESTING = f"""m.depth * ({_SCALE}) ** 2 * ({_ALIVE}) ** (m.depth - 1)
+      / ((m.depth - 2) * v.singular_value * a.size * m.depth ** (m.depth / 2))"""
+
+
+def _direction_power(wanted: str, moved: str, where: str) -> str:
+    """Cases, one a run: how far the distance to a direction is from 1 / -log Loss, in logarithms, over the next order.
+
+    `wanted` is a query of run_id and direction, `moved` what coordinates off the support change of beta / ||beta||.
+    """
+    return f"""{between(_GRID, 1e4, 1e6, f"{_LONG} AND {_DECOMPOSED} AND {where}")}, wanted AS (
+{wanted}
+), apart AS (
+  SELECT *, list_distance(a.direction, w.direction) AS first, list_distance(b.direction, w.direction) AS last
+  FROM pairs LEFT JOIN wanted w USING (run_id)
 )
-SELECT {NETWORK} AS series, m.depth AS x, 1 AS runs, (m.status = 'converged')::INT AS converged,
-  {turned("m.beta", "s.beta")} AS figure
-FROM mine m JOIN shallow s ON s.dataset = m.dataset AND s.architecture = m.architecture
-  AND (s.seed = m.seed OR m.architecture <> 'odeco')
-WHERE {_LONG} AND {where}"""
+SELECT {NETWORK} AS series, m.depth AS x, 1 AS runs,
+  (m.status = 'converged' AND w.direction IS NOT NULL)::INT AS converged,
+  abs(ln(last / first) + ln(b.clock / a.clock)) / (
+    first + ln(m.samples) / a.clock + ({moved}) / first) AS figure
+FROM mine m JOIN apart w USING (run_id)
+  LEFT JOIN predictions v ON v.run_id = m.run_id AND v.prediction = 'singular_vectors'"""
+
+
+_OWN_DIRECTION = f"""  SELECT m.run_id, {unit("p.beta")} AS direction
+  FROM mine m JOIN predictions p USING (run_id) WHERE p.prediction = 'max_margin_bridge'"""
+_OF_ONE_LAYER = f"""  SELECT m.run_id, {unit("p.beta")} AS direction
+  FROM mine m JOIN mine s ON s.dataset = m.dataset AND s.architecture = m.architecture AND s.depth = 1
+    AND (s.seed = m.seed OR m.architecture <> 'odeco')
+  JOIN predictions p ON p.run_id = s.run_id
+  WHERE p.prediction = 'max_margin_bridge'"""
+_DEEP = f"{_RESTING} + m.depth * {SHARE} / a.clock"
+
+
+def _residual(figure: str, more: str = "") -> str:
+    """Cases of runs of three layers and more: a figure over what the alignment of layers at the end allows."""
+    return f"""{asked(_GRID)}
+SELECT {NETWORK} AS series, m.depth AS x, 1 AS runs,
+  (m.status = 'converged' AND p.run_id IS NOT NULL)::INT AS converged,
+  {figure} / (sqrt(m.dim) * (sqrt(2 * t.alignment[-1]) + m.depth * (t.norm[1] / t.norm[-1]) ** 2)) AS figure
+FROM mine m JOIN trajectories t USING (run_id)
+  LEFT JOIN predictions p ON p.run_id = m.run_id AND p.prediction = 'max_margin_bridge'
+  {more}WHERE m.depth > 2 AND {_LONG} AND {_DECOMPOSED}"""
 
 
 CLAIMS = (
@@ -69,53 +123,61 @@ CLAIMS = (
         statement="On separable data every layer turns to a singular vector of the data tensor, whatever the network: "
         "to the contraction of the tensor with the other layers, in the direction that the loss asks for.",
         kind="limit t->inf",
-        reference=_SINGULAR,
+        reference=f"{_SINGULAR}; the bound by the argument of Lyu and Li, arXiv:1906.05890",
         grid=_GRID,
-        figure="largest 1 - |cos| between a layer and its gradient at -log Loss = 1e8",
-        cases=predicted(
-            _GRID,
-            "singular_vectors",
-            "p.distance",
-            where=_LONG,
-            series="architecture || CASE WHEN filter < dim THEN ' (short filters)' ELSE '' END",
-        ),
-        bound=0.01,
-        why="theory gives a limit and no rate for all networks: a hundredth of what unrelated directions have. Where "
-        "there is a rate, 2.2 and 2.3 ask for it",
-        rival=f"""{asked(_GRID)}
-SELECT {NETWORK} AS series, depth AS x, 1 AS runs, (status = 'converged')::INT AS converged, t.alignment[1] AS figure
-FROM mine m JOIN trajectories t USING (run_id) WHERE {_LONG} AND depth > 1""",
-        instead="the layers are aligned from the start",
+        figure="mean of the largest 1 - |cos| between a layer and its gradient, over log ||Theta|| from "
+        "-log Loss = 1e4 to 1e8, over half the growth of log(-log Loss / ||Theta||^L) a unit of log ||Theta||",
+        cases=_mean_alignment("mean", _LONG),
+        bound=1.0,
+        why="a theorem for every network of degree L: d log(-log Loss / ||Theta||^L) / d log ||Theta|| is at least "
+        "L (1 / cos^2 - 1), cos that of Theta with its gradient, by Cauchy and Schwarz at least 2 (1 - |cos|) of the "
+        "worst layer. The margin -log Loss / ||Theta||^L has an upper bound while log ||Theta|| has none, so that the "
+        "mean tends to zero",
+        rival=_mean_alignment("t.alignment[1]", f"{_LONG} AND m.depth > 1"),
+        instead="the layers stay as aligned as they start",
         across="depth L",
         chart="alignment",
+        beside=f"""{asked(_GRID)}
+SELECT 'Largest 1 - |cos| of a run at -log Loss = 1e8: ' || printf('%.1e', max(distance)) || '.'
+FROM mine m JOIN predictions p USING (run_id) WHERE p.prediction = 'singular_vectors' AND {_LONG}""",
     ),
     Claim(
         number="2.2",
-        statement="In fully connected networks that alignment comes at the rate (-log Loss)^(-2/L), L = 1 to 5: what "
-        "the start has beside the singular vector rests while the layers grow.",
+        statement="In fully connected networks of two layers and more that alignment comes at the rate "
+        "(-log Loss)^(-2/L), L = 2 to 5: what the start has beside the singular vector rests while the layers grow.",
         kind="limit t->inf",
         reference=f"{_SINGULAR}; the rate follows from the conserved differences of neighbouring layers",
         grid=_GRID,
-        figure="|fitted power of -log Loss / (-2/L) - 1| of 1 - |cos|, the last two decades above 1e-9",
-        cases=_powers("-2 / depth", "m.architecture = 'fully_connected'", "max", "run_id, architecture, depth"),
-        bound=0.1,
-        why="powers of neighbouring depths up to L = 5 differ by a sixth and more, which a tenth still tells apart",
-        rival=_powers("-2 / (depth + 1)", "m.architecture = 'fully_connected'", "max", "run_id, architecture, depth"),
+        figure="|change of log(1 - |cos|) + 2/L log(-log Loss)| from -log Loss = 3e3 to 3e5, over its next order",
+        cases=_alignment_power("(-2 / m.depth)", "0", _CONNECTED),
+        bound=1.0,
+        why="1 - |cos| is r^2 / (2 sigma^2), r what rests. What is conserved, D = W_l^T W_l - W_{l+1} W_{l+1}^T, keeps "
+        "r^2 up to D^2 / sigma^2 and sigma^2 = ||Theta||^2 / L up to D, with ||D|| <= ||Theta(0)||^2. So the next "
+        "order is e + e^2 / (2 (1 - |cos|)), e = L ||Theta(0)||^2 / ||Theta||^2 at the first point; 2/L times the "
+        "growth of log(-log Loss / ||Theta||^L), which turns ||Theta|| into -log Loss; and 100 rtol of the angle. One "
+        "layer is claim 3.1",
+        rival=_alignment_power("(-2 / (m.depth + 1))", "0", _CONNECTED),
         instead="the power of one layer more",
         across="depth L",
         chart="alignment",
     ),
     Claim(
         number="2.3",
-        statement="Orthogonally decomposable networks of three layers and more come at the same rate.",
+        statement="Orthogonally decomposable networks of three layers and more come at the same rate, those that pass "
+        "a saddle late as well.",
         kind="limit t->inf",
         reference="as 2.2: coordinates off the support rest. For two layers they die like a power of the data's own",
         grid=_GRID,
-        figure="median over runs of |fitted power of -log Loss / (-2/L) - 1|, as in 2.2",
-        cases=_powers("-2 / depth", f"m.depth > 2 AND {_DECOMPOSED}", "median", "architecture, depth"),
-        bound=0.1,
-        why="as in 2.2. A run that passes a saddle late has not yet come to its rate: hence the median of a network",
-        rival=_powers("-2 / (depth + 1)", f"m.depth > 2 AND {_DECOMPOSED}", "median", "architecture, depth"),
+        figure="as in 2.2, the next order with what coordinates off the support still move",
+        cases=_alignment_power("(-2 / m.depth)", _MOVED, f"m.depth > 2 AND {_DECOMPOSED}"),
+        bound=1.0,
+        why="r^2 is the sum of w^2 over coordinates off the support, each layer. It grows by at most 2 r^L G, G the "
+        "integral of their gradient: ||S|| ||u|| sigma^2 / ((L - 2) M) at most from a point with M = -log Loss on, as "
+        "sigma grows; M = u.beta gives ||u|| by the singular value s. So log r^2 moves by "
+        "2 ||S|| (2 (1 - |cos|))^(L/2 - 1) / ((L - 2) s) at most; the rest of the next order is that of 2.2. At L = 3 "
+        "it is as large as what tells powers apart: there the rival keeps the bound, too. After 3e5 the gradient's own "
+        "error, which exponents of 1e6 and more amplify, is seen in networks of six layers",
+        rival=_alignment_power("(-2 / (m.depth + 1))", _MOVED, f"m.depth > 2 AND {_DECOMPOSED}"),
         instead="the power of one layer more",
         across="depth L",
         chart="alignment",
@@ -156,15 +218,20 @@ FROM mine m JOIN trajectories t USING (run_id) WHERE {_LONG} AND depth > 1""",
     ),
     Claim(
         number="3.1",
-        statement="One layer of any orthogonally decomposable network turns to the l2 margin of its own coordinates.",
+        statement="One layer of any orthogonally decomposable network turns to the l2 margin of its own coordinates, "
+        "at the rate 1 / -log Loss.",
         kind="limit t->inf",
         reference=f"{_MARGIN}; Soudry et al., arXiv:1710.10345",
         grid=_GRID,
-        figure="distance of directions at -log Loss = 1e8",
-        cases=predicted(_GRID, "max_margin_bridge", _BRIDGE, where=f"depth = 1 AND {_LONG} AND {_DECOMPOSED}"),
-        bound=1e-5,
-        why="the distance is a constant of the data over -log Loss = 1e8; a thousand for the constant",
-        rival=_shallower("m.depth = 3"),
+        figure="|change of log(distance of directions) + log(-log Loss)| from -log Loss = 1e4 to 1e6, over its next "
+        "order",
+        cases=_direction_power(_OWN_DIRECTION, "0", "m.depth = 1"),
+        bound=1.0,
+        why="margins of support vectors stay -log Loss + log 1/p_i, p_i their shares of the loss, and what is off "
+        "their span rests: beta is -log Loss times the margin's direction and a constant. The constant's part along "
+        "that direction is the next order: sum p_i log 1/p_i <= log n over -log Loss, and, where S is not orthogonal, "
+        "what rests, of the order of the distance itself",
+        rival=_direction_power(_OF_ONE_LAYER, "0", "m.depth = 3"),
         instead="three layers turn there too",
         across="depth L",
         chart="classification_distance",
@@ -196,20 +263,19 @@ FROM mine m JOIN trajectories t USING (run_id) WHERE {_LONG} AND depth > 1""",
     Claim(
         number="3.3",
         statement="With three layers and more the direction turns to a stationary point of the l_{2/L} margin problem "
-        "in the transformed space, L = 3 to 6, real and complex.",
+        "in the transformed space, L = 3 to 6, real and complex, at the rate 1 / -log Loss.",
         kind="limit t->inf",
         reference=_MARGIN,
         grid=_GRID,
-        figure="median over the runs of a network of the residual of stationarity at -log Loss = 1e8",
-        cases=f"""{asked(_GRID)}
-SELECT {NETWORK} AS series, depth AS x, count(*) AS runs,
-  sum((m.status = 'converged' AND p.run_id IS NOT NULL)::INT) AS converged, median({_STATIONARITY}) AS figure
-FROM mine m LEFT JOIN predictions p ON p.run_id = m.run_id AND p.prediction = 'max_margin_bridge'
-WHERE depth > 2 AND {_LONG} AND {_DECOMPOSED} GROUP BY architecture, depth""",
-        bound=1e-5,
-        why="coordinates off the support rest, so that their share falls like one over -log Loss = 1e8; a thousand for "
-        "the constant. A run that passes a saddle late has not come there: hence the median, and 3.4 for all",
-        rival=_shallower("m.depth > 2"),
+        figure="as in 3.1, to the stationary point next to the end, which has a certificate of its own",
+        cases=_direction_power(_OWN_DIRECTION, _DEEP, "m.depth > 2"),
+        bound=1.0,
+        why="at a stationary point of data in general position as many coordinates are alive as samples are active: "
+        "margins fix them up to a constant, as in 3.1, and coordinates off the support rest. The next order, with "
+        "M = -log Loss and over the distance, both at the first point: L e / M, by which shares of samples move where "
+        "layers are not yet alike (e as in 2.2), and what coordinates off the support still move, as in 2.3: "
+        "L ||S||^2 (2 (1 - |cos|))^(L-1) / ((L - 2) s) over the size of beta at unit layers; besides, that of 3.1",
+        rival=_direction_power(_OF_ONE_LAYER, _DEEP, "m.depth > 2"),
         instead="the l2 margin of the same coordinates",
         across="depth L",
         chart="classification_distance",
@@ -223,15 +289,20 @@ SELECT 'Share of ' || sum(runs) || ' runs that end within 1 % of the best object
     ),
     Claim(
         number="3.4",
-        statement="No run of these is far from a stationary point.",
+        statement="No run ends farther from a stationary point than the alignment of its layers allows.",
         kind="limit t->inf",
         reference=_MARGIN,
         grid=_GRID,
-        figure="residual of stationarity at -log Loss = 1e8, all runs",
-        cases=predicted(_GRID, "max_margin_bridge", _STATIONARITY, where=f"depth > 2 AND {_LONG} AND {_DECOMPOSED}"),
-        bound=0.01,
-        why="theory gives a limit without a rate, and saddles may be passed at any time: one per cent",
-        rival=_shallower("m.depth > 2"),
+        figure="residual of stationarity at -log Loss = 1e8, over sqrt(d) (sqrt(2 (1 - |cos|)) + e), e as in 2.2",
+        cases=_residual(_STATIONARITY),
+        bound=1.0,
+        why="the residual is the least of ||rho - |rho|^(2-2/L) A^H mu|| over ||rho||, mu >= 0. With the samples' "
+        "forces for mu it is what a layer is beside its gradient, each coordinate times |rho|^(1-1/L) <= 1: the sine "
+        "of their angle, times ||w|| / ||rho|| <= sqrt(d); e is by how much moduli of layers differ. By 2.1 it tends "
+        "to zero, in the mean over log ||Theta||, for every run",
+        rival=_residual(
+            turned("m.beta", "w.direction"), f"LEFT JOIN (\n{_OF_ONE_LAYER}\n) w ON w.run_id = m.run_id\n  "
+        ),
         instead="the l2 margin of the same coordinates",
         across="depth L",
         chart="classification_distance",

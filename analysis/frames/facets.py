@@ -1,9 +1,9 @@
-"""Frames of quantities along the run with a series for every value of axes of one's choice; all else is pooled."""
+"""Frames with a series for every value of axes of one's choice, along the run or against the scale; else pooled."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from analysis.frames import along
+from analysis.frames import along, ends
 from analysis.frames.frame import Frame
 from analysis.frames.shared import OF_THE_PATH, PREFERRED, ROUNDED, SHAPE
 
@@ -51,8 +51,15 @@ QUANTITIES: Mapping[str, Quantity] = {
     "margins": Quantity("classification", along.OVER_LARGEST, along.LARGEST, "the margin over the largest"),
     "alignment": Quantity("classification", "alignment", _EVERY, "max over layers of 1 - |cos(v_l, grad_{v_l} Loss)|"),
 }
-"""Chart -> what it draws along axes of one's choice."""
+"""Chart -> what it draws along the run, along axes of one's choice."""
 
+AGAINST_SCALE: Mapping[str, Callable[[Sequence[str], str], Frame]] = {
+    "initialisation_scale": ends.distances,
+    "interpolation": ends.norms,
+}
+"""Chart against alpha -> from axes, and what selects them, to its frame along them."""
+
+WITH_AXES = (*QUANTITIES, *AGAINST_SCALE)
 
 TARGETS = Frame(
     f"""SELECT task, architecture, list(DISTINCT prediction ORDER BY prediction) AS predictions
@@ -66,11 +73,13 @@ FROM ({_PREDICTED}) JOIN runs USING (run_id) WHERE status IN ('converged', 'stop
 
 
 def faceted(name: str, axes: Sequence[str]) -> Frame:
-    """The frame of a chart in QUANTITIES with one series for every combination of the axes, all of AXES."""
+    """The frame of a chart in WITH_AXES with one series for every combination of the axes, all of AXES."""
+    selected = ", ".join(AXES[axis] for axis in axes)
+    if name in AGAINST_SCALE:
+        return AGAINST_SCALE[name](axes, selected)
     quantity = QUANTITIES[name]
     kinds = ["kind"] if quantity.about is _PREDICTED else []
     wanted = "star, " if kinds else "largest, " if quantity.about is along.LARGEST else ""
-    selected = ", ".join(AXES[axis] for axis in axes)
     about = f"""SELECT run_id, {wanted}{"".join(f"{each}, " for each in kinds)}{selected}
   FROM runs JOIN (SELECT run_id, {wanted}{"".join(f"{each}, " for each in kinds)}1 AS one FROM ({quantity.about}))
     USING (run_id)

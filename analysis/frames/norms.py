@@ -11,19 +11,22 @@ from analysis.frames.frame import Frame
 
 MOST_NETWORKS = 6
 
-_SELECT = f"""WITH stated AS (
+STATED = """stated AS (
   SELECT run_id,
     any_value(beta) FILTER (WHERE prediction = 'minimum_q_norm') AS exact,
     any_value(beta) FILTER (WHERE prediction = 'weighted_l1') AS sparse,
     any_value(beta) FILTER (WHERE prediction = 'weighted_l2') AS dense
   FROM predictions WHERE prediction IN ('minimum_q_norm', 'weighted_l1', 'weighted_l2') GROUP BY run_id
-), eligible AS (
+)"""
+ELIGIBLE = """task = 'regression' AND status = 'converged' AND architecture NOT IN ('fully_connected')
+    AND exact IS NOT NULL AND sparse IS NOT NULL AND dense IS NOT NULL"""
+"""Runs whose norms are known, among `runs` joined with `stated`."""
+
+_SELECT = f"""WITH {STATED}, eligible AS (
   SELECT run_id, architecture, depth, alpha, dataset, data::VARCHAR AS data, spec::VARCHAR AS spec, r.beta AS reached,
     exact, sparse, dense, json_extract(spec, '$.architecture')::VARCHAR || coalesce(init_detail::VARCHAR, '') || seed
       || rtol AS start
-  FROM runs r JOIN stated USING (run_id)
-  WHERE task = 'regression' AND status = 'converged' AND architecture NOT IN ('fully_connected')
-    AND exact IS NOT NULL AND sparse IS NOT NULL AND dense IS NOT NULL
+  FROM runs r JOIN stated USING (run_id) WHERE {ELIGIBLE}
 ), of_data AS (
   SELECT *, (SELECT count(*) FROM eligible) AS eligible_runs FROM eligible
   WHERE data = (SELECT data FROM eligible GROUP BY data ORDER BY count(*) DESC, data LIMIT 1)
@@ -37,13 +40,15 @@ QUALIFY rank() OVER (PARTITION BY architecture, depth ORDER BY scales DESC, star
 ORDER BY architecture, depth, alpha, run_id"""
 
 _SCHEMA = {
-    "architecture": pl.String, "depth": pl.Int64, "dataset": pl.String, "alpha": pl.Float64, "norm": pl.String,
-    "reached": pl.Float64, "predicted": pl.Float64, "other": pl.Float64, "run_id": pl.String, "eligible_runs": pl.Int64,
+    "run_id": pl.String, "norm": pl.String, "reached": pl.Float64, "predicted": pl.Float64, "other": pl.Float64,
 }  # fmt: skip
 
 
-def _normalised(answer: pl.DataFrame) -> pl.DataFrame:
-    """Both norms of the end and of the predictions, over their least values."""
+def over_least(answer: pl.DataFrame) -> pl.DataFrame:
+    """Both norms of the end and of the predictions of every run, over their least values: two rows a run, l1 and l2.
+
+    answer: run_id, spec, and the coefficients reached, exact, sparse, dense; runs without coordinates are left out.
+    """
     from analysis.frames.problems import coordinates, problems
 
     rows = []
@@ -63,10 +68,14 @@ def _normalised(answer: pl.DataFrame) -> pl.DataFrame:
         for name, (reached, exact, sparse, dense) in (("l1", sums), ("l2", roots)):
             least, other = (sparse, dense) if name == "l1" else (dense, sparse)
             if least > 0 and np.isfinite([reached, exact, other]).all():
-                keys = (run["architecture"], run["depth"], run["dataset"], run["alpha"], name)
-                values = (reached / least, exact / least, other / least)
-                rows.append((*keys, *map(float, values), run["run_id"], run["eligible_runs"]))
+                rows.append((run["run_id"], name, *map(float, (reached / least, exact / least, other / least))))
     return pl.DataFrame(rows, schema=_SCHEMA, orient="row")
+
+
+def _normalised(answer: pl.DataFrame) -> pl.DataFrame:
+    keys = answer.select("architecture", "depth", "dataset", "alpha", "run_id", "eligible_runs")
+    found = over_least(answer).join(keys, on="run_id", how="left", maintain_order="left")
+    return found.select(list(NORMS.columns)).with_columns(pl.col("depth", "eligible_runs").cast(pl.Int64))
 
 
 NORMS = Frame(

@@ -87,11 +87,14 @@ LIMIT_SLOPES = Frame(
   WHERE kind LIKE 'limit alpha%' AND prediction NOT IN {OF_THE_PATH}
 ), fitted AS (
   SELECT {_CURVE}, slope, predicted_slope, runs, alpha_min, alpha_max FROM slopes
+), counted AS (
+  SELECT architecture, prediction, kind, dim, samples, depth, count(*) AS of_curves FROM curves GROUP BY ALL
 )
 SELECT architecture, prediction AS limit_prediction, kind AS limit_kind, {SHAPE}, depth, median(slope) AS slope,
   median(predicted_slope) AS predicted, min(slope) AS least, max(slope) AS largest, count(*) AS curves,
-  min(alpha_min) AS alpha_from, max(alpha_max) AS alpha_to, sum(runs)::BIGINT AS runs
-FROM fitted WHERE ROW({_CURVE}) IN (SELECT ROW({_CURVE}) FROM curves)
+  any_value(of_curves) AS of_curves, min(alpha_min) AS alpha_from, max(alpha_max) AS alpha_to, sum(runs)::BIGINT AS runs
+FROM fitted JOIN counted USING (architecture, prediction, kind, dim, samples, depth)
+WHERE ROW({_CURVE}) IN (SELECT ROW({_CURVE}) FROM curves)
 GROUP BY ALL ORDER BY ALL""",
     {
         **_KEYS,
@@ -100,6 +103,7 @@ GROUP BY ALL ORDER BY ALL""",
         "least": "least slope of a curve",
         "largest": "largest slope of a curve",
         "curves": "how many curves; of each, every run in the store counts",
+        "of_curves": "of how many, with those that have fewer than three scales to fit",
         "alpha_from": "smallest alpha fitted",
         "alpha_to": "largest alpha fitted",
         "runs": "runs behind these slopes",

@@ -13,10 +13,12 @@ from kernels.problem import Problem
 from kernels.results import PredictionRecord, SaddleRecord, Trajectory
 from kernels.theory.base import Endpoint, Forecast, Forecasts, Kind, Prediction, coefficients_records
 from kernels.theory.domains import domain
+from kernels.theory.one_sample import of_one_sample
 from kernels.theory.sequences import saddles
 
 
 @final
+@of_one_sample
 class SaddleSequence(Prediction):
     """As alpha -> 0 the flow rests at one saddle after the other, and jumps from each to the next at known times.
 
@@ -30,7 +32,8 @@ class SaddleSequence(Prediction):
     A run that is not recorded is compared with the last saddle alone.
 
     Applies: regression, L >= 2, from a start with a potential (as minimum_bregman). Not certified where two coordinates
-    that are no twins jump at once.
+    that are no twins jump at once. Two layers and one sample: every network, in the singular basis of M(x)
+    (one_sample.py), where the coordinate of the largest singular value sigma jumps to the end at clock 1 / (sigma |y|).
     Kind: limit alpha->0. Certificate: the worst of A_S^T (y - A k) = 0 and s_S at its ends, S the coordinates not zero,
     at every saddle, and of the conditions of weighted_l1 at the last one, relative.
     Reference: Pesme and Flammarion, arXiv:2304.00488 (L = 2); Zhao et al., arXiv:2607.12332 (every depth).
@@ -77,8 +80,9 @@ def _along(problem: Problem, endpoint: Endpoint, record: PredictionRecord) -> Pr
     if record.beta is None or found is None or not len(found.beta):
         return record
     expected = _log_times(problem, found.clock)
-    origin = np.zeros((1, found.beta.shape[1]))
-    visits = _visits(endpoint.trajectory, np.vstack([origin, found.beta]), [None, *expected])
+    # one saddle is the end, which the record has in the network's own coefficients
+    beta = found.beta if len(found.beta) > 1 else record.beta[None]
+    visits = _visits(endpoint.trajectory, np.vstack([np.zeros((1, beta.shape[1])), beta]), [None, *expected])
     if endpoint.trajectory is None:
         return replace(record, saddles=visits)
     return replace(record, saddles=visits, detail={**record.detail, **_summary(visits)})

@@ -175,6 +175,28 @@ def test_thinning_keeps_the_ends_and_the_shape() -> None:
     assert (thin["beta_1"][0], thin["beta_1"][-1]) == (0.0, 1.0)
 
 
+def test_counts_beside_distances_are_of_the_runs_whose_distances_are_shown(store: Store) -> None:
+    """Five scales of the diagonal network; of a limit in alpha one run is at its end of them."""
+    drawn = specification("predictions", store, "architecture = 'diagonal'")
+    rows = [row for data in drawn["datasets"].values() for row in data if "label" in row]
+    label = {row["row"].split(" ·")[0]: row["label"] for row in rows}
+    assert label["weighted ℓ1 limit"].startswith("1 of 5 runs at α = 0.01, worst certificate")
+    assert label["weighted ℓ2 limit"].startswith("1 of 5 runs at α = 10, worst certificate")
+    assert label["minimum Q norm"].startswith("5 runs, worst certificate")
+
+
+def test_distances_far_below_the_tolerance_are_drawn_at_the_floor(store: Store) -> None:
+    """Tolerances are 1e-5: the axis ends at 1e-8, and says so; without such distances it says nothing."""
+    low = CHARTS["initialisation_scale"].answers("initialisation_scale", store, "architecture = 'diagonal'")
+    assert "Distances below" not in " ".join(CHARTS["initialisation_scale"].drawn(low)["title"]["subtitle"])
+    low["points"] = low["points"].with_columns(distance=pl.lit(1e-13), tolerance=pl.lit(1e-5))
+    with alt.data_transformers.enable("default", max_rows=None):
+        drawn = CHARTS["initialisation_scale"].drawn(low).to_dict()
+    assert "Distances below 1e-8, far below" in " ".join(drawn["title"]["subtitle"])
+    dots = [row for data in drawn["datasets"].values() for row in data if "run_id" in row]
+    assert {row["value"] for row in dots} == {1e-8}
+
+
 @pytest.mark.slow
 def test_zeros_nans_and_infinities_do_not_blank_a_chart(store_path: Path, tmp_path: Path) -> None:
     store = awkward(store_path, tmp_path)

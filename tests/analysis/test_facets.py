@@ -10,8 +10,8 @@ import pytest
 from analysis.charts import CHARTS, Look, save, told
 from analysis.charts.facets import Facets
 from analysis.errors import AnalysisError, BadLook, CannotWrite, NoAxes, UnknownAxis, UnknownFormat
-from analysis.frames import along
-from analysis.frames.facets import AXES, QUANTITIES, faceted
+from analysis.frames import along, norms
+from analysis.frames.facets import AGAINST_SCALE, AXES, QUANTITIES, faceted
 from db.store import Store
 
 
@@ -23,6 +23,36 @@ def test_all_axes_together_are_the_documented_columns(store: Store, name: str) -
     assert found.columns == list(frame.columns)
     assert found["runs_of_series"].to_list() == [1] * found.height
     assert set(found["pooled"]) == {""}
+
+
+@pytest.mark.parametrize("name", AGAINST_SCALE)
+def test_all_axes_but_the_scale_are_the_documented_columns(store: Store, name: str) -> None:
+    """With every axis but the horizontal one as a series, only scales differ within one."""
+    frame = faceted(name, [axis for axis in AXES if axis != "alpha"])
+    found = frame.read(store)
+    assert found.columns == list(frame.columns)
+    assert set(found["pooled"]) == {""}
+    assert set(found["runs"]) == {1}
+
+
+def test_against_the_scale_the_curves_are_the_runs_own(store: Store) -> None:
+    """One data set and start: the median at a scale is the norm of the one run there, and a distance is the store's."""
+    own = norms.NORMS.read(store).sort("norm", "alpha")
+    found = faceted("interpolation", ["architecture"]).read(store)
+    assert found["middle"].to_list() == pytest.approx(own["reached"].to_list(), rel=1e-12)
+    sql = """SELECT distance FROM convergence WHERE architecture = 'diagonal' AND kind = 'limit alpha->0'
+      AND prediction = 'weighted_l1' ORDER BY alpha"""
+    known = store.query(sql)["distance"].to_pylist()
+    curves = faceted("initialisation_scale", ["architecture"]).read(store)
+    limit = curves.filter(architecture="diagonal", kind="limit alpha->0")
+    assert limit["middle"].to_list() == pytest.approx(known, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", AGAINST_SCALE)
+def test_charts_against_the_scale_have_a_panel_a_kind_and_count_a_run_once(store: Store, name: str) -> None:
+    drawn = Facets(name, color="depth").of(CHARTS[name]).drawing(name, store, "architecture = 'diagonal'").to_dict()
+    assert [len(row["hconcat"]) for row in drawn["vconcat"]] == [1, 1]
+    assert ": 5 runs." in " ".join(drawn["title"]["subtitle"])
 
 
 def test_network_and_depth_are_the_charts_own_curves(store: Store) -> None:
@@ -70,6 +100,7 @@ def test_the_rows_drawn_are_written_beside_the_figure(store: Store, tmp_path: Pa
             r"axis: unknown 'dept' \(did you mean depth\?\); write one of arch",
         ),
         ("margins", {"row": "run_id; --"}, UnknownAxis, "axis: unknown 'run_id; --'; write one of arch"),
+        ("interpolation", {"row": "alpha"}, NoAxes, "alpha is the horizontal axis of interpolation; write another"),
         ("exactness", {"column": "alpha"}, NoAxes, "'exactness' has no axes to choose; regression_distance, "),
         (
             "margins",

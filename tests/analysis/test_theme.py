@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis import names
-from analysis.charts.theme import LogAxis, architecture_colour, number, ramp, spread
+from analysis.charts.panels import coinciding, depth_sizes, log_axes
+from analysis.charts.theme import LogAxis, architecture_colour, characters, number, ramp, spread
 from analysis.names import named
 from kernels.networks.table import ARCHITECTURES
 from kernels.theory.table import PREDICTIONS
@@ -84,3 +85,28 @@ def test_depth_colours_get_lighter(count: int) -> None:
     lightness = [sum(w * int(c[k : k + 2], 16) for w, k in ((0.2126, 1), (0.7152, 3), (0.0722, 5))) for c in colours]
     assert len(set(colours)) == count
     assert lightness == sorted(lightness)
+
+
+def test_curves_on_top_of_each_other_share_a_line_and_others_do_not() -> None:
+    """Of three depths two agree to a hundredth of the axis; the third is a decade away."""
+    rows = [
+        (depth, clock, value * clock)
+        for depth, value in ((2, 1.0), (3, 10.0), (4, 1.001))
+        for clock in (1.0, 1e-2, 1e-4)
+    ]
+    here = pl.DataFrame(rows, schema=["depth", "clock", "middle"], orient="row")
+    here = here.with_columns(low="middle", high="middle")
+    assert coinciding(here, log_axes(here, "x", "y")) == {2: (0, 2), 4: (1, 2), 3: (0, 1)}
+
+
+@pytest.mark.parametrize("count", [1, 2, 8])
+def test_dots_are_smaller_with_depth(count: int) -> None:
+    areas = depth_sizes(range(2, 2 + count)).to_dict()["scale"]["range"]
+    assert len(areas) == count
+    assert areas == sorted(set(areas), reverse=True)
+    assert 0 < areas[-1] <= areas[0] <= 110
+
+
+def test_a_subtitle_is_as_wide_as_the_widest_row() -> None:
+    narrow, wide = characters([[290.0]]), characters([[290.0], [290.0] * 3])
+    assert (narrow, wide) == (72, round(3 * (290 + 60) / 5.8))

@@ -73,8 +73,8 @@ def test_a_limit_is_judged_at_its_own_alpha(empty: Path) -> None:
         asked = records.table("sweep_runs", {"sweep_id": ["s"], "run_id": [name]})
         predictions = pa.concat_tables([zero, infinite])
         store.commit({"runs": rows.runs([name], alpha=alpha), "predictions": predictions, "sweep_runs": asked})
-    judged = counts.PREDICTIONS.read(store).select("prediction", "runs", "judged_at", "worst").rows()
-    assert judged == [("weighted_l1", 2, 0.01, 0.02), ("weighted_l2", 2, 1.0, 0.03)]
+    judged = counts.PREDICTIONS.read(store).select("prediction", "runs", "judged", "judged_at", "worst").rows()
+    assert judged == [("weighted_l1", 2, 1, 0.01, 0.02), ("weighted_l2", 2, 1, 1.0, 0.03)]
     assert summary.table(store, "s").to_pydict()["worst"] == [0.02, 0.03]
 
 

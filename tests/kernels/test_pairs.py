@@ -86,7 +86,9 @@ RULES = {
         (*STRUCTURED, (ONE_SAMPLE, {"init": "gaussian"})), ({"alpha": 1e-4},), 1.5e-2, {"alpha": 10.0}, 0.1
     ),
     # the same end
-    "saddle_sequence": Rule(STRUCTURED, ({"alpha": 1e-4},), 1.5e-2, {"alpha": 10.0}, 0.1),
+    "saddle_sequence": Rule(
+        (*STRUCTURED, (ONE_SAMPLE, {"init": "gaussian"})), ({"alpha": 1e-4},), 1.5e-2, {"alpha": 10.0}, 0.1
+    ),
     # corrections are of order alpha^{-2L}
     "weighted_l2": Rule(STRUCTURED, ({"alpha": 30.0},), EXACT, {"alpha": 1e-2}, 0.1),
     # exact from orthogonal layers; one layer from alpha keeps the part of its start outside the row space

@@ -203,6 +203,28 @@ def test_all_claims_hold_and_each_could_fail(quick: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "right", "wrong"),
+    [
+        ("2.2", "(-2 / m.depth)", "(-2.1 / m.depth)"),
+        ("3.1", "+ ln(b.clock / a.clock))", "+ 1.05 * ln(b.clock / a.clock))"),
+        ("3.3", "+ ln(b.clock / a.clock))", "+ 1.2 * ln(b.clock / a.clock))"),
+        ("4.4", "- depth * ln(alpha)", "- 1.05 * depth * ln(alpha)"),
+        ("6.2", "- 1 * ln(alpha)", "- 1.05 * ln(alpha)"),
+        ("6.3", "+ ln(b.clock / a.clock) / m.depth)", "+ 1.05 * ln(b.clock / a.clock) / m.depth)"),
+        ("7.2", "(1 - 1 / sqrt(7)) * ln(", "1.05 * (1 - 1 / sqrt(7)) * ln("),
+        ("7.3", "+ ln(b.clock / a.clock) / m.depth)", "+ 1.05 * ln(b.clock / a.clock) / m.depth)"),
+    ],
+)
+def test_a_power_that_is_a_little_wrong_breaks_the_bound(number: str, right: str, wrong: str, quick: Path) -> None:
+    """By a twentieth; of 3.3, whose next order is larger, by a fifth."""
+    claim = CLAIMS[number]
+    assert claim.cases.count(right) == 1
+    other = evaluate(dataclasses.replace(claim, cases=claim.cases.replace(right, wrong)), Store(quick))
+    assert "the bound is broken" in other.faults
+
+
+@pytest.mark.slow
 @each_claim
 def test_a_claim_fails_where_its_runs_did_not_converge(claim: Claim, quick: Path) -> None:
     """The same query of a store in which no run converged."""

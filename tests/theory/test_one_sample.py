@@ -169,6 +169,41 @@ def test_no_limit_in_large_alpha_where_beta_is_not_zero_at_first() -> None:
     assert gap(forecast("minimum_bregman", drawn).beta, limit(drawn)) < 1e-10
 
 
+def half_way(drawn: Problem) -> float:
+    """The time at which f = y / 2, by dt = ds / (y - f) along the eigenvectors of the motion."""
+    rates, axes = np.linalg.eigh(motion(drawn))
+    start = axes.T @ np.concatenate([np.ravel(layer) for layer in drawn.layers])
+    x, y = drawn.dataset.x[0], float(drawn.dataset.y[0])
+
+    def fit(clock: float) -> float:
+        layers = drawn.architecture.split(axes @ (np.exp(clock * rates) * start))
+        return float(x @ drawn.architecture.coefficients(layers))
+
+    half = brentq(lambda clock: fit(clock) - y / 2, 0, 80 / rates.max() * np.sign(y))
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+    return float(half / 2 * (weights @ [1 / (y - fit(half * (node + 1) / 2)) for node in nodes]))
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=str)
+def test_the_one_jump_of_one_sample(network: dict[str, Any]) -> None:
+    """Its time grows with log(1/alpha) by 1 / (sigma |y|), sigma the largest singular value, and no other one."""
+    seen, due = [], []
+    for alpha in (1e-20, 1e-24):
+        drawn = drawn_from(network, alpha=alpha)
+        made = forecast("saddle_sequence", drawn)
+        record = PREDICTIONS["saddle_sequence"].compare(drawn, made, endpoint_at(np.array(made.beta), drawn.layers))
+        assert [each.number for each in record.saddles] == [0, 1]
+        np.testing.assert_allclose(record.saddles[1].predicted, forecast("weighted_l1", drawn).beta, rtol=1e-12)
+        due.append(np.exp(record.saddles[1].log_time_predicted))
+        seen.append(half_way(drawn))
+    assert seen[1] - seen[0] == pytest.approx(due[1] - due[0], rel=1e-3)
+    values = np.linalg.svd(matrix_of(drawn, drawn.dataset.x[0]), compute_uv=False)
+    rate = abs(float(drawn.dataset.y[0])) / np.log(1e4)
+    assert due[1] - due[0] == pytest.approx(1 / (values[0] * rate), rel=1e-12)
+    for other in values[(values > 0.1) & (values < 0.99 * values[0])]:
+        assert seen[1] - seen[0] != pytest.approx(1 / (other * rate), rel=1e-3)
+
+
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
 @pytest.mark.parametrize("label", [1.0, -1.0])
 def test_the_margin_of_one_sample(network: dict[str, Any], label: float) -> None:

@@ -1,0 +1,1 @@
+"""Pages for users, and what makes some of them: the gallery, the reference, the site."""
