@@ -55,6 +55,12 @@ def version(raw: Any, path: Path) -> str:
 
 def check(raw: Any, path: Path) -> None:
     """Raise OlderSchema or NewerSchema unless an open store is of this version, NotAStore unless it is ours."""
+    check_version(raw, path)
+    check_letter(raw, path)
+
+
+def check_version(raw: Any, path: Path) -> None:
+    """The part of `check` that costs no time: OlderSchema, NewerSchema, NotAStore for another database."""
     found, known = version(raw, path), revisions()
     if found not in known:
         raise NewerSchema(
@@ -65,7 +71,6 @@ def check(raw: Any, path: Path) -> None:
             f"{path} has schema {found}, this version needs {known[-1]}; "
             f"run: sweep db upgrade --store {quote(str(path))}"
         )
-    check_letter(raw, path)
 
 
 def check_letter(raw: Any, path: Path) -> None:
@@ -229,8 +234,9 @@ def make_temporary_views(raw: Any) -> None:
 
 
 def _printed(sql: str) -> str:
-    """A view as DuckDB prints it, whether it was just made or read from a file."""
-    return re.sub(r"\blambda (\w+): ", r"\1 -> ", sql.replace("CREATE TEMP VIEW", "CREATE VIEW", 1))
+    """A view as DuckDB prints it, whether it was just made (with types in quotes) or read from a file."""
+    found = re.sub(r"\blambda (\w+): ", r"\1 -> ", sql.replace("CREATE TEMP VIEW", "CREATE VIEW", 1))
+    return re.sub(r'\bAS "([A-Z]+)"\)', r"AS \1)", found)
 
 
 def _views_digest() -> str:

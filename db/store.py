@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 from sqlalchemy import Connection
 
@@ -61,6 +62,10 @@ FINAL = """
 """Runs that need not be run: those with a result, and those whose last attempt failed for good."""
 
 
+_checked: dict[Path, Stamp] = {}
+"""Files of which this process knows that they are ours to the letter, as they were then."""
+
+
 class Store:
     """A DuckDB file of sweeps, runs, predictions, trajectories and attempts.
 
@@ -72,7 +77,6 @@ class Store:
     def __init__(self, path: str | Path, timeout: float = 60.0, limits: Limits | None = None):
         self.limits = limits or Limits()
         self._file = File(Path(os.path.abspath(path)), timeout, self.limits.memory)
-        self._checked: Stamp | None = None
 
     @property
     def path(self) -> Path:
@@ -95,7 +99,7 @@ class Store:
         if not self.path.exists():
             make(self.path)
         with self._file.open() as connection:
-            schema.check(raw(connection), self.path)
+            self._check(raw(connection))
             schema.check_whole(raw(connection), self.path)
             current = schema.views_current(raw(connection))
         if not current:
@@ -184,18 +188,19 @@ class Store:
             return answer(duck, one_query(duck, sql), parameters, self.limits)
 
     def _check(self, duck: Any) -> None:
-        """Compare the open file with the models, unless it is as it was when this object last did so."""
+        """Compare the open file with the models, unless it is as it was when this process last did so, or wrote it."""
+        schema.check_version(duck, self.path)
         found = self._file.stamp()
-        if found != self._checked:
-            schema.check(duck, self.path)
-            self._checked = found
+        if found != _checked.get(self.path):
+            schema.check_letter(duck, self.path)
+            _checked[self.path] = found
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Any]:
         """DuckDB's connection to a store of this version as it stands now: who would write waits."""
         self.must_exist()
         with self._file.open() as connection:
-            schema.check(raw(connection), self.path)
+            self._check(raw(connection))
             yield raw(connection)
 
     @contextlib.contextmanager
@@ -203,9 +208,12 @@ class Store:
         """One transaction on a store of this version; an exception in it leaves the store as it was."""
         self.must_exist()
         with self._file.open(write=True) as connection:
-            schema.check(raw(connection), self.path)
+            self._check(raw(connection))
             with connection.begin():
                 yield connection
+            with contextlib.suppress(duckdb.Error):  # what was committed stands in the log, closing tries again
+                raw(connection).execute("CHECKPOINT")  # as closing does; then the file stays as it is now
+                _checked[self.path] = self._file.stamp()
 
     def must_exist(self) -> None:
         """Raise NoStore if there is no file."""

@@ -44,10 +44,14 @@ def _check_fit(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"]) -> None:
     residual = least_residual(x, y)
     if not residual <= FIT_TOLERANCE:
         n, d = x.shape
+        message = (
+            f"data: no linear coefficients fit these targets: the best leave a relative residual of {residual:.2g}"
+        )
+        if least_residual(_with_constant(x), y) <= FIT_TOLERANCE:
+            raise InputError(f"{message}; with a bias they fit: write bias: true (a last feature of ones)")
         raise InputError(
-            f"data: no linear coefficients fit these targets: the best leave a relative residual of {residual:.2g}; "
-            f"there are {n} samples in {d} dimensions (rank {np.linalg.matrix_rank(x)}): write fewer samples, "
-            "more features, or targets without noise"
+            f"{message}; there are {n} samples in {d} dimensions (rank {np.linalg.matrix_rank(x)}): write fewer "
+            "samples, more features, or targets without noise"
         )
 
 
@@ -146,15 +150,19 @@ def _check_separable(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"]) ->
     if zero.size:
         raise InputError(
             f"data: sample {zero[0] + 1} is the zero vector, which no hyperplane through the origin separates; "
-            "remove it, or add a constant feature (a column of ones) for a bias"
+            "remove it, or write bias: true (a last feature of ones)"
         )
     if _separable(_by_largest(y[:, None] * x)):
         return
     n, d = x.shape
     message = f"data: the classes are not separable by a hyperplane through the origin ({n} samples, {d} features)"
-    if _separable(_by_largest(y[:, None] * np.column_stack([x, np.full(n, np.abs(x).max())]))):
-        raise InputError(f"{message}; with a bias they are: add a constant feature (a column of ones)")
+    if _separable(_by_largest(y[:, None] * _with_constant(x))):
+        raise InputError(f"{message}; with a bias they are: write bias: true (a last feature of ones)")
     raise InputError(f"{message}; write fewer samples (n <= d is enough where they are independent) or more features")
+
+
+def _with_constant(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d+1"]:
+    return np.column_stack([x, np.full(len(x), np.abs(x).max())])
 
 
 def _by_largest(signed: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:

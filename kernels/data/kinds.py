@@ -12,8 +12,9 @@ import numpy as np
 from jaxtyping import Float
 
 from kernels import own_code
-from kernels.data import bundled, checks, files, selection
+from kernels.data import bundled, checks, files, preparation, selection
 from kernels.data.checks import MOST_NUMBERS, integer
+from kernels.data.preparation import PREPARATIONS
 from kernels.losses import labels_of
 from kernels.spec import InputError, canonical_json, fragment
 
@@ -178,11 +179,18 @@ def canonical(data: Mapping[str, Any], task: str, base: Path) -> dict[str, Any]:
     if ":" in kind:
         _imported(kind)
         return {kind: json.loads(_json(parameters))}
-    variant = DATASETS[kind]
-    unknown = sorted(set(parameters) - set(variant.defaults))
+    known = takes(kind)
+    unknown = sorted(set(parameters) - set(known))
     if unknown:
-        raise InputError(f"data: {kind} has no {unknown[0]!r}; it takes {', '.join(variant.defaults)}")
-    return {kind: variant.settle({**variant.defaults, **parameters}, task, base)}
+        raise InputError(f"data: {kind} has no {unknown[0]!r}; it takes {', '.join(known)}")
+    variant = DATASETS[kind]
+    own = {key: parameters.get(key, default) for key, default in variant.defaults.items()}
+    return {kind: variant.settle(own, task, base) | preparation.asked(parameters)}
+
+
+def takes(kind: str) -> tuple[str, ...]:
+    """The parameters that data of a kind may have."""
+    return (*DATASETS[kind].defaults, *PREPARATIONS)
 
 
 def classes(data: Mapping[str, Any], task: str) -> tuple[Any, Any] | None:
@@ -208,7 +216,7 @@ def load(data: Mapping[str, Any], task: str) -> Dataset:
 def _load(text: str, task: str, code: str) -> Dataset:
     """`code` keeps functions of one name apart."""
     ((kind, parameters),) = json.loads(text).items()
-    x, y = _called(kind, parameters, task) if ":" in kind else DATASETS[kind].draw(parameters, task)
+    x, y = _called(kind, parameters, task) if ":" in kind else _drawn(kind, parameters, task)
     x, y = np.array(x, dtype=np.float64, order="C"), np.array(y, dtype=np.float64)
     if x.ndim != 2 or y.ndim != 1 or len(x) != len(y):
         raise InputError(f"data: x has shape {x.shape}, y has shape {y.shape}; they need (n, d) and (n,)")
@@ -218,8 +226,21 @@ def _load(text: str, task: str, code: str) -> Dataset:
         )
     checks.check(x, y, task)
     x.flags.writeable = y.flags.writeable = False
-    label = None if ":" in kind else DATASETS[kind].label
-    return Dataset(label(parameters) if label else f"{kind}-{_digest(kind, parameters)}", x, y)
+    return Dataset(_name(kind, parameters), x, y)
+
+
+def _drawn(kind: str, parameters: Parameters, task: str) -> Samples:
+    x, y = DATASETS[kind].draw(parameters, task)
+    return preparation.prepare(x, parameters), y
+
+
+def _name(kind: str, parameters: Parameters) -> str:
+    """What data are called: of their kind, and then by what was done to them, as in wine(samples=40)+standardise."""
+    if ":" in kind:
+        return f"{kind}-{_digest(kind, parameters)}"
+    own = {key: value for key, value in parameters.items() if key not in PREPARATIONS}
+    label = DATASETS[kind].label
+    return "+".join([label(own) if label else f"{kind}-{_digest(kind, own)}", *preparation.asked(parameters)])
 
 
 def _split(data: Any) -> tuple[str, dict[str, Any]]:

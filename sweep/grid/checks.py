@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from kernels.data.kinds import DATASETS
+from kernels.data.kinds import DATASETS, takes
 from kernels.losses import LOSSES, losses_of
 from kernels.networks.initialisations import INITIALISATIONS
 from kernels.networks.table import ARCHITECTURES
@@ -96,7 +96,7 @@ def _data(value: Any) -> None:
     kind = kinds[0]
     if kind in DATASETS:
         inner = value[kind] if isinstance(value[kind], Mapping) else {}
-        known = DATASETS[kind].defaults
+        known = takes(kind)
         for key in (*inner, *(key for key in value if key != kind)):
             if key not in known:
                 raise InputError(f"data: {kind} has no parameter {key!r}; it takes {', '.join(known)}"

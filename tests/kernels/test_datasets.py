@@ -173,7 +173,7 @@ def test_separable_is_gordans_alternative(x: list[list[int]], flips: list[bool])
 
 def test_a_bias_is_offered_where_it_helps() -> None:
     points = {"points": {"x": [[1.0], [2.0]], "y": [1, -1]}}
-    refused(points, "with a bias they are: add a constant feature")
+    refused(points, "with a bias they are: write bias: true")
     loaded({"points": {"x": [[1.0, 1.0], [2.0, 1.0]], "y": [1, -1]}})
     refused({"points": {"x": [[1.0], [2.0], [3.0]], "y": [1, -1, 1]}}, "write fewer samples")
     refused({"points": {"x": [[1.0], [0.0]], "y": [1, -1]}}, "sample 2 is the zero vector")

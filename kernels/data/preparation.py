@@ -1,0 +1,62 @@
+"""What may be done to the samples of any kind before gradient flow sees them: {file: a.csv, target: y, bias: true}."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from kernels.spec import InputError
+
+Inputs = Float[np.ndarray, "n d"]
+
+
+def standardised(x: Inputs) -> Inputs:
+    """(x_ij - m_j) / s_j, with the mean m_j and s_j^2 = sum_i (x_ij - m_j)^2 / n of feature j.
+
+    A feature that is the same in every sample becomes 0. The samples' sum is then zero, so n samples have rank n - 1 at
+    most: a regression whose targets have another mean than zero needs `bias` as well.
+    """
+    size = x.std(axis=0)
+    return np.where(np.ptp(x, axis=0) > 0, (x - x.mean(axis=0)) / np.where(size > 0, size, 1.0), 0.0)
+
+
+def of_unit_norm(x: Inputs) -> Inputs:
+    """x_i / ||x_i||_2, sample by sample. Raises InputError for a sample that is zero."""
+    largest = np.abs(x).max(axis=1, keepdims=True)
+    if zero := [str(i + 1) for i in np.flatnonzero(largest == 0)[:5]]:
+        raise InputError(
+            f"data: unit_norm: sample {', '.join(zero)} is the zero vector, which has no direction; remove it, "
+            "or write unit_norm: false"
+        )
+    scaled = x / largest  # neither overflows nor underflows
+    return scaled / np.linalg.norm(scaled, axis=1, keepdims=True)
+
+
+def with_bias(x: Inputs) -> Float[np.ndarray, "n d+1"]:
+    """(x_i, 1): a last feature that is one in every sample, (n, d + 1); its coefficient is the bias."""
+    return np.column_stack([x, np.ones(len(x))])
+
+
+PREPARATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "standardise": standardised,
+    "unit_norm": of_unit_norm,
+    "bias": with_bias,
+}
+"""By name, in the order in which they are done."""
+
+
+def asked(parameters: Mapping[str, Any]) -> dict[str, bool]:
+    """Those of the preparations that are asked for; the others leave no trace in a run's identity."""
+    for name in PREPARATIONS:
+        if not isinstance(parameters.get(name, False), bool):
+            raise InputError(f"data: {name} is {parameters[name]!r}; write true or false")
+    return {name: True for name in PREPARATIONS if parameters.get(name, False)}
+
+
+def prepare(x: Inputs, names: Mapping[str, Any]) -> Float[np.ndarray, "n _"]:
+    """The samples after every preparation that is asked for."""
+    for name, done in PREPARATIONS.items():
+        if names.get(name, False):
+            x = done(x)
+    return x
