@@ -16,6 +16,7 @@ from analysis.frames import along, counts, plane, provenance, scale, singular
 from analysis.frames.frame import Frame, restricted
 from db.store import Store
 from tests.db import store_rows as rows
+from tests.marks import sampled
 
 FRAMES = {
     f"{module.name}.{name}": value
@@ -27,7 +28,7 @@ EMPTY = ("counts.ENDS", "along.FINITE_MARGIN", "along.UNDIRECTED", "along.UNBOUN
 CURVES = [name for name, frame in FRAMES.items() if "middle" in frame.columns and "clock" in frame.columns]
 
 
-@pytest.mark.parametrize("name", FRAMES)
+@pytest.mark.parametrize("name", sampled(list(FRAMES), 3))
 def test_columns_are_the_documented_ones(store: Store, name: str) -> None:
     frame = FRAMES[name].read(store)
     assert frame.columns == list(FRAMES[name].columns)
@@ -36,7 +37,7 @@ def test_columns_are_the_documented_ones(store: Store, name: str) -> None:
     assert all(FRAMES[name].columns.values())
 
 
-@pytest.mark.parametrize("name", FRAMES)
+@pytest.mark.parametrize("name", sampled(list(FRAMES), 3))
 def test_same_columns_without_a_run(store: Store, name: str) -> None:
     frame = FRAMES[name].read(store, "run_id = 'none'")
     assert frame.columns == list(FRAMES[name].columns)

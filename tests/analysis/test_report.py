@@ -19,6 +19,7 @@ from analysis.wording import headlines
 from db.store import Store
 from sweep.execution import records
 from tests.db import store_rows as rows
+from tests.marks import sampled
 from tests.needs import CHROMIUM, lack
 
 FLAGS = (
@@ -127,9 +128,7 @@ def test_a_report_says_nothing_of_the_machine_unless_asked(
         assert word in full
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(None, marks=pytest.mark.slow), "predictions", "overview", "initialisation_scale"]
-)
+@pytest.mark.parametrize("name", sampled(["predictions", None, "overview", "initialisation_scale"], 4))
 def test_a_label_does_not_leave_its_element(passed_on: Store, tmp_path: Path, name: str | None) -> None:
     output = tmp_path / "page.html"
     page = (save(name, passed_on, output) if name else write_report(passed_on, output)).read_text()

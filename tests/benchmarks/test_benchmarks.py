@@ -13,6 +13,7 @@ from benchmarks.rivals_curve import RIVALS, Curves, find_end
 from benchmarks.rivals_scipy import others, system
 from kernels.flows.parametrisation import Layers, RunData
 from kernels.flows.regression import RegressionFlow
+from tests.marks import sampled
 
 SMALL = {
     "walsh": regression("walsh", 1, 3, 4, architecture="walsh", depth=3),
@@ -27,7 +28,7 @@ def differences(run: object, z: np.ndarray) -> np.ndarray:
     return np.array([(run.velocity(0, z + d) - run.velocity(0, z - d)) / 2e-6 for d in steps]).T
 
 
-@pytest.mark.parametrize("ensemble", [*SMALL.values(), CONNECTED], ids=lambda e: e.name)
+@pytest.mark.parametrize("ensemble", sampled([*SMALL.values(), CONNECTED], 4), ids=lambda e: e.name)
 def test_scipy_gets_the_same_flow(ensemble: Ensemble) -> None:
     (problem,) = ensemble.problems
     run = system(problem)

@@ -88,7 +88,7 @@ def test_what_is_there_is_replaced_only_where_it_is_an_export_and_that_is_asked(
     assert len(exported(folder, "runs")) == 7
 
 
-@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("there", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_an_error_on_the_way_leaves_no_half(
     filled: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
 ) -> None:

@@ -150,7 +150,7 @@ def test_sources_that_are_no_whole_stores_are_refused(parts: list[Store], new_st
         merge(Store(foreign), [good])
 
 
-@pytest.mark.parametrize("made", [False, True])
+@pytest.mark.parametrize("made", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_an_error_on_the_way_leaves_the_target(
     parts: list[Store], new_store: NewStore, monkeypatch: pytest.MonkeyPatch, made: bool
 ) -> None:

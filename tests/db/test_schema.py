@@ -22,6 +22,7 @@ from db import schema
 from db.models import Base
 from db.store import NewerSchema, OlderSchema, Store
 from tests.db import store_rows as rows
+from tests.marks import sampled
 
 REVISION = '''"""Add a note."""
 
@@ -95,11 +96,11 @@ def of_revision(path: Path, revision: str) -> Path:
     return path
 
 
-def test_every_older_store_upgrades(tmp_path: Path) -> None:
-    for revision in schema.revisions():
-        path = of_revision(tmp_path / f"{revision}.duckdb", revision)
-        assert Store(path).upgrade() == (revision, schema.revisions()[-1])
-        Store(path).create()
+@pytest.mark.parametrize("revision", sampled(schema.revisions(), 4))
+def test_every_older_store_upgrades(tmp_path: Path, revision: str) -> None:
+    path = of_revision(tmp_path / f"{revision}.duckdb", revision)
+    assert Store(path).upgrade() == (revision, schema.revisions()[-1])
+    Store(path).create()
 
 
 def test_older_runs_get_the_loss_of_their_task(tmp_path: Path) -> None:

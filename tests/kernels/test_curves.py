@@ -86,7 +86,9 @@ def test_velocity_is_the_gradient_in_the_layers(depth: int, moved: bool) -> None
     np.testing.assert_allclose(mapped(w, np.asarray(q), np.asarray(velocity)), -jax.grad(loss)(layers), atol=1e-13)
 
 
-@pytest.mark.parametrize("depth", [1, pytest.param(2, marks=SLOW), 3, pytest.param(5, marks=SLOW)])
+@pytest.mark.parametrize(
+    "depth", [pytest.param(1, marks=SLOW), pytest.param(2, marks=SLOW), 3, pytest.param(5, marks=SLOW)]
+)
 @pytest.mark.parametrize("moved", [pytest.param(False, marks=SLOW), True])
 @pytest.mark.parametrize("task", ["regression", "classification"])
 def test_curves_observe_what_layers_do(depth: int, moved: bool, task: str) -> None:

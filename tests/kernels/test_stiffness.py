@@ -71,8 +71,8 @@ def damped(stiff: Inverses, g: np.ndarray, lengths: list[float]) -> np.ndarray:
     return np.asarray(jax.vmap(lambda entry: damping.forces(entry, jnp.asarray(g)))(damping.columns))
 
 
-@pytest.mark.parametrize("n", [1, 4, pytest.param(12, marks=SLOW)])
-@pytest.mark.parametrize("curved", [False, True])
+@pytest.mark.parametrize("n", [pytest.param(1, marks=SLOW), 4, pytest.param(12, marks=SLOW)])
+@pytest.mark.parametrize("curved", [pytest.param(False, marks=SLOW), True])
 def test_inverses_are_those_of_numpy(n: int, curved: bool) -> None:
     rng = np.random.default_rng(n)
     jacobian, half = rng.standard_normal((n, 2 * n)), rng.standard_normal((n, n))
@@ -123,7 +123,7 @@ def graded(n: int, curved: bool, seed: int) -> tuple[np.ndarray, np.ndarray | No
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("curved", [False, True])
-@pytest.mark.parametrize("n", [2, pytest.param(4, marks=SLOW), 7])
+@pytest.mark.parametrize("n", [pytest.param(2, marks=SLOW), pytest.param(4, marks=SLOW), 7])
 def test_graded_inverses_have_all_digits(n: int, curved: bool, seed: int) -> None:
     """Each damped force to 1e-12 of its size, against exact arithmetic on the same doubles."""
     gram, curvature, g = graded(n, curved, seed)

@@ -67,7 +67,7 @@ def test_equal_networks_are_one_object() -> None:
     assert not np.array_equal(one.architecture.constants[0], other.architecture.constants[0])
 
 
-DEAR = ("max_margin_bridge", "minimum_bregman")
+DEAR = ("max_margin_bridge", "minimum_bregman", "weighted_l1", "parameter_kkt", "singular_vectors", "minimum_q_norm")
 """Predictions that take seconds."""
 
 

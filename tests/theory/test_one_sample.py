@@ -15,6 +15,7 @@ from kernels.theory.base import Endpoint, Forecast
 from kernels.theory.one_sample import singular_basis, substitute
 from kernels.theory.remaining import remaining
 from kernels.theory.table import PREDICTIONS, applicable
+from tests.marks import sampled
 from tests.theory.problems import connected_limit, endpoint_at, problem, regression_data
 
 
@@ -105,7 +106,7 @@ def gap(a: Any, b: Any) -> float:
     return float(np.linalg.norm(np.subtract(a, b)) / np.linalg.norm(b))
 
 
-@pytest.mark.parametrize("network", NETWORKS, ids=str)
+@pytest.mark.parametrize("network", sampled(NETWORKS, 3), ids=str)
 @pytest.mark.parametrize("alpha", [0.02, 0.5, 3.0])
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_the_limit_from_any_start(network: dict[str, Any], alpha: float, seed: int) -> None:
@@ -141,7 +142,7 @@ def test_samples_of_one_direction_are_one(network: dict[str, Any]) -> None:
     assert gap(forecast("minimum_bregman", also).beta, limit(alone)) < 1e-10
 
 
-@pytest.mark.parametrize("network", NETWORKS, ids=str)
+@pytest.mark.parametrize("network", sampled(NETWORKS, 3), ids=str)
 def test_limits_of_scale_from_one_zero_layer(network: dict[str, Any]) -> None:
     """minimum_q_norm is exact at every alpha, and tends to weighted_l1 at the predicted power and to weighted_l2."""
     unit = drawn_from(network)

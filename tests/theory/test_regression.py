@@ -126,7 +126,7 @@ def test_one_sample_closed_form(depth: int, alpha: float) -> None:
     np.testing.assert_allclose(rho[far], expected[far], rtol=1e-9)
 
 
-@pytest.mark.parametrize("depth", [2, 3, 5])
+@pytest.mark.parametrize("depth", [2, pytest.param(3, marks=pytest.mark.slow), 5])
 @pytest.mark.parametrize("eta", ["ones", "uniform"])
 def test_limits_in_alpha(depth: int, eta: str) -> None:
     axes: dict[str, Any] = {"task": "regression", "architecture": "odeco", "width": 12, "depth": depth}
