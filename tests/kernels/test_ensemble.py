@@ -50,8 +50,9 @@ def test_a_run_does_not_depend_on_its_batch() -> None:
         np.testing.assert_allclose(part[position].theta, whole[20 + position].theta, rtol=1e-9)
 
 
-@pytest.mark.parametrize("task", ["regression", pytest.param("classification", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("depth", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["regression", "classification"])
+@pytest.mark.parametrize("depth", [1, 2, 4])
 def test_orbits_have_64_to_128_points(task: str, depth: int) -> None:
     dataset = regression_data(3, 6) if task == "regression" else classification_data(3, 6)
     axes = {"task": task, "architecture": "diagonal", "depth": depth, "init": "gaussian"}

@@ -35,6 +35,7 @@ from sweep.execution.session import Options, run
 from sweep.grid.grid import load as load_grid
 from sweep.grid.mistakes import GridError
 from tests.kernels.conftest import classification_data, spec_of
+from tests.marks import sampled
 
 RTOL = 1e-10
 SEPARABLE = "data: {points: {x: [[1, 2], [-0.5, 1]], y: [1, -1]}}\n"
@@ -112,7 +113,7 @@ def flow_at(flow: type[ClassificationFlow], alpha: float, curved: bool) -> tuple
 
 
 @pytest.mark.parametrize("curved", [False, True], ids=["layers", "curves"])
-@pytest.mark.parametrize("alpha", [0.01, pytest.param(1.0, marks=pytest.mark.slow), 3.0])
+@pytest.mark.parametrize("alpha", sampled([3.0, 0.01, 1.0], 3))
 def test_loss_and_forces_are_those_of_the_definition(alpha: float, curved: bool) -> None:
     flow, theta, log_norm, data = flow_at(LogisticFlow, alpha, curved)
     z = np.exp(3 * log_norm) * np.asarray(flow.margins(theta, data))
