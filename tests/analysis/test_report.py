@@ -268,6 +268,7 @@ def test_many_runs_make_no_large_report(store: Store, tmp_path: Path) -> None:
     assert 0 < min(sizes) < sum(sizes) < 2_500_000
 
 
+@pytest.mark.slow
 def test_chromium_draws_every_chart_and_asks_the_network_for_nothing(report: Path, tmp_path: Path) -> None:
     if CHROMIUM is None:
         lack("chromium", "none on PATH")

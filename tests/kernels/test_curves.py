@@ -24,6 +24,7 @@ from kernels.results import RunResult
 from kernels.simulate import simulate
 from kernels.x64 import jax
 from tests.kernels.conftest import classification_data, regression_data, spec_of
+from tests.marks import sampled
 
 SLOW = pytest.mark.slow
 SAMPLES, SIZE = 3, 10
@@ -70,7 +71,7 @@ def mapped(w: np.ndarray, q: np.ndarray, velocity: np.ndarray) -> np.ndarray:
     return velocity * np.where(layers != 0, q / np.where(layers != 0, layers, 1), alone)
 
 
-@pytest.mark.parametrize("depth", [1, pytest.param(2, marks=SLOW), 3, pytest.param(5, marks=SLOW)])
+@pytest.mark.parametrize("depth", sampled([3, 1, 2, 5], 4))
 @pytest.mark.parametrize("moved", [pytest.param(False, marks=SLOW), True])
 def test_velocity_is_the_gradient_in_the_layers(depth: int, moved: bool) -> None:
     """Against automatic differentiation of the loss of w_1 * ... * w_L."""
@@ -86,10 +87,9 @@ def test_velocity_is_the_gradient_in_the_layers(depth: int, moved: bool) -> None
     np.testing.assert_allclose(mapped(w, np.asarray(q), np.asarray(velocity)), -jax.grad(loss)(layers), atol=1e-13)
 
 
-@pytest.mark.parametrize(
-    "depth", [pytest.param(1, marks=SLOW), pytest.param(2, marks=SLOW), 3, pytest.param(5, marks=SLOW)]
-)
-@pytest.mark.parametrize("moved", [pytest.param(False, marks=SLOW), True])
+@pytest.mark.slow
+@pytest.mark.parametrize("depth", [1, 2, 3, 5])
+@pytest.mark.parametrize("moved", [False, True])
 @pytest.mark.parametrize("task", ["regression", "classification"])
 def test_curves_observe_what_layers_do(depth: int, moved: bool, task: str) -> None:
     """Coefficients, Gram matrix, speed, norms, cosines, losses and margins; K is sum_l prod_{k != l} w_k^2."""

@@ -78,7 +78,8 @@ def test_gaps_of_a_network_with_one_saddle_decide_nothing() -> None:
     assert record.distance < 1e-5
 
 
-@pytest.mark.parametrize("task", ["regression", pytest.param("classification", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["regression", "classification"])
 def test_a_run_that_meets_its_stop_rule_at_the_start_has_nothing_to_do(task: str) -> None:
     if task == "regression":
         data, stop, layers = regression_data(2, 4), {"residual": 0.1}, np.ones((2, 4))

@@ -38,6 +38,7 @@ def test_turned_samples_are_triangular(samples: int, size: int, decades: float) 
     assert (np.linalg.norm(np.asarray(turned - long, float), axis=0) <= 1e-15 * lengths).all()
 
 
+@pytest.mark.slow
 def test_dependent_columns_exert_no_force_of_their_own() -> None:
     """Four fast columns in a plane, a twin and a sum among them: the third force drives the slow one alone."""
     x, _ = graded_data(3, 5, 0)
