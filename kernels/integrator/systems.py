@@ -1,5 +1,6 @@
 """The equations A rho = y that runs of a batch share: scale, condition, and what rounding allows."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,13 +83,28 @@ def inputs(x: Float[np.ndarray, "n d"], s: Float[np.ndarray, "m d"]) -> Float[np
     """
     a = x @ s.T
     a[np.abs(a) <= ROUNDING * (np.abs(x) @ np.abs(s).T)] = 0.0
+    for place, first, sign in _twins(a):
+        a[:, place] = sign * a[:, first]
+    return a
+
+
+def _twins(a: Float[np.ndarray, "n m"]) -> Iterator[tuple[int, int, float]]:
+    """(j, k, s): column j is s = 1 or -1 times column k to TWINS, and k no twin of another.
+
+    Columns of unit length are compared where the moduli of their products with one random vector agree to 1e-12.
+    """
     sizes = np.linalg.norm(a, axis=0)
     unit = a / np.where(sizes > 0, sizes, 1.0)
-    near = np.abs(unit.T @ unit) >= 1 - 1e-6
-    for place in np.flatnonzero(np.triu(near, 1).any(axis=0) & (sizes > 0)).tolist():
-        for first in np.flatnonzero(near[:place, place]).tolist():
+    probed = np.where(sizes > 0, np.abs(np.random.default_rng(0).standard_normal(len(a)) @ unit), np.inf)
+    order = np.argsort(probed, kind="stable").tolist()
+    firsts: list[int] = []
+    for before, place in zip([order[0], *order], order, strict=False):
+        if not probed[place] - probed[before] <= 1e-12:
+            firsts = []
+        for first in firsts:
             sign = 1.0 if a[:, first] @ a[:, place] > 0 else -1.0
             if np.abs(a[:, place] - sign * a[:, first]).max() <= TWINS * np.abs(a[:, first]).max():
-                a[:, place] = sign * a[:, first]
+                yield place, first, sign
                 break
-    return a
+        else:
+            firsts.append(place)
