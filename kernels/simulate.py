@@ -136,14 +136,16 @@ def _result(
     )
 
 
-def _sensitivities(problems: Sequence[Problem], ends: Sequence[End]) -> list[float]:
-    """Of runs that met their stop rule, by how much of itself the limit moves for a relative error of nu; else 0."""
+def _sensitivities(problems: Sequence[Problem], ends: Sequence[End]) -> list[float | None]:
+    """By how much of itself the limit moves for a relative error of nu; None of runs that did not meet their stop rule,
+    and where theory does not know the limit.
+    """
     places = [place for place, end in enumerate(ends) if end.status == CONVERGED and has_limit(problems[place])]
     found = dict(zip(places, limits([problems[place] for place in places]), strict=True))
-    return [found[place].sensitivity if place in found else 0.0 for place in range(len(ends))]
+    return [found[place].sensitivity if place in found else None for place in range(len(ends))]
 
 
-def _verdict(problem: Problem, code: int, gap: float, sensitivity: float) -> tuple[Status, str]:
+def _verdict(problem: Problem, code: int, gap: float, sensitivity: float | None) -> tuple[Status, str]:
     if code != CONVERGED:
         return VERDICTS[code]
     if gap > IMPRECISE:
@@ -153,7 +155,7 @@ def _verdict(problem: Problem, code: int, gap: float, sensitivity: float) -> tup
             f"conserved quantities drifted by {gap:.1g} of the gaps of the start, which decide the limit; lower "
             f"rtol{solver} or raise alpha",
         )
-    if sensitivity * problem.spec.rtol > UNDECIDED:
+    if sensitivity is not None and not sensitivity * problem.spec.rtol <= UNDECIDED:
         return (
             "imprecise",
             "several solutions have nearly the same least norm, and at this alpha errors of rtol decide between them; "

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, final
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from kernels.flows.base import Control
 from kernels.flows.curves import curve_of, layers_of
@@ -143,7 +143,7 @@ class CurvePassage(Passage):
         """w_l(0); those of equal inputs and, to EQUAL, equal moduli start equal, as `inputs` has made their columns."""
         coordinates = self.problem.coordinates
         assert coordinates is not None
-        return alike(coordinates, self.system.a)
+        return alike(coordinates, self.system.copies)
 
     @cached_property
     def _frozen(self) -> list[np.ndarray]:
@@ -181,13 +181,10 @@ class CurvePassage(Passage):
         )  # fmt: skip
 
 
-def alike(w: Float[np.ndarray, "L m"], a: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "L m"]:
-    """w, with moduli of coordinates whose columns of A are equal up to sign made equal where they are so to EQUAL."""
-    leads = np.take_along_axis(a, (a != 0).argmax(axis=0)[None], axis=0)[0]
-    _, labels, counts = np.unique(a * np.where(leads < 0, -1.0, 1.0), axis=1, return_inverse=True, return_counts=True)
+def alike(w: Float[np.ndarray, "L m"], copies: Sequence[Int[np.ndarray, " _"]]) -> Float[np.ndarray, "L m"]:
+    """w, with moduli made equal, where they are so to EQUAL, of coordinates in one set of `LinearSystem.copies`."""
     made = w.copy()
-    for label in np.flatnonzero(counts > 1).tolist():
-        places = np.flatnonzero(np.ravel(labels) == label)
+    for places in copies:
         size = np.abs(w[:, places[:1]])
         same = np.abs(np.abs(w[:, places]) - size) <= EQUAL * size
         made[:, places] = np.where(same, np.copysign(size, w[:, places]), w[:, places])

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.linalg
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from kernels.data.kinds import Dataset
 from kernels.flows.regression import ATTAINABLE
@@ -38,6 +39,15 @@ class LinearSystem:
     def attainable(self) -> float:
         """Relative distance to the solutions below which only rounding moves."""
         return ATTAINABLE * float(np.finfo(float).eps) * self.condition
+
+    @cached_property
+    def copies(self) -> list[Int[np.ndarray, " _"]]:
+        """The places of each set of two and more columns of A that are equal, up to sign, to the last bit."""
+        leads = np.take_along_axis(self.a, (self.a != 0).argmax(axis=0)[None], axis=0)[0]
+        turned = self.a * np.where(leads < 0, -1.0, 1.0)
+        _, labels, counts = np.unique(turned, axis=1, return_inverse=True, return_counts=True)
+        sets = np.split(np.argsort(np.ravel(labels), kind="stable"), np.cumsum(counts)[:-1])
+        return [places for places in sets if len(places) > 1]
 
 
 def linear_system(a: Float[np.ndarray, "n m"]) -> LinearSystem:
@@ -89,22 +99,36 @@ def inputs(x: Float[np.ndarray, "n d"], s: Float[np.ndarray, "m d"]) -> Float[np
 
 
 def _twins(a: Float[np.ndarray, "n m"]) -> Iterator[tuple[int, int, float]]:
-    """(j, k, s): column j is s = 1 or -1 times column k to TWINS, and k no twin of another.
+    """(j, k, s): column j is s = 1 or -1 times column k < j to TWINS, and k no twin of another.
 
-    Columns of unit length are compared where the moduli of their products with one random vector agree to 1e-12.
+    Columns are compared where their largest entries agree, and the moduli of their products with one random vector,
+    both to what twins may differ by: with one sample sizes alone tell columns apart, in tables of signs products alone.
     """
-    sizes = np.linalg.norm(a, axis=0)
-    unit = a / np.where(sizes > 0, sizes, 1.0)
-    probed = np.where(sizes > 0, np.abs(np.random.default_rng(0).standard_normal(len(a)) @ unit), np.inf)
-    order = np.argsort(probed, kind="stable").tolist()
-    firsts: list[int] = []
-    for before, place in zip([order[0], *order], order, strict=False):
-        if not probed[place] - probed[before] <= 1e-12:
-            firsts = []
-        for first in firsts:
-            sign = 1.0 if a[:, first] @ a[:, place] > 0 else -1.0
-            if np.abs(a[:, place] - sign * a[:, first]).max() <= TWINS * np.abs(a[:, first]).max():
-                yield place, first, sign
-                break
-        else:
-            firsts.append(place)
+    sizes = np.abs(a).max(axis=0)
+    weights = np.random.default_rng(0).standard_normal(len(a))
+    places = np.flatnonzero(sizes > 0)
+    sizes = sizes[places]
+    probed = np.abs(weights @ (a[:, places] / sizes))
+    group = _runs(sizes, 2 * TWINS * sizes, np.zeros(len(places), dtype=int))
+    group = _runs(probed, np.full(len(places), 2 * TWINS * np.abs(weights).sum()), group)
+    while len(places):
+        _, lead, inverse, counts = np.unique(group, return_index=True, return_inverse=True, return_counts=True)
+        firsts = places[lead][inverse]
+        kept = (counts[inverse] > 1) & (firsts != places)
+        places, firsts, group = places[kept], firsts[kept], group[kept]
+        ours, theirs = a[:, places], a[:, firsts]
+        signs = np.where((ours * theirs).sum(axis=0) > 0, 1.0, -1.0)
+        same = np.abs(ours - signs * theirs).max(axis=0) <= TWINS * np.abs(theirs).max(axis=0)
+        yield from zip(places[same].tolist(), firsts[same].tolist(), signs[same].tolist(), strict=True)
+        places, group = places[~same], group[~same]
+
+
+def _runs(
+    values: Float[np.ndarray, " k"], tolerance: Float[np.ndarray, " k"], group: Int[np.ndarray, " k"]
+) -> Int[np.ndarray, " k"]:
+    """Labels of the runs, within each group, of values that are no farther than the tolerance from the next."""
+    order = np.lexsort((values, group))
+    apart = (np.diff(values[order]) > tolerance[order][1:]) | (np.diff(group[order]) > 0)
+    labels = np.empty(len(values), dtype=int)
+    labels[order] = np.concatenate([[0], np.cumsum(apart)])[: len(values)]
+    return labels

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 
 from kernels.problem import Problem, grouped
 from kernels.theory.base import CERTIFIED, Forecast
-from kernels.theory.optimisers.certificates import optimality
+from kernels.theory.optimisers.certificates import optimality, worst
 from kernels.theory.optimisers.curves import Curve, GeneralCurve, StructuredCurve
 from kernels.theory.optimisers.sensitivity import Sensitivity, sensitivities
 from kernels.theory.optimisers.separable import REACHED
@@ -19,10 +19,13 @@ EPSILON = float(np.finfo(float).eps)
 
 
 class Limit(NamedTuple):
-    """Where a flow ends, and by how much of its norm that moves for each relative error of nu (`sensitivity`)."""
+    """Where a flow ends, and by how much of its norm that moves for each relative error of nu (`sensitivity`).
+
+    The sensitivity is None where no limit is known to ask it of: it is not certified, or zero.
+    """
 
     forecast: Forecast
-    sensitivity: float
+    sensitivity: float | None
 
 
 def limits(problems: Sequence[Problem]) -> list[Limit]:
@@ -51,7 +54,7 @@ class _Minimum(NamedTuple):
     objective: float
     residual: float
     steps: int
-    sensitivity: Sensitivity = Sensitivity(0.0, 0.0)
+    sensitivity: Sensitivity | None
 
 
 class _Twins(NamedTuple):
@@ -64,16 +67,16 @@ class _Twins(NamedTuple):
 def _limits(problems: list[Problem]) -> list[Limit]:
     constraints = [_constraint(problem) for problem in problems]
     minima = _minima(problems, constraints)
-    made: list[Limit] = [Limit(Forecast(None, None), 0.0)] * len(problems)
+    made: list[Limit] = [Limit(Forecast(None, None), None)] * len(problems)
     for constraint, places in grouped(constraints):
         betas = np.real(np.array([minima[place].rho for place in places]) @ constraint.lift.T)
         for place, beta in zip(places, betas, strict=True):
             _, objective, residual, steps, moved = minima[place]
             detail = {"newton_steps": float(steps), "converged": float(residual <= REACHED)}
             # among solutions that nu tells apart by less than its rounding, the residual is small at every one
-            rounding = moved.apart * EPSILON
-            certificate = residual if rounding <= CERTIFIED else max(residual, rounding)
-            made[place] = Limit(Forecast(beta, certificate, objective, detail), moved.together)
+            rounding = moved.apart * EPSILON if moved else 0.0
+            certificate = residual if rounding <= CERTIFIED else worst(residual, rounding)
+            made[place] = Limit(Forecast(beta, certificate, objective, detail), moved.together if moved else None)
     return made
 
 
@@ -103,7 +106,11 @@ def _minima(problems: list[Problem], constraints: list[System]) -> list[_Minimum
         target = np.array([constraints[place].target for place in places])
         found = minimise(curve, [rows[place] for place in places], target)
         copies = [_copies(problems[place], constraints[place]) if twins[place] is None else None for place in places]
-        moved = sensitivities(curve, [rows[place] for place in places], found.rho, copies)
+        moved: list[Sensitivity | None] = [None] * len(places)
+        known = np.flatnonzero((found.residual <= CERTIFIED) & found.rho.any(axis=1))
+        some = [rows[places[k]] for k in known], found.rho[known], [copies[k] for k in known]
+        for k, sensitivity in zip(known.tolist(), sensitivities(curve.of(known), *some), strict=True):
+            moved[k] = sensitivity
         numbers = zip(found.objective.tolist(), found.residual.tolist(), found.steps.tolist(), moved, strict=True)
         for place, rho, each in zip(places, found.rho, numbers, strict=True):
             twin = twins[place]
@@ -154,4 +161,4 @@ def _nearest(constraint: System, problem: Problem) -> _Minimum:
     rows, target, start = constraint.rows, constraint.target, problem.coordinates[0]
     change = rows.T @ (target - rows @ start)
     rho = start + change
-    return _Minimum(rho, float(change @ change) / 2, optimality(rows, target, rho, change), 0)
+    return _Minimum(rho, float(change @ change) / 2, optimality(rows, target, rho, change), 0, Sensitivity(0.0, 0.0))

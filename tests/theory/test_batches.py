@@ -9,13 +9,17 @@ import numpy as np
 import pytest
 
 from kernels.data.kinds import Dataset
+from kernels.integrator.lane import CONVERGED
 from kernels.problem import Problem, problem_of, problems_of
+from kernels.simulate import _verdict
 from kernels.spec import RunSpec
-from kernels.theory import regression, sequences
+from kernels.theory import potentials, regression, sequences
 from kernels.theory.base import CERTIFIED
 from kernels.theory.optimisers import separable, stacked
 from kernels.theory.optimisers.curves import Curve, GeneralCurve, StructuredCurve
+from kernels.theory.optimisers.sensitivity import Sensitivity
 from kernels.theory.optimisers.separable import REACHED
+from kernels.theory.potentials import limits
 from kernels.theory.table import PREDICTIONS, comparisons, forecasts, forecasts_all
 from tests.theory.problems import problem, regression_data
 from tests.theory.test_predictions import PROBLEMS, endpoint
@@ -204,6 +208,46 @@ def test_nothing_outlives_its_batch(task: str) -> None:
         assert [reference() for reference in held] == [None] * 4
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("depth", [3, 4, 5])
+@pytest.mark.parametrize("init", ["structured", "gaussian"])
+def test_limits_of_a_batch_are_those_of_each_alone(init: str, depth: int) -> None:
+    """Certificates and sensitivities too, which decide the status of a run, at all scales."""
+    data = regression_data()
+    axes: dict[str, Any] = {"task": "regression", "architecture": "diagonal", "depth": depth, "init": init}
+    alphas = [1e-8, 1e-5, 0.1, 1e3, 1e5, 1e7, 1e9]
+    batch = problems_of([(problem(data, alpha=alpha, **axes).spec, data) for alpha in alphas])
+    together = limits(batch)
+    for alpha, limit in zip(alphas, together, strict=True):
+        [alone] = limits([problem(data, alpha=alpha, **axes)])
+        ours, theirs = limit.forecast, alone.forecast
+        assert (ours.beta is None) == (theirs.beta is None), alpha
+        if ours.beta is not None and theirs.beta is not None:
+            np.testing.assert_allclose(ours.beta, theirs.beta, rtol=0, atol=1e-8 * np.linalg.norm(theirs.beta))
+            assert limit.sensitivity == pytest.approx(alone.sensitivity, rel=1e-4), alpha
+        elif init == "structured":
+            pytest.fail(f"not certified: {ours.certificate} at alpha {alpha}")
+
+
+@pytest.mark.parametrize(("depth", "alpha"), [(2, 1e-90), (3, 1e-60)])
+def test_what_is_no_minimum_has_no_sensitivity(depth: int, alpha: float) -> None:
+    drawn = problem(regression_data(), task="regression", architecture="diagonal", depth=depth, alpha=alpha)
+    [limit] = limits([drawn])
+    assert limit.sensitivity is None
+    assert limit.forecast.beta is None
+    assert limit.forecast.certificate is not None
+    assert not limit.forecast.certificate <= CERTIFIED
+
+
+def test_an_unknown_sensitivity_is_not_certified(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(potentials, "sensitivities", lambda _, rows, *more: [Sensitivity(np.nan, np.nan)] * len(rows))
+    drawn = problem(regression_data(), task="regression", architecture="diagonal", depth=3)
+    [limit] = limits([drawn])
+    assert limit.forecast.certificate == np.inf
+    assert limit.forecast.beta is None
+    assert _verdict(drawn, CONVERGED, 0.0, np.nan)[0] == "imprecise"
+    assert _verdict(drawn, CONVERGED, 0.0, None)[0] == "converged"
 
 
 def stack(kind: str, depth: int, rng: np.random.Generator, scales: np.ndarray, size: int) -> Curve:

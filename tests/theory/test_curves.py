@@ -101,3 +101,19 @@ def test_potential_is_the_integral_of_nu() -> None:
         unit = np.eye(12)[j]
         expected += quad(lambda s, u=unit: float(curve.nu(s * u) @ curve.at(s * u).drho), 0, 1.5, epsrel=1e-12)[0]
     assert curve.potential(np.full(12, 1.5)) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("depth", [3, 4, 5])
+def test_a_chart_value_does_not_depend_on_the_others(depth: int) -> None:
+    """At the start and 1e-36 from it a coordinate is exact at once, and stays while others are found."""
+    z = np.array([[0.0, 1e-36, -3e-20, 1e-9], [0.5, -2.0, 7.0, -15.0]])
+    for curve in (
+        StructuredCurve(np.full(z.shape, 0.3), depth),
+        StructuredCurve(np.array([[1e7], [1e3]]) + 0 * z, depth),
+    ):
+        np.testing.assert_allclose(curve.chart(curve.at(z).rho), z, rtol=1e-14, atol=0)
+    w = np.random.default_rng(depth).standard_normal((depth, *z.shape))
+    curve, rho = GeneralCurve(w), GeneralCurve(w).at(z).rho
+    together = curve.chart(rho)
+    for place in range(len(z)):
+        np.testing.assert_array_equal(together[place], curve.of(place).chart(rho[place]))

@@ -22,6 +22,9 @@ from typing import NamedTuple, final
 import numpy as np
 from jaxtyping import Float, Integer
 
+NEXT = 4e-16
+"""Relative difference of two chart values between which no other lies, or next to none."""
+
 Coordinates = Float[np.ndarray, "*b m"]
 Index = int | Integer[np.ndarray, " a"]
 
@@ -81,12 +84,14 @@ class Curve(ABC):
     def chart(self, rho: Coordinates) -> Coordinates:
         """z with rho(z) = rho, by Newton's method in asinh(rho / unit), kept within a bracket.
 
-        Where rho is of a sign that a coordinate never takes, the end of the bracket.
+        Each coordinate stays where it has converged, whatever the others still do. Where rho is of a sign that a
+        coordinate never takes, the end of the bracket.
         """
         far = max(60.0, 300.0 / self.depth)
         low, high = -far - self.start, far - self.start
         z, unit = np.zeros_like(rho), self.unit()
         goal = np.arcsinh(rho / unit)
+        done = np.zeros(rho.shape, dtype=bool)
         with np.errstate(all="ignore"):
             for _ in range(200):
                 point = self.at(z)
@@ -94,10 +99,13 @@ class Curve(ABC):
                 low, high = np.where(above, low, z), np.where(above, z, high)
                 off = np.arcsinh(point.rho / unit) - goal
                 new = z - off * np.hypot(point.rho, unit) / point.drho
-                new = np.where((new > low) & (new < high), new, (low + high) / 2)
-                step = np.abs(new - z)
+                # an exact z is an end of the bracket, which must not send it to the middle
+                rounding = NEXT * (np.abs(z) + np.abs(self.start))
+                sound = (np.abs(new - z) <= rounding) | ((new > low) & (new < high))
+                new = np.where(done, z, np.where(sound, new, (low + high) / 2))
+                done |= np.abs(new - z) <= rounding
                 z = new
-                if not (step > 4e-16 * (1 + np.abs(z))).any():
+                if done.all():
                     break
         return z
 

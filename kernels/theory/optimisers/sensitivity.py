@@ -31,6 +31,8 @@ class Sensitivity(NamedTuple):
     Attributes:
         apart: where each coordinate has an error of its own, as in an optimiser.
         together: where copies have the same, as in a flow, which keeps them equal.
+
+    Both are inf where doubles do not hold what they are computed from.
     """
 
     apart: float
@@ -43,7 +45,7 @@ def sensitivities(
     rho: Coordinates,
     copies: Sequence[Int[np.ndarray, " m"] | None],
 ) -> list[Sensitivity]:
-    """Of b minima.
+    """Of b minima: what is no minimum, or zero, has none.
 
     Args:
         curve: of b problems.
@@ -62,7 +64,7 @@ def sensitivities(
         rates = np.maximum(point.drho / point.dnu, np.where(np.abs(rho) < np.abs(far), way, 0.0))
         alone = rates * np.abs(nu) / size
     # a single coordinate cannot move along a constraint that it is part of
-    second = np.sort(alone, axis=1)[:, -2]
+    second = np.where(np.isnan(alone).any(axis=1), np.inf, np.sort(alone, axis=1)[:, -2])
     found = [Sensitivity(value, value) for value in second.tolist()]
     for place in np.flatnonzero(second > ORDINARY).tolist():
         if np.isfinite(alone[place]).all():
