@@ -10,15 +10,22 @@ from kernels.spec import InputError
 
 Inputs = Float[np.ndarray, "n d"]
 
+ROUNDING = 8 * float(np.finfo(float).eps)
+"""Of a number, relative to the largest of its feature."""
+
 
 def standardised(x: Inputs) -> Inputs:
     """(x_ij - m_j) / s_j, with the mean m_j and s_j^2 = sum_i (x_ij - m_j)^2 / n of feature j.
 
-    A feature that is the same in every sample becomes 0. The samples' sum is then zero, so n samples have rank n - 1 at
-    most: a regression whose targets have another mean than zero needs `bias` as well.
+    A feature that is the same in every sample, or differs by its rounding alone, becomes 0. The samples' sum is then zero,
+    so n samples have rank n - 1 at most: a regression whose targets have another mean than zero needs `bias` as well.
     """
-    size = x.std(axis=0)
-    return np.where(np.ptp(x, axis=0) > 0, (x - x.mean(axis=0)) / np.where(size > 0, size, 1.0), 0.0)
+    largest = np.abs(x).max(axis=0)
+    unit = x / np.where(largest > 0, largest, 1.0)  # squares neither overflow nor underflow
+    unit = unit - unit[0]  # what is left is no longer rounding of a large mean
+    varies = np.ptp(unit, axis=0) > ROUNDING
+    centred = unit - unit.mean(axis=0)
+    return np.where(varies, centred / np.where(varies, centred.std(axis=0), 1.0), 0.0)
 
 
 def of_unit_norm(x: Inputs) -> Inputs:
