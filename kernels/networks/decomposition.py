@@ -1,4 +1,7 @@
-"""Orthogonal decomposition of a data tensor: in its coordinates a network is a product of L numbers, each by itself."""
+"""Orthogonal decomposition of a data tensor: in each of its coordinates a network is a product of L numbers.
+
+Source: Yun, Krishnan and Mobahi, arXiv:2010.02501.
+"""
 
 import itertools
 from collections.abc import Sequence
@@ -47,7 +50,7 @@ class Decomposition:
         return transform(self.bases, layers)
 
     def layer(self, index: int, coordinates: Inexact[np.ndarray, " m"]) -> Float[np.ndarray, " k"]:
-        """The real layer v with U^T v = w, for w in the image of real layers (else the nearest)."""
+        """The real layer v with U^T v = w if there is one, else the one nearest to that."""
         return np.real(np.conj(self.bases[index]) @ coordinates)
 
 
