@@ -90,7 +90,7 @@ class OwnCode:
         sys.meta_path.insert(0, finder)
         added = Path(self.folder).is_dir() and self.folder not in map(os.path.abspath, sys.path)
         if added:
-            sys.path.append(self.folder)  # last: a folder may hold a module of any name
+            sys.path.append(self.folder)  # last, because a folder may hold a module of any name
         try:
             yield
         finally:

@@ -70,7 +70,7 @@ DEFAULTS: dict[str, Any] = {name: axis.default for name, axis in AXES.items() if
 
 
 class InputError(ValueError):
-    """What the user wrote cannot be run; the message says what is wrong and what to write instead."""
+    """Input of a user that cannot be run; the message says what is wrong and what to write instead."""
 
 
 def canonical_json(value: Any) -> str:
@@ -219,7 +219,7 @@ def _open(texts: Mapping[str, str]) -> Pattern:
 
 
 def _parted(items: list[tuple[str, str]], axis: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """What stands before an axis, and what stands after it."""
+    """The items before an axis, and those after it."""
     place = [name for name, _ in items].index(axis)
     return items[:place], items[place + 1 :]
 

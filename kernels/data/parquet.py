@@ -31,7 +31,7 @@ def samples(path: Path, features: Sequence[str], target: str) -> tuple[Float[np.
     names = [*features, target]
     with _readable():
         rows = int(pl.scan_parquet(path).select(pl.len()).collect().item())
-        if rows * len(names) > MOST_NUMBERS:  # a small file may unfold to any size
+        if rows * len(names) > MOST_NUMBERS:  # because a small file may unfold to any size
             raise InputError(f"it holds {rows:,} rows of {len(names)} columns; write at most {MOST_NUMBERS:,} numbers")
         frame = pl.read_parquet(path, columns=list(dict.fromkeys(names)))
     x = np.empty((rows, len(features)))

@@ -41,7 +41,7 @@ class Decomposition:
             return True
         rows = np.vstack([s.real, s.imag]) if np.iscomplexobj(s) else s
         gram = rows.T @ rows
-        if (np.abs(gram).sum(axis=1) < 1.9 * gram.diagonal()).all():  # dominant diagonal: of full rank, without an SVD
+        if (np.abs(gram).sum(axis=1) < 1.9 * gram.diagonal()).all():  # dominant diagonal: full rank without an SVD
             return True
         return len(rows) >= dim and int(np.linalg.matrix_rank(rows)) == dim
 

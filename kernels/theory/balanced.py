@@ -1,5 +1,4 @@
-"""Fully connected networks with balanced layers: the limit of regression in closed form, at every scale, for any data.
-"""
+"""Fully connected networks with balanced layers: the limit of regression in closed form, at every scale."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, final

@@ -196,5 +196,5 @@ def _least_bridge(dataset: Dataset, network: Architecture) -> Margin:
         return least_euclidean(signed)
     if depth == 2:
         return least_sum(signed)
-    # about 3 programs a start, 1 ms each where small; fewer starts where they are large
+    # a start takes about 3 programs, of 1 ms each for small problems: so large problems get fewer starts
     return best_known(signed, 2 / depth, max(2, min(12, 2000 // signed.shape[1])))

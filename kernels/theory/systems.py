@@ -102,7 +102,7 @@ def _system(dataset: Dataset, network: Architecture) -> System | None:
     q, r, order = scipy.linalg.qr(scaled.T, mode="economic", pivoting=True)
     size = np.abs(np.diag(r))
     rank = int((size > max(matrix.shape) * np.finfo(float).eps * size[0]).sum())
-    # A^T P = Q R, so the leading pivoted samples read R_r^T (Q^T rho) = y; the others follow or are fitted
+    # A^T P = Q R: the first r samples, in pivots' order, are R_r^T (Q^T rho) = y; the others follow, or are fitted
     rows, triangle, fitted = np.ascontiguousarray(q[:, :rank].T), r[:rank].T, target[order]
     solution = np.linalg.lstsq(triangle, fitted, rcond=None)[0]
     if np.linalg.norm(triangle @ solution - fitted) > FIT_TOLERANCE * np.linalg.norm(fitted):

@@ -1,11 +1,9 @@
 """min sum_j D_j(rho_j) subject to Z rho >= b, D_j'(rho_j) = nu_j along a known curve: many problems at once.
 
 The dual, max over mu >= 0 of b.mu - sum_j D_j*([Z^T mu]_j), is concave. Once it is known which samples have
-multipliers, the problem is the equality problem of stacked.py. So an active set is sought, in two ways.
-
-Followed: Newton's method for all problems at once, from a guess of the minima, changes the sets on the way. It solves
-nearly all problems that come from a flow.
-
+multipliers, the problem is the equality problem of stacked.py. So an active set is sought, in two ways. Followed:
+Newton's method for all problems at once, from a guess of the minima, changes the sets on the way. It solves nearly all
+problems that come from a flow.
 Searched: the others are solved one by one. First come rounds of pivoting, in which all negative multipliers leave and
 all violated samples enter; these usually end at once, but may cycle. Then samples enter and leave one at a time, as in
 the method of Lawson and Hanson for non-negative least squares: mu moves towards the solution of the present set until a
@@ -40,8 +38,7 @@ SOLVED = 1e-9
 REACHED = 1e-11
 """Largest residual at which a followed problem counts as solved."""
 LOOSE = 1e-3
-"""The active set changes only where the residual of its own equations is below this, because before that the signs of
-multipliers and margins say little."""
+"""The active set changes where the residual of its own equations is below this; before, signs say little."""
 FOLLOWED = 60
 """Most Newton steps of a followed problem."""
 DENSE = 80
@@ -73,8 +70,7 @@ class Guess(NamedTuple):
     Attributes:
         z: chart values (curves.py).
         multipliers: mu, positive for samples that are thought to be active.
-        owner: equal for problems of one orbit. They stand together, in the order of their bounds, so that the solution
-            of one is a guess for its neighbours.
+        owner: equal for problems of one orbit, which follow each other by their bounds: each is a guess for the next.
     """
 
     z: Float[np.ndarray, "b m"]
@@ -132,11 +128,7 @@ def _improve(found: Above, places: Int[np.ndarray, " a"], others: Above) -> None
 def searched(
     curve: Curve, rows: Float[np.ndarray, "b n m"], bounds: Float[np.ndarray, "b n"], proposed: Bool[np.ndarray, "b n"]
 ) -> Above:
-    """The minima of b problems, each by a search for its active set.
-
-    Args:
-        proposed: samples that are thought to be active, shape (b, n).
-    """
+    """The minima of b problems, each by a search for its active set, from samples that are proposed as active."""
     searches = [_Search(*each) for each in zip(rows, bounds, proposed, strict=True)]
     waiting = list(range(len(searches)))
     while waiting:
@@ -177,7 +169,7 @@ def optimality(
     apart = (np.abs(mu) * np.abs(slack)).sum(axis=1), (np.abs(mu) * terms).sum(axis=1)
     parts = [np.maximum(-slack / np.where(terms > 0, terms, 1.0), 0.0).max(axis=1)]
     parts += [np.where(up == 0, 0.0, up / np.where(down > 0, down, np.nan)) for up, down in (off, negative, apart)]
-    worst: Float[np.ndarray, " b"] = np.max(parts, axis=0)  # NaN where one is
+    worst: Float[np.ndarray, " b"] = np.max(parts, axis=0)  # NaN if a part is NaN
     return np.where(np.isnan(worst), np.inf, worst)
 
 
@@ -272,8 +264,7 @@ class _Search:
     """The search for one problem's active set.
 
     Attributes:
-        rows, bounds: Z and b.
-        proposed: samples with which the search begins.
+        rows, bounds, proposed: Z, b, and the samples with which the search begins.
         active: independent samples whose equality problem comes next.
         base: mu >= 0, at which the dual has its largest value so far.
         rho, nu, multipliers: solution of the last equality problem.
@@ -299,8 +290,7 @@ class _Search:
         self.active = self._independent(self.proposed)
 
     def take(self, rho: Float[np.ndarray, " m"], nu: Float[np.ndarray, " m"]) -> None:
-        """Take the solution of the present equality problem: end if it solves the whole problem, else choose the next.
-        """
+        """Take the solution of the present equality problem; end if it solves the whole problem, else choose a next."""
         self.rounds += 1
         count = len(self.rows)
         if not np.isfinite(rho).all():
@@ -332,7 +322,7 @@ class _Search:
                 return
         if self.rounds <= PIVOTS or self.rounds == PIVOTS + 1:
             self.rounds = PIVOTS + 1
-            if negative.any():  # back to the last mu >= 0
+            if negative.any():  # go back to the last mu >= 0
                 self.active = np.flatnonzero(self.base > 0).tolist()
                 if set(self.active) != set(np.flatnonzero(present).tolist()):
                     self.rounds += 1

@@ -1,5 +1,4 @@
-"""Solvers of margin problems, min ||rho||_p subject to Z rho >= 1, z_i = y_i S x_i: p = 2, p = 1, and bounds for p < 1.
-"""
+"""Margin problems, min ||rho||_p subject to Z rho >= 1, z_i = y_i S x_i: p = 2, p = 1, and upper bounds for p < 1."""
 
 from dataclasses import dataclass
 
@@ -129,8 +128,7 @@ def _consistent(
 
 
 def least_sum(signed: Inexact[np.ndarray, "n m"], weights: Float[np.ndarray, " m"] | None = None) -> Margin:
-    """min sum_j w_j |rho_j| subject to Re(Z rho) >= 1: a linear program (HiGHS), or with second-order cones if complex.
-    """
+    """min sum_j w_j |rho_j| subject to Re(Z rho) >= 1, by HiGHS (a linear program) or, if complex, Clarabel."""
     w = np.ones(signed.shape[1]) if weights is None else weights
     scaled = signed / w
     if np.iscomplexobj(signed):

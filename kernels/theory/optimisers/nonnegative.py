@@ -11,7 +11,7 @@ def nonnegative(
     """(mu, norm): mu >= 0 that minimises ||M mu - t||, and that norm, which is NaN where no answer was found."""
     count = matrix.shape[1]
     if len(matrix) > 2 * count:
-        # the residual outside the columns' span is the same for all mu: solve in the span of (M, t)
+        # the span of (M, t) contains all residuals, so that a smaller problem within it has the same solution
         triangle: Float[np.ndarray, "n+1 n+1"] = np.linalg.qr(np.column_stack([matrix, target])).R
         matrix, target = triangle[:, :count], triangle[:, count]
     try:

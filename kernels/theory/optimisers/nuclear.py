@@ -17,8 +17,7 @@ SHARES = (1e-7, 1e-5, 1e-3)
 
 
 def least_nuclear(blocks: Blocks, signed: Float[np.ndarray, "s n"]) -> Margin:
-    """The optimum, by a semidefinite program (Clarabel), made exact on its ranks and active samples by Newton's method.
-    """
+    """The optimum, by a semidefinite program (Clarabel), made exact by Newton's method on ranks and active samples."""
     size = np.linalg.norm(signed, axis=1)
     if not size.all():
         return Margin(np.full(signed.shape[1], np.nan), np.zeros(len(signed)), np.inf, np.inf)

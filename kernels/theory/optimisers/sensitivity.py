@@ -66,7 +66,7 @@ def sensitivities(
         way = np.abs(far - rho) / np.maximum(np.abs(curve.nu(curve.chart(far)) - nu), EPSILON * np.abs(nu))
         rates = np.maximum(point.drho / point.dnu, np.where(np.abs(rho) < np.abs(far), way, 0.0))
         alone = rates * np.abs(nu) / size
-    # a single coordinate cannot move along a constraint that it is part of
+    # where only one coordinate could move, the constraint holds it: so the second largest is the bound
     second = np.sort(alone, axis=1)[:, -2]
     found = [Sensitivity(value, value) for value in second.tolist()]
     for place in np.flatnonzero(second > ORDINARY).tolist():
