@@ -272,8 +272,8 @@ def _growth(lane: Lane, error: Scalar, order: int) -> Scalar:
     """Factor by which the step size may change to meet the tolerance, if the error constant grows on as it last did.
 
     This is Gustafsson's predictive controller (Hairer and Wanner II, section IV.8), used only where it shrinks steps
-    more: so they shrink in time where the flow accelerates. It is not used to lengthen them, because an error that has
-    fallen does not go on to fall.
+    more: so they shrink in time where the flow accelerates. It is not used to lengthen them, because the errors of
+    steps so lengthened end above the tolerance.
     """
     exponent = 1 / order
     elementary = jnp.maximum(error, 1e-30) ** -exponent

@@ -163,7 +163,7 @@ def _advance(program: Program, lanes: Lane, batch: Start, refill: Bool[Array, ""
 
 
 def _each(function: Callable[[Lane, Start], Lane], lanes: Lane, batch: Start) -> Lane:
-    """The function of every lane. A single lane goes without the axis of lanes, which makes products a fifth slower."""
+    """The function of every lane. A single one goes without the axis of lanes, with which products take longer."""
     if lanes.status.shape[0] > 1:
         every: Lane = jax.vmap(function)(lanes, batch)
         return every
