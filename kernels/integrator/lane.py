@@ -32,8 +32,8 @@ LOG_TIME = list(OBSERVABLES).index("log_time")
 SMALLEST = 1e-300
 """Keeps 0 / 0, the relative error of a parameter that rests at zero, from being NaN."""
 ROUNDING_OF_LOSS = 1e-12
-"""Relative fall of -log Loss over a step that may be rounding; after a larger one the step was wrong, whatever its error
-estimate says: where one sample's force takes over from another's within a step, all columns may miss it alike."""
+"""Relative fall of -log Loss over a step that may be rounding. After a larger fall the step was wrong, whatever its
+error estimate says: where one sample's force takes over from another's, all columns may miss it alike."""
 
 LARGEST_RATE_GROWTH = 4.0
 """Growth of log dt/ds within a step past which dt/ds is not integrated along the step (`take_step`)."""
