@@ -17,8 +17,9 @@ ROUNDING = 8 * float(np.finfo(float).eps)
 def standardised(x: Inputs) -> Inputs:
     """(x_ij - m_j) / s_j, with the mean m_j and s_j^2 = sum_i (x_ij - m_j)^2 / n of feature j.
 
-    A feature that is the same in every sample, or differs by its rounding alone, becomes 0. The sum of the samples is then
-    zero, so that n samples have rank n - 1 at most: a regression whose targets do not have mean zero needs `bias` as well.
+    A feature that is the same in every sample, or differs by its rounding alone, becomes 0. The sum of the samples is
+    then zero, so that n samples have rank n - 1 at most: a regression whose targets do not have mean zero needs `bias`
+    as well.
     """
     largest = np.abs(x).max(axis=0)
     unit = x / np.where(largest > 0, largest, 1.0)  # squares neither overflow nor underflow
