@@ -237,6 +237,7 @@ def test_all_claims_hold_and_each_could_fail(quick: Path, tmp_path: Path) -> Non
     ("number", "right", "wrong"),
     [
         ("2.2", "(-2 / m.depth)", "(-2.1 / m.depth)"),
+        ("2.3", "(-2 / m.depth)", "(-2.2 / m.depth)"),
         ("3.1", "+ ln(b.clock / a.clock))", "+ 1.05 * ln(b.clock / a.clock))"),
         ("3.3", "+ ln(b.clock / a.clock))", "+ 1.2 * ln(b.clock / a.clock))"),
         ("4.4", "- depth * ln(alpha)", "- 1.05 * depth * ln(alpha)"),
@@ -244,10 +245,11 @@ def test_all_claims_hold_and_each_could_fail(quick: Path, tmp_path: Path) -> Non
         ("6.3", "+ ln(b.clock / a.clock) / m.depth)", "+ 1.05 * ln(b.clock / a.clock) / m.depth)"),
         ("7.2", "(1 - 1 / sqrt(7)) * ln(", "1.05 * (1 - 1 / sqrt(7)) * ln("),
         ("7.3", "+ ln(b.clock / a.clock) / m.depth)", "+ 1.05 * ln(b.clock / a.clock) / m.depth)"),
+        ("7.5", "- sqrt(5 / 2) * m.alpha)", "- 1.05 * sqrt(5 / 2) * m.alpha)"),
     ],
 )
-def test_a_power_that_is_a_little_wrong_breaks_the_bound(number: str, right: str, wrong: str, quick: Path) -> None:
-    """By a twentieth; of 3.3, whose next order is larger, by a fifth."""
+def test_a_rate_that_is_a_little_wrong_breaks_the_bound(number: str, right: str, wrong: str, quick: Path) -> None:
+    """By a twentieth; of 2.3 and 3.3, whose next orders are larger, by a tenth and a fifth."""
     claim = CLAIMS[number]
     assert claim.cases.count(right) == 1
     other = evaluate(dataclasses.replace(claim, cases=claim.cases.replace(right, wrong)), Store(quick))
