@@ -47,8 +47,8 @@ BROKEN = (duckdb.SerializationException, duckdb.InternalException, duckdb.FatalE
 IDENTIFIED = "v1.4.0"
 """The least version of DuckDB that reads a new store: from it on a file and its log say that they belong together."""
 
-Stamp = tuple[tuple[int, int, int, int], ...]
-"""Device, inode, size and time of a file and of its log."""
+Stamp = tuple[tuple[int, int, int, int, int], ...]
+"""Device, inode, size and both times of a file and of its log; whoever copies a file chooses mtime, nobody ctime."""
 
 _in_process: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
@@ -97,7 +97,7 @@ class File:
         for path in (self.path, self.path.with_name(self.path.name + ".wal")):
             with suppress(FileNotFoundError):
                 state = path.stat()
-                found.append((state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns))
+                found.append((state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
         return tuple(found)
 
     def _connect(self, write: bool, deadline: float) -> Connection:

@@ -1,1 +1,1 @@
-"""One run's mathematics: from its identity to its end, and what theory says of that. It writes no file."""
+"""One run's mathematics: its identity, its gradient flow to the end, and what theory predicts. It writes no file."""

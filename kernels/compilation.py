@@ -1,4 +1,4 @@
-"""How long a thread has spent on compiling: JAX tells when it has traced, lowered or compiled something."""
+"""How long a thread has spent on compiling. JAX reports whenever it has traced, lowered or compiled something."""
 
 import itertools
 import threading
@@ -14,7 +14,7 @@ Span = tuple[float, float]
 
 
 class _Spans(threading.local):
-    """Begin and end of what the thread has compiled, apart from each other, on the clock of `time.perf_counter`."""
+    """Spans (begin, end) in which the thread has compiled, none within another, on the clock `time.perf_counter`."""
 
     def __init__(self) -> None:
         self.known: list[Span] = []
@@ -24,7 +24,7 @@ _spans = _Spans()
 
 
 def _ended(event: str, duration_secs: float, **_: Any) -> None:
-    """Note what has ended just now; what was traced within it is part of it."""
+    """Note a span that ends now; shorter spans within it are dropped, because it contains them."""
     if event.startswith(EVENTS):
         end = time.perf_counter()
         while _spans.known and _spans.known[-1][0] >= end - duration_secs:

@@ -1,4 +1,4 @@
-"""The losses: what is known of each stands in its row of one table. Imports no JAX.
+"""The losses, one row each in the table LOSSES. Imports no JAX.
 
 A new loss is a row here and the class that the row names, a `kernels.flows.base.Flow`. For classification that is a
 `kernels.flows.classification.ClassificationFlow` with three functions of one margin.
@@ -17,19 +17,19 @@ Labels = Literal["real", "signs"]
 
 @dataclass(frozen=True)
 class Loss:
-    """What planning, integration and theory ask of a loss.
+    """What planning, integration and theory need to know of a loss.
 
     Attributes:
-        task: whose data it takes. Of the losses of one task the first row is the default, which no run's id names.
-        formula: for people.
-        labels: real targets, which some coefficients must fit, or signs -1 and +1, which some must separate.
+        task: the task whose data it takes. The first row of a task is its default loss, which no run's id names.
+        formula: the loss as text, for people.
+        labels: "real" targets, which some coefficients must fit, or "signs" -1 and +1, which some must separate.
         stop: the conditions that end its flow where a grid names none.
-        conditions: further ones that a grid may name; they stand in place of the default condition.
-        columns: of the extrapolation, its order, the fastest that rounding leaves alone: usually, and on curves at
-            loose tolerances, where a column costs an inverse (kernels/room.py).
+        conditions: further conditions that a grid may name; one of them replaces the default condition.
+        columns: columns of the extrapolation, its order: usually, and on curves at loose tolerances, where every column
+            costs an inverse (kernels/room.py). Each is the fastest number that rounding allows.
         flow: "module:Class" of its gradient flow, imported where flows are integrated.
-        tail: z -> log(-l'(z)) + z of a loss sum_i l(y_i f(x_i)) whose forces -l' are e^{-z} in the limit of large
-            margins, up to a factor: all that the limits in time ask of a loss. None for other losses.
+        tail: z -> log(-l'(z)) + z for a loss sum_i l(y_i f(x_i)) with an exponential tail: its forces -l' tend to
+            e^{-z}, up to a factor, as margins grow. The limits in time need no more. None for other losses.
     """
 
     task: str
@@ -58,7 +58,7 @@ LOSSES: dict[str, Loss] = {
         columns=(10, 8),
         flow="kernels.flows.regression:RegressionFlow",
     ),
-    # with more columns rounding, which the table's weights amplify, ends runs before -log Loss = 1e8
+    # the extrapolation's weights amplify rounding: with more columns runs would end before -log Loss = 1e8
     "exponential": Loss(
         task="classification",
         formula="sum_i exp(-y_i f(x_i))",
@@ -96,5 +96,5 @@ def default_loss(task: str) -> str:
 
 
 def labels_of(task: str) -> Labels:
-    """What the data of a task are labelled with."""
+    """The kind of labels that the data of a task have."""
     return LOSSES[default_loss(task)].labels

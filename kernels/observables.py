@@ -17,7 +17,7 @@ class Observable:
             `kernels.flows.parametrisation.RunData`. It is traced by JAX: array methods and operators, no branches.
         words: what the number is, for people.
         whole: whether it is a whole number (BIGINT).
-        added: whether older stores lack it: orbits that were recorded before have NULL there.
+        added: whether older stores lack it; their orbits have NULL there.
     """
 
     value: Callable[[Any, Any, Any], Any]

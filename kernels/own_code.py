@@ -1,8 +1,9 @@
-"""Code of the user's own, named module:attribute in a grid: single files beside it come first, then what is installed.
+"""Code of the user's own, named module:attribute in a grid. Imports no JAX.
 
-A file is loaded under a name of our own, made of its folder and its text. So a user's `db.py` is not taken for a module
-of that name which is imported already, the `mine.py` of two folders are two modules in one process, and a file that
-was changed is a new module. On other machines the text that travelled is loaded, without a file. Imports no JAX.
+A module is looked for among the files beside the grid first, then among installed modules. A file is loaded under a
+private name, made of its folder and its text. So a user's `db.py` is not mistaken for a module of that name that is
+imported already, the `mine.py` of two folders are two modules in one process, and a file that was changed is a new
+module. On other machines, which have no such file, the text that travelled with the run is loaded.
 """
 
 import hashlib
@@ -24,7 +25,7 @@ from types import ModuleType
 from typing import Any
 
 PREFIX = "sweep_own"
-"""Of the names in `sys.modules`."""
+"""How the private names in `sys.modules` begin."""
 
 _current: ContextVar["OwnCode | None"] = ContextVar("own_code", default=None)
 _loading = threading.RLock()
@@ -32,11 +33,11 @@ _loading = threading.RLock()
 
 @dataclass(frozen=True)
 class OwnCode:
-    """What the names of one grid mean.
+    """The modules that the names module:attribute of one grid refer to.
 
     Attributes:
-        folder: the grid file's; empty for a grid without code of its own.
-        sources: text of the modules in it that the grid names.
+        folder: folder of the grid file; empty for a grid without code of its own.
+        sources: module name -> text, of the modules in that folder that the grid names.
     """
 
     folder: str = ""
@@ -44,10 +45,10 @@ class OwnCode:
 
     @contextmanager
     def found(self) -> Iterator[None]:
-        """Names are looked up here while the body runs, in this thread.
+        """Look names up in these modules while the body runs, in this thread.
 
-        What these modules import is found in the folder, too. `sys.path` is afterwards what it was, and modules of the
-        folder stay with those that imported them: the next grid's may have the same names.
+        What these modules import is found in the folder, too. Afterwards `sys.path` is as before, and what was imported
+        from the folder is no longer in `sys.modules`, because the next grid's modules may have the same names.
         """
         if not self.folder or _current.get() == self:
             yield
@@ -79,7 +80,7 @@ class OwnCode:
 
     @cached_property
     def digest(self) -> str:
-        """Of everything that decides what names mean."""
+        """Digest of folder and sources: of everything that decides what names refer to."""
         return _digest(self.folder, *(part for item in sorted(self.sources.items()) for part in item))
 
     @contextmanager
@@ -89,7 +90,7 @@ class OwnCode:
         sys.meta_path.insert(0, finder)
         added = Path(self.folder).is_dir() and self.folder not in map(os.path.abspath, sys.path)
         if added:
-            sys.path.append(self.folder)  # last: a folder may hold a module of any name
+            sys.path.append(self.folder)  # last, because a folder may hold a module of any name
         try:
             yield
         finally:
@@ -102,7 +103,7 @@ class OwnCode:
                     sys.modules.pop(name, None)
 
     def _holds(self, module: ModuleType) -> bool:
-        """Whether a module's file lies in the folder, and has no name of ours."""
+        """Whether a module's file lies in the folder, under a name that is not private."""
         file = getattr(module, "__file__", None)
         return bool(file) and not module.__name__.startswith(PREFIX) and Path(self.folder) in Path(str(file)).parents
 
@@ -119,13 +120,13 @@ def attribute(name: str) -> Any:
 
 
 def meaning() -> str:
-    """Digest of what names mean now; empty where they are those of installed modules."""
+    """Digest of the code that names are looked up in now; empty where only installed modules are."""
     code = _current.get()
     return "" if code is None else code.digest
 
 
 class _Text(importlib.abc.ExecutionLoader):
-    """Loads a module from its text; tracebacks show that text, whatever the file says by then."""
+    """Loads a module from its text. Tracebacks show that text, even if the file has changed since."""
 
     def __init__(self, file: str, text: str):
         self._file, self._text = file, text
@@ -154,7 +155,7 @@ class _Beside(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return self._code.module(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """It has been run."""
+        """Do nothing, because `create_module` has run the module."""
 
 
 def _digest(*parts: str) -> str:

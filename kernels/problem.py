@@ -1,4 +1,4 @@
-"""Runs before their flow: what theory and the integrator see of them. Imports no JAX."""
+"""A problem: a run before its flow, as theory and the integrator see it. Imports no JAX."""
 
 import functools
 import weakref
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class Shared:
-    """What the problems of one batch have in common, computed once and kept as long as one of them is."""
+    """Results that the problems of one batch share: each is computed once, and kept as long as one of them is."""
 
     def __init__(self) -> None:
         self._known: dict[Hashable, Any] = {}
@@ -34,14 +34,14 @@ class Shared:
         return self.keep((make, *arguments), functools.partial(make, *arguments))
 
     def keep(self, asked: Hashable, make: Callable[[], T]) -> T:
-        """make(), called once for all that is asked in the same words."""
+        """make(), called once for each key `asked`."""
         if asked not in self._known:
             self._known[asked] = make()
         found: T = self._known[asked]
         return found
 
     def each(self, make: Callable[[list["Problem"]], list[T]], problems: Sequence["Problem"]) -> list[T]:
-        """make(problems), computed together and once for each problem."""
+        """make(problems), one result a problem. It is called with those problems alone whose result is not known."""
         known = self._each[make]
         missing = [problem for problem in problems if problem not in known]
         if missing:
@@ -51,7 +51,7 @@ class Shared:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What theory sees before the flow starts. Compared by identity, so that what is derived from it can be kept."""
+    """A run before its flow. Problems are compared by identity, so that what is derived from one can be kept."""
 
     spec: RunSpec
     dataset: Dataset
@@ -64,7 +64,7 @@ class Problem:
 
     @property
     def loss(self) -> Loss:
-        """What is known of the run's loss."""
+        """The row of the run's loss."""
         return LOSSES[self.spec.loss]
 
     @property
@@ -74,7 +74,7 @@ class Problem:
 
     @property
     def exponential_tail(self) -> bool:
-        """Whether forces are e^{-margin} in the limit of large margins: then limits in time are those of theory."""
+        """Whether forces tend to e^{-margin} as margins grow, which theory's limits in time assume."""
         return self.loss.tail is not None
 
     @property
@@ -93,24 +93,27 @@ class Problem:
 
     @functools.cached_property
     def scale(self) -> Float[np.ndarray, " m"] | None:
-        """c_j = alpha |eta_j| of the structured initialisation: |w_l(0)| = c > 0 for l < L, w_L(0) = 0; else None.
+        """c, shape (m,), of a structured start: |w_l(0)| = c > 0 for l < L and w_L(0) = 0; None for other starts.
 
-        Signs of the hidden w_l are no matter: rho = w_1 ... w_L runs over the same curve. Complex w_l must be real.
+        c_j = alpha |eta_j| for `init: structured`. Signs of the hidden w_l do not matter, because rho = w_1 * ... * w_L
+        moves on the same curve. Where the decomposition is complex, the values w_l(0) must be real.
         """
         return None if self.coordinates is None else _scales(self.coordinates[None])[0]
 
     @functools.cached_property
     def signs(self) -> Float[np.ndarray, " m"] | None:
-        """Of a start of one number a coordinate: 0 where it is structured; the signs of rho where all layers, real, are
-        of one modulus, which rho then keeps. None of any other start.
+        """Signs that rho_j keeps, shape (m,), for a start that one number c_j a coordinate describes; else None.
+
+        There are two such starts. In a structured one (`scale`) no sign is kept: 0. In the other all layers are real
+        and have one modulus, |w_l(0)| = c for all l: then rho_j keeps the sign that it starts with.
         """
         return None if self.coordinates is None else _signs(self.coordinates[None], [self.scale])[0]
 
     @functools.cached_property
     def eta(self) -> Float[np.ndarray, " m"] | None:
-        """eta of |w_l(0)| = alpha eta to 12 digits, so that it is the same, bit for bit, at every alpha.
+        """eta = c / alpha, shape (m,), for a start that one number a coordinate describes, as `signs`; else None.
 
-        Of a start of one number a coordinate, as `signs`; None of any other.
+        Mantissas are rounded to 12 decimals, so that eta is equal to the bit at every alpha.
         """
         if self.coordinates is None or self.signs is None:
             return None
@@ -118,7 +121,7 @@ class Problem:
 
     @functools.cached_property
     def moves(self) -> bool:
-        """Whether no coordinate rests for ever, as one with two zero layers does."""
+        """Whether every coordinate can move: one in which two layers are zero rests for ever."""
         w = self.coordinates
         return w is not None and bool(((w == 0).sum(axis=0) <= 1).all())
 
@@ -153,13 +156,13 @@ def _signs(
 
 
 def problem_of(spec: RunSpec, dataset: Dataset) -> Problem:
-    """What theory sees of a run: its network and initial layers beside spec and data."""
+    """The problem of one run: its network and initial layers beside spec and data."""
     architecture = build(spec, dataset.x.shape[1])
     return Problem(spec, dataset, architecture, initial_layers(spec, architecture))
 
 
 def problems_of(runs: Sequence[tuple[RunSpec, Dataset]]) -> list[Problem]:
-    """The problems of one batch: what they have in common is made once, what each has is made together."""
+    """The problems of one batch. Networks, draws and what is derived are made once for all runs that share them."""
     shared = Shared()
     networks = _networks(runs)
     problems: list[Problem | None] = [None] * len(runs)
@@ -194,7 +197,7 @@ def _networks(runs: Sequence[tuple[RunSpec, Dataset]]) -> list[Architecture]:
     for spec, dataset in runs:
         name, dim = spec.architecture_name, dataset.x.shape[1]
         given = parameters_given(spec.architecture)
-        # a user's own is built for every seed, as its checks may look at it
+        # a user's own network is built for every seed, because its checks may look at the seed
         seed = spec.seed if name not in ARCHITECTURES or ARCHITECTURES[name].draws(given) else 0
         asked = (name, texts.json(given) if given else "", dim, spec.depth, spec.width, spec.filter, seed)
         if asked not in known:
@@ -222,7 +225,7 @@ def _prepare(
     layers: Sequence[Float[np.ndarray, "b ..."]],
     alphas: Float[np.ndarray, " b"],
 ) -> None:
-    """Give problems of one network what they would compute one by one."""
+    """Fill the cached properties of problems of one network, computed for all at once."""
     if decomposition is None:
         return
     w = np.stack([v.astype(basis.dtype) @ basis for v, basis in zip(layers, decomposition.bases, strict=True)], axis=1)

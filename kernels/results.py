@@ -17,8 +17,8 @@ class PathRecord:
         point: number of the recorded point, from 1.
         distance, certificate, objective, beta: as in PredictionRecord, of this point. beta is in the units of the
             orbit's.
-        bound: how far the point may be from the prediction at most, in its objective and relative, by a bound that
-            does not ask the optimiser; None of a prediction that has none.
+        bound: the most by which the point's objective may exceed the least one, relative to its own. It is known
+            without the optimiser (kernels/theory/finite_margin.py); None for a prediction without a bound.
     """
 
     point: int
@@ -36,11 +36,11 @@ class SaddleRecord:
     Attributes:
         number: in the order of the visits; 0 is the origin, the last one the limit.
         predicted: its coefficients, shape (d,).
-        log_time_predicted: log of the time at which the flow is to jump to it; None of the origin.
-        log_time: log of the time at which it did; None of the origin, and where it did not.
+        log_time_predicted: log of the time at which the flow is to jump to it; None for the origin.
+        log_time: log of the time at which it did; None for the origin, and where it did not.
         point: number of the nearest recorded point, from 1; None before the flow ran.
-        beta: coefficients there.
-        distance: ||beta - predicted|| / ||predicted||; of the origin over the norm of the last saddle.
+        beta: coefficients at that point, shape (d,).
+        distance: ||beta - predicted|| / ||predicted||; for the origin ||beta|| over the norm of the last saddle.
     """
 
     number: int
@@ -67,9 +67,9 @@ class PredictionRecord:
         objective: what the prediction minimises, at the prediction; None if it minimises nothing.
         beta: the predicted linear coefficients (direction for classification, unit norm), shape (d,), or None.
         detail: further numbers by name (e.g. objective_reached, objective_best), stored as JSON.
-        path: what it says of recorded points, of a prediction that speaks of them.
-        saddles: what it says of saddles, of a prediction that does.
-        singular_value, singular_ratio, adjacent_alignment, rank: of singular_vectors alone.
+        path: what it says of recorded points; empty for a prediction about ends alone.
+        saddles: what it says of saddles; empty for all predictions but saddle_sequence.
+        singular_value, singular_ratio, adjacent_alignment, rank: numbers of singular_vectors alone.
     """
 
     prediction: str
@@ -91,13 +91,13 @@ class PredictionRecord:
 class Trajectory:
     """The orbit at T recorded points (64-128 when the run took that many steps), the first and the last among them.
 
-    They are spread evenly over its length: progress to the stop rule, change of beta over its size, and change of the
-    log of time, together, so that plateaus and the jumps between them both have points.
+    They are spread evenly over its length, the sum of progress to the stop rule, change of beta over its size, and
+    change of the log of time. So both plateaus and the jumps between them have points.
 
     Attributes:
-        observed: name -> one number a point, of every row of `kernels.observables.OBSERVABLES`.
-        beta: linear coefficients; for classification of the normalised parameters Theta / ||Theta||.
-        residual_integral: integral from 0 to t of y - X beta, one number a sample; None where it was not integrated.
+        observed: name -> one number a point, for every row of `kernels.observables.OBSERVABLES`.
+        beta: linear coefficients, shape (T, d); for classification those of the parameters Theta / ||Theta||.
+        residual_integral: integral from 0 to t of y - X beta, shape (T, n); None where it was not integrated.
     """
 
     observed: Mapping[str, np.ndarray]
@@ -118,11 +118,11 @@ class RunResult:
             or errors of rtol move the limit by more than UNDECIDED, both of kernels/simulate.py), stopped
             (out of steps, at rest at the start, or nothing to do there) or diverged (not finite, or step size gone).
         message: empty, or what ended the run and which key of the grid to change.
-        beta: final linear coefficients; for classification of the normalised parameters Theta / ||Theta||.
-        log_loss, log_time, residual, min_margin: as the last point of Trajectory.
+        beta: final linear coefficients; for classification those of the normalised parameters Theta / ||Theta||.
+        log_loss, log_time, residual, min_margin: observables at the end (`kernels.observables.OBSERVABLES`).
         invariant_drift: largest change of a conserved quantity, relative to ||Theta||^2.
         gap_drift: the same relative to the gap of the start that decides the limit (kernels/integrator/drift.py).
-        condition: of the data as the network sees them (kernels.data.checks.condition).
+        condition: condition of the data as the network sees them (`kernels.data.checks.condition`).
         steps, rejected: accepted and rejected steps; max_steps counts both.
         wall_seconds: this run's share of its batch's wall time, compilation apart.
         device: "cpu" or the accelerator's name.

@@ -9,18 +9,18 @@ from kernels.networks.table import architecture_class
 from kernels.spec import AXES, RunSpec
 
 GROWTH = 1.5
-"""From one size of samples or coordinates to the next: work grows by its cube at most."""
+"""Ratio of one size of samples or coordinates to the next; filling up costs at most its cube in work."""
 
 LOOSE = 1e-5
-"""Relative tolerance from which on fewer columns do on curves."""
+"""Relative tolerance from which on runs on curves take the fewer columns (`Loss.columns`)."""
 
 
 @dataclass(frozen=True)
 class Room:
-    """A program for up to so many samples, coordinates and layers; what a run lacks is filled up with zeros.
+    """Sizes of a program: the most samples, coordinates and layers that a run in it may have.
 
-    Zeros change nothing: a sample x = 0 exerts no force, a coordinate that starts at zero and meets no input rests, and
-    a layer that is switched off counts as one.
+    What a run lacks is filled up, and that changes nothing: a sample x = 0 exerts no force, a coordinate that starts at
+    zero and meets no input rests, and a slot for a layer that is switched off counts as the factor 1.
     """
 
     samples: int
@@ -29,20 +29,20 @@ class Room:
 
 
 def compile_key(spec: RunSpec, dim: int, samples: int) -> tuple[str | int | bool | None, ...]:
-    """Runs with equal keys go through one program: what plans know of a `kernels.integrator.ensemble.Program`."""
+    """What decides a run's `kernels.integrator.program.Program`, known without JAX: equal keys share a program."""
     named = {**spec.to_dict(), "architecture": spec.architecture_name}
     order = columns(spec.loss, spec.rtol) if room_for(spec, dim, samples) else None
     return (*(named[name] for name, axis in AXES.items() if axis.program), dim, samples, order)
 
 
 def columns(loss: str, rtol: float, curved: bool = True) -> int:
-    """Columns of the extrapolation, its order, for this tolerance."""
+    """Columns of the extrapolation, its order, at this relative tolerance; curved: whether the run is on curves."""
     usual, loose = LOSSES[loss].columns
     return loose if curved and rtol >= LOOSE else usual
 
 
 def room_for(spec: RunSpec, dim: int, samples: int) -> Room | None:
-    """The smallest room in which a run fits; None where its network has a program of its own in any case."""
+    """The smallest room in which a run fits; None where its program can only serve runs of its own sizes."""
     coordinates = coordinates_of(spec, dim)
     if coordinates is None or spec.solver != "extrapolation":
         return None
@@ -51,12 +51,12 @@ def room_for(spec: RunSpec, dim: int, samples: int) -> Room | None:
 
 
 def coordinates_of(spec: RunSpec, dim: int) -> int | None:
-    """Of its network's real orthogonal decomposition, where every network of these sizes has one."""
+    """Coordinates of the network's real orthogonal decomposition; None unless all networks of these sizes have one."""
     return architecture_class(spec.architecture_name).real_coordinates(dim, spec.depth, spec.filter)
 
 
 def common(rooms: Iterable[Room]) -> Room:
-    """The room in which all fit."""
+    """The smallest room that contains all of these."""
     rooms = list(rooms)
     return Room(*(max(getattr(room, name) for room in rooms) for name in ("samples", "coordinates", "depth")))
 

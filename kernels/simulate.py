@@ -1,4 +1,4 @@
-"""One batch of runs: gradient flow to its end, and theory's word on where that must be."""
+"""One batch of runs: integrate each gradient flow to its end, make every prediction that applies, and compare."""
 
 import time
 from collections.abc import Sequence
@@ -39,18 +39,19 @@ VERDICTS: dict[int, tuple[Status, str]] = {
 }
 
 IMPRECISE = 0.1
-"""Of `gap_drift`: from here on the limit may be that of another start."""
+"""Largest `gap_drift` of a converged run. With a larger one the end may be that of a flow from another start."""
 UNDECIDED = 1e-3
-"""Share of its norm by which an error of rtol in the dual variables moves a limit: from here on others are as good."""
+"""Largest share of its norm by which an error of rtol in the dual variables may move the limit of a converged run."""
 
 
 def simulate(runs: Sequence[Run], room: Room | None = None, watch: Watch = unwatched) -> list[RunResult]:
-    """Integrate runs together, those of one program in one loop; results in the order of the runs.
+    """The results of runs, in their order. Runs of one program are integrated together in one compiled loop.
 
     Args:
-        runs: of any shapes.
-        room: the size of a program that runs of several shapes share; without one, each shape has its own.
-        watch: told how many runs have ended, again and again; where it ends the batch, results are of those.
+        runs: spec and data set of each, of any shapes.
+        room: the size of the program that runs on curves share; None for a program for each shape.
+        watch: is told how many runs have ended, again and again. Where it ends the batch, the results are of the runs
+            that have ended by then.
     """
     begin = time.perf_counter()
     given = problems_of(runs)
@@ -73,7 +74,7 @@ def simulate(runs: Sequence[Run], room: Room | None = None, watch: Watch = unwat
 def _compared(
     problems: Sequence[Problem], ends: Sequence[End], finals: Sequence[Observed], orbits: Sequence[Trajectory | None]
 ) -> list[tuple[PredictionRecord, ...]]:
-    """Every applicable prediction against the runs that moved and did not break down; none for the others."""
+    """The records of every prediction that applies, one tuple a run; empty for runs that did not move or diverged."""
     endpoints: dict[int, Endpoint] = {}
     for architecture, places in grouped(problem.architecture for problem in problems):
         thetas = np.array([ends[place].theta for place in places])
@@ -137,7 +138,10 @@ def _result(
 
 
 def _sensitivities(problems: Sequence[Problem], ends: Sequence[End]) -> list[float]:
-    """Of runs that met their stop rule, by how much of itself the limit moves for a relative error of nu; else 0."""
+    """||change of the limit|| / ||limit|| for each relative error of the dual variables nu, one number a run.
+
+    0 for runs that did not meet their stop rule, and for those whose limit has no potential (`Limit.sensitivity`).
+    """
     places = [place for place, end in enumerate(ends) if end.status == CONVERGED and has_limit(problems[place])]
     found = dict(zip(places, limits([problems[place] for place in places]), strict=True))
     return [found[place].sensitivity if place in found else 0.0 for place in range(len(ends))]
@@ -163,7 +167,7 @@ def _verdict(problem: Problem, code: int, gap: float, sensitivity: float) -> tup
 
 
 def _condition(dataset: Dataset, architecture: Architecture) -> float:
-    """Of X S^T."""
+    """The condition of X S^T, or of X where the network has no decomposition."""
     decomposition = architecture.decomposed
     return condition(dataset.x, None if decomposition is None else decomposition.s)
 

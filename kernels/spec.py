@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from kernels.losses import LOSSES, default_loss
 
-KERNEL_VERSION = 4
+KERNEL_VERSION = 5
 """Part of every run's identity: raise it when a change to kernels/ moves numbers by more than the tolerance."""
 
 TASKS = tuple(dict.fromkeys(loss.task for loss in LOSSES.values()))
@@ -27,16 +27,17 @@ NO_DEFAULT = object()
 
 @dataclass(frozen=True)
 class Axis:
-    """One key of a grid that becomes part of a run: what is true of it wherever axes are listed.
+    """One key of a grid that becomes part of a run, with what every list of axes needs to know of it.
 
     Attributes:
         help: what it is, for editors and error messages.
         default: its value where a grid says nothing; NO_DEFAULT if a grid must say, or if another axis decides.
         described: whether a value may be a name with parameters, {name: parameters}.
         optional: whether only some architectures have it; None where they do not.
-        program: whether its value is part of the compile key; data and rtol enter it by sizes and columns.
-        inner: alpha and seed, which are expanded innermost, as neither decides the program or what goes together with
-            what. A third one would need `sweep/grid/expansion.py` and `Descriptions`, too.
+        program: whether its value is part of the compile key (kernels/room.py). Data and rtol enter that key by sizes
+            and columns.
+        inner: whether a grid expands it innermost. These are alpha and seed, which decide neither the program nor what
+            can be combined. A third one needs changes in `sweep/grid/expansion.py` and `Descriptions`.
     """
 
     help: str
@@ -69,7 +70,7 @@ DEFAULTS: dict[str, Any] = {name: axis.default for name, axis in AXES.items() if
 
 
 class InputError(ValueError):
-    """What the user wrote cannot be run; the message says what is wrong and what to write instead."""
+    """Input of a user that cannot be run; the message says what is wrong and what to write instead."""
 
 
 def canonical_json(value: Any) -> str:
@@ -121,11 +122,11 @@ class RunSpec:
 
     @classmethod
     def from_dict(cls, axes: Mapping[str, Any]) -> "RunSpec":
-        """Inverse of `to_dict`; of a run stored before losses were an axis, too."""
+        """Inverse of `to_dict`, also for runs that were stored before loss was an axis."""
         return cls(**{**DEFAULTS, "loss": default_loss(axes["task"]), **axes})
 
     def identity(self) -> dict[str, Any]:
-        """The axes that its id is made of: a loss that the task alone implies is left out, as before it was an axis."""
+        """The axes that its id is made of. The default loss is left out, so that ids are as before loss was an axis."""
         axes = self.to_dict()
         if self.loss == default_loss(self.task):
             del axes["loss"]
@@ -156,7 +157,7 @@ def architecture_name(architecture: str | Mapping[str, Any]) -> str:
 
 
 def fragment(axis: str, value: Any) -> str:
-    """The canonical JSON of one axis of an identity; a file's path is left out, its content's digest is in."""
+    """The canonical JSON of one axis of an identity. It leaves out a file's path, and holds its content's digest."""
     if axis == "data" and "file" in value:
         value = {"file": {k: v for k, v in value["file"].items() if k != "path"}}
     if axis == "architecture" and isinstance(value, Mapping) and "tensor" in value:
@@ -167,7 +168,7 @@ def fragment(axis: str, value: Any) -> str:
 
 
 def run_id(fragments: Mapping[str, str]) -> str:
-    """Hash of one run from the fragments of its axes (which a grid of a million runs computes once per value)."""
+    """Hash of one run from the fragments of its axes, which a grid computes once for each value."""
     return _digest(",".join(f'"{axis}":{fragments[axis]}' for axis in sorted(fragments)))
 
 
@@ -176,14 +177,14 @@ def _digest(text: str) -> str:
 
 
 class Descriptions:
-    """Identities and canonical JSON of many runs; what they have in common, all but alpha and seed, is written once."""
+    """Ids and canonical JSON of many runs. What runs share that differ in alpha and seed alone is written once."""
 
     def __init__(self) -> None:
         self._texts: dict[int, tuple[Any, str]] = {}
         self._patterns: dict[Hashable, tuple[Pattern, Pattern]] = {}
 
     def json(self, value: Any) -> str:
-        """canonical_json(value), once for an object that comes again."""
+        """canonical_json(value), computed once for each object."""
         if id(value) not in self._texts:
             self._texts[id(value)] = value, canonical_json(value)
         return self._texts[id(value)][1]
@@ -206,7 +207,7 @@ class Descriptions:
 
 
 Pattern = tuple[str, str, str]
-"""The text of sorted axes before the value of alpha, from there to the value of the seed, and after that."""
+"""The JSON of sorted axes in three parts: up to the value of alpha, from there to that of seed, and the rest."""
 
 
 def _open(texts: Mapping[str, str]) -> Pattern:
@@ -218,7 +219,7 @@ def _open(texts: Mapping[str, str]) -> Pattern:
 
 
 def _parted(items: list[tuple[str, str]], axis: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """What stands before an axis, and what stands after it."""
+    """The items before an axis, and those after it."""
     place = [name for name, _ in items].index(axis)
     return items[:place], items[place + 1 :]
 

@@ -19,10 +19,10 @@ from kernels.networks.table import ARCHITECTURES, architecture_class, build, can
 from kernels.spec import DEFAULTS, SOLVER_NAMES, TASKS, InputError, RunSpec, architecture_name
 
 ROUNDING = 16 * float(np.finfo(float).eps)
-"""Of an entry of X S^T, relative to the sum of its terms' moduli: less is a zero."""
+"""An entry of X S^T counts as zero where its modulus is at most this share of sum_k |x_ik| |S_jk|."""
 MOST_LAYERS = 10_000
 MOST_NUMBERS = 100_000_000
-"""Of a network's layers and of the matrices of its decomposition: 800 MB."""
+"""Most numbers in a network's layers and the matrices of its decomposition: 800 MB."""
 
 
 def canonicalise(axes: Mapping[str, Any], dim: int) -> RunSpec:
@@ -92,13 +92,13 @@ def reach_varies(spec: RunSpec, dim: int) -> bool:
 
 
 def check_reach(spec: RunSpec, dataset: Dataset) -> None:
-    """Raise InputError where no coefficients within reach of the flow fit the targets, or separate the classes.
+    """Raise InputError where no coefficients that the flow can reach fit the targets, or separate the classes.
 
-    The data are asked as an orthogonally decomposable network sees them, A = X S^T, in three steps: any rho; rho_j = 0
-    in coordinates that rest at the start; rho_j of the sign that the start fixes (kernels/networks/reach.py). Least
-    squares, non-negative ones and linear programs decide, and only what is certain is refused. Of other networks those
-    pass that represent every beta, as with short filters and fully connected ones; a tensor may have a narrow span.
-    Drawn starts leave every sign open.
+    For an orthogonally decomposable network, with A = X S^T, three sets of rho are tried, each within the one before:
+    every rho; rho_j = 0 in coordinates that rest at the start; rho_j of the sign that the start fixes
+    (kernels/networks/reach.py). Least squares, non-negative least squares and linear programs decide, and only what is
+    certain is refused. Of other networks, only those whose coefficients span less than R^d are checked, as a tensor
+    may (`Architecture.span`).
     """
     network = build(spec, dataset.x.shape[1])
     decomposition = network.decomposed
@@ -141,7 +141,7 @@ def _check_span(spec: RunSpec, dataset: Dataset, span: Float[np.ndarray, "d r"] 
 def _possible(
     labels: Labels, columns: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"], signs: Float[np.ndarray, " k"]
 ) -> bool:
-    """Whether coefficients of these signs fit y, or separate the classes."""
+    """Whether coefficients of these signs (0 for any sign) fit y, or separate the classes."""
     if not columns.size:
         return False
     return fits(columns, y, signs) if labels == "real" else separates(y[:, None] * columns, signs)
@@ -201,7 +201,7 @@ def _plural(count: int, noun: str) -> str:
 
 
 def _check_size(depth: int, width: int | None, dim: int) -> None:
-    """Raise InputError for a network of which not even the layers fit into memory."""
+    """Raise InputError for a network whose layers alone have more than MOST_NUMBERS numbers."""
     numbers = depth * dim + dim * dim if width is None else dim * width + depth * width * width
     if numbers > MOST_NUMBERS:
         axis, advice = ("architecture", "data of a smaller dimension") if width is None else ("width", "a smaller one")
@@ -212,7 +212,7 @@ def _check_size(depth: int, width: int | None, dim: int) -> None:
 
 
 def _depth(depth: Any, fixed: int | None) -> int:
-    """The depth that was written, or else the one that the network's parameters leave."""
+    """The depth, as written or as the network's parameters fix it. Raises InputError where the two differ."""
     written = _integer("depth", DEFAULTS["depth"] if depth is None else depth, least=1)
     if fixed is None:
         return written

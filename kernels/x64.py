@@ -1,8 +1,8 @@
-"""JAX in double precision, on one thread: the only place in kernels that imports it.
+"""JAX in double precision, on one thread. All other modules take `jax` from here.
 
 XLA's CPU client runs independent parts of a program on its thread pool, and batched LAPACK calls wait there for the
-same pool: a batch of factorisations then waits for itself for ever. One worker is one core, so that one thread loses
-nothing. The settings must stand before JAX makes its client.
+same pool: a batch of factorisations then waits for itself for ever. One worker has one core, so that one thread loses
+nothing. The settings must be made before JAX makes its client.
 """
 
 import os

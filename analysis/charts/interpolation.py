@@ -50,7 +50,7 @@ def _panel(here: pl.DataFrame, x: LogAxis, y: LinearAxis, depths: list[int]) -> 
     norm = NORMS[here["norm"][0]]
     title = f"{norm} / least {norm}"
     scale, colour = x.x("alpha", "initialisation scale α"), depth_colour(depths)
-    sizes = depth_sizes(depths)
+    sizes = depth_sizes(depths, legend=True)
     ends = here.group_by("depth").agg(pl.col("other").median()).sort("depth")
     floor = alt.Chart(pl.DataFrame({"other": [1.0]})).mark_rule(stroke=GUIDE, strokeDash=[5, 3])
     shown = [alt.Tooltip(f"{name}:Q", format=".4~g") for name in ("alpha", "reached", "predicted")]

@@ -136,12 +136,16 @@ def coinciding(here: pl.DataFrame, axes: Axes) -> dict[int, tuple[int, int]]:
     return {depth: (place, len(group)) for group in groups for place, depth in enumerate(group)}
 
 
-def depth_sizes(depths: Sequence[int]) -> alt.Size:
-    """Areas of dots in pixels that fall with depth, so that dots in one place are all seen."""
+def depth_sizes(depths: Sequence[int], legend: bool = False) -> alt.Size:
+    """Areas of dots in pixels that fall with depth, so that dots in one place are all seen.
+
+    With `legend`, where colours of depths have one: the two are drawn as one.
+    """
     least, most = DOTS
     step = min(2.0 * least, (most - least) / max(len(depths) - 1, 1))
     areas = [least + step * (len(depths) - 1 - place) for place in range(len(depths))]
-    return alt.Size("depth:O", scale=alt.Scale(type="ordinal", domain=list(depths), range=areas), legend=None)
+    shown = alt.Undefined if legend else None
+    return alt.Size("depth:O", scale=alt.Scale(type="ordinal", domain=list(depths), range=areas), legend=shown)
 
 
 def panel_title(text: str) -> alt.TitleParams:

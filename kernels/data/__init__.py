@@ -1,1 +1,1 @@
-"""Samples: the kinds of data there are, how each is read or drawn, and whether a flow can be run on it."""
+"""Data sets: the kinds there are, how each is read or drawn, and whether a flow can be run on it."""

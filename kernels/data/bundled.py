@@ -27,7 +27,7 @@ SCALES = ("range", "variance", "none")
 
 
 def settle(parameters: dict[str, Any], task: str, base: Path) -> dict[str, Any]:
-    """Canonical parameters; raises InputError."""
+    """The canonical parameters: every one, checked. Raises InputError that says which is wrong."""
     name, classes, samples, seed = (parameters[key] for key in ("name", "classes", "samples", "seed"))
     if name not in BUNDLED:
         raise InputError(f"data: unknown dataset {name!r}; write one of {', '.join(BUNDLED)}")
@@ -56,11 +56,11 @@ def settle(parameters: dict[str, Any], task: str, base: Path) -> dict[str, Any]:
 
 
 def draw(parameters: Parameters, task: str) -> Samples:
-    """One of scikit-learn's data sets: the first `samples` rows, or with a seed that many drawn without replacement.
+    """(x, y) of one of scikit-learn's data sets: the first `samples` rows, or as many drawn without replacement.
 
-    With `classes: [a, b]` only those rows, y = -1 for a and +1 for b, ceil(samples / 2) of a and the rest of b.
-    `scale` is by feature and over all rows of the data set, so that a sample's features do not depend on the
-    selection: range to [0, 1], variance to mean 0 and variance 1; constant features become 0.
+    With `classes: [a, b]` there are rows of these classes alone, ceil(samples / 2) of a with y = -1, the others of b
+    with y = +1. `scale` acts on each feature, by all rows of the data set, so that a sample does not depend on which
+    others are taken: `range` maps to [0, 1], `variance` to mean 0 and variance 1; constant features become 0.
     """
     x, y = _read(parameters["name"])
     x = _scaled(x, parameters["scale"])

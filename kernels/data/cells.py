@@ -1,4 +1,4 @@
-"""What stands in one cell of a table: a number, a class, or nothing. Imports no JAX."""
+"""Cells of tables: which hold a number, a class or nothing. Imports no JAX."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from jaxtyping import Float
 from kernels.spec import InputError
 
 MISSING = frozenset(("", "na", "n/a", "<na>", "nan", "null"))
-"""How programs write that a value is not there, in small letters."""
+"""How programs write that a value is missing, in small letters."""
 
 DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 INSTEAD = "write a finite number, remove the line, or leave the column out"
@@ -20,19 +20,19 @@ Where = Callable[[int], str]
 
 
 def number(cell: Any) -> float:
-    """The number in a cell. Raises ValueError for what is none, such as what Python alone reads as one: 1_000."""
+    """The number in a cell; NaN for None. Raises ValueError for other text, such as 1_000, which Python alone reads."""
     if isinstance(cell, str) and not is_plain(cell):
         raise ValueError(cell)
     return float(cell) if cell is not None else float("nan")
 
 
 def is_plain(text: str) -> bool:
-    """Whether Python reads the same numbers in a text as other programs: digits are ASCII, and none are grouped."""
+    """Whether Python reads the same number in a text as other programs: ASCII digits alone, without underscores."""
     return text.isascii() and "_" not in text
 
 
 def numbers(name: str, cells: Sequence[Any], where: Where) -> Float[np.ndarray, " n"]:
-    """A column of finite numbers. Raises InputError with line, column and value of the first cell that is none."""
+    """A column of finite numbers. Raises InputError with line, column and value of the first other cell."""
     found = np.empty(len(cells))
     for row, cell in enumerate(cells):
         try:
@@ -52,15 +52,15 @@ def check_finite(name: str, found: Float[np.ndarray, " n"], cells: Sequence[Any]
 
 
 def labels(name: str, cells: Sequence[Any], where: Where) -> Float[np.ndarray, " n"]:
-    """-1 and +1 for the two values of a column in the order of `classes`. Raises InputError as that does."""
+    """-1 and +1 for the two values of a column, in the order of `classes`. Raises InputError as `classes` does."""
     values, (_, positive) = classes(name, cells, where)
     return np.array([1.0 if value == positive else -1.0 for value in values])
 
 
 def classes(name: str, cells: Sequence[Any], where: Where) -> tuple[list[Any], tuple[Any, Any]]:
-    """The values of a column, and the two that there are, sorted: as numbers where all are numbers, else as text.
+    """The values of a column, and its two different values in order: of numbers if all are numbers, else of text.
 
-    Raises InputError for a missing value, and for one value or more than two.
+    Raises InputError for a missing value, and for other than two different values.
     """
     for row, cell in enumerate(cells):
         if _is_missing(cell):

@@ -1,8 +1,8 @@
 """Whether a data set can be run: some coefficients fit the targets, or separate the classes. Imports no JAX.
 
-Samples may differ in size by many orders of magnitude, and each must be fitted and told apart on its own scale: every
-row is divided by its norm, the target with it, before anything is decided. `fits` and `separates` ask the same of
-coefficients of which some keep a sign: what a network can reach (kernels/validate.py).
+Samples may differ in size by many orders of magnitude, and each must be fitted, or separated, on its own scale. So
+every row is divided by its norm, and its target with it, before anything is decided. `fits` and `separates` decide the
+same for coefficients of which some keep a sign, as those that a network can reach (kernels/validate.py).
 """
 
 from typing import Any
@@ -18,11 +18,14 @@ FIT_TOLERANCE = 1e-11
 flow stops at 1e-10)."""
 
 UNREACHABLE = 1e-9
-"""A larger such residual of the best coefficients of given signs is a proof that none fit: by the conditions of
-non-negative least squares it separates the targets from all that the coefficients can give (Farkas)."""
+"""Largest such residual that coefficients of given signs may leave before they count as unable to fit.
+
+A larger one is a proof: by the conditions of non-negative least squares the residual separates the targets from all
+that coefficients of these signs can give (Farkas' lemma).
+"""
 
 MOST_NUMBERS = 10_000_000
-"""Of the inputs of one data set: 80 MB."""
+"""Most numbers in the inputs of one data set: 80 MB."""
 
 
 def check(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], task: str) -> None:
@@ -37,7 +40,7 @@ def check(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], task: str) ->
 
 
 def _check_fit(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"]) -> None:
-    """Rank test: the least-squares solution leaves no residual."""
+    """Raise InputError unless the least-squares solution leaves a residual of at most FIT_TOLERANCE."""
     norm = np.linalg.norm(y)
     if norm == 0:
         raise InputError("data: every target is zero, so the flow starts at its end; write a target that is not zero")
@@ -63,7 +66,7 @@ def least_residual(matrix: Float[np.ndarray, "n m"], y: Float[np.ndarray, " n"])
 
 
 def fits(matrix: Float[np.ndarray, "n m"], y: Float[np.ndarray, " n"], signs: Float[np.ndarray, " m"]) -> bool:
-    """Whether A rho = y has a solution with s_j rho_j >= 0 where s_j is not zero. True unless the opposite is certain.
+    """Whether A rho = y has a solution with s_j rho_j >= 0 where s_j is not zero. In doubt, True.
 
     Args:
         matrix: A, shape (n, m).
@@ -104,15 +107,15 @@ def separates(signed: Float[np.ndarray, "n m"], signs: Float[np.ndarray, " m"]) 
 
 
 def real_columns(matrix: Inexact[np.ndarray, "n m"]) -> Float[np.ndarray, "n k"]:
-    """Re(A rho) as a real matrix times (Re rho, Im rho), or A itself where it is real."""
+    """[Re A, -Im A], with which Re(A rho) is a real product with (Re rho, Im rho); A itself where it is real."""
     return np.hstack([matrix.real, -matrix.imag]) if np.iscomplexobj(matrix) else matrix
 
 
 def condition(x: Float[np.ndarray, "n d"], s: Inexact[np.ndarray, "m d"] | None = None) -> float:
     """How ill-conditioned the data are for a network: sigma_1 / sigma_r of D A, A = X S^T, D^{-1} = diag ||a_i||.
 
-    r is the numerical rank, so that a repeated sample counts once; rows that are zero are left out. By this factor a
-    residual relative to each sample's own scale may understate the error of rho.
+    r is the numerical rank, so that a repeated sample counts once; rows that are zero are left out. The relative error
+    of rho may be this many times the residual, measured on each sample's own scale.
 
     Args:
         x: X, shape (n, d).
@@ -130,7 +133,7 @@ def condition(x: Float[np.ndarray, "n d"], s: Inexact[np.ndarray, "m d"] | None 
 def _scaled(
     matrix: Float[np.ndarray, "n m"], y: Float[np.ndarray, " n"]
 ) -> tuple[Float[np.ndarray, "n m"], Float[np.ndarray, " n"]]:
-    """Rows of unit length and their targets; where a row is zero, a target of unit size or zero."""
+    """(rows, targets), each divided by the norm of its row; by |target| where the row is zero."""
     size = np.linalg.norm(matrix, axis=1)
     size = np.where(size > 0, size, np.abs(y))
     size = np.where(size > 0, size, 1.0)
@@ -145,7 +148,7 @@ def _check_labels(y: Float[np.ndarray, " n"]) -> None:
 
 
 def _check_separable(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"]) -> None:
-    """y_i x_i^T w >= 1 has a solution w (a hyperplane through the origin: the model has no bias term)."""
+    """Raise InputError unless y_i x_i^T w >= 1 has a solution w. The hyperplane has no bias, as the model has none."""
     zero = np.flatnonzero(~x.any(axis=1))
     if zero.size:
         raise InputError(
@@ -170,7 +173,7 @@ def _by_largest(signed: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
 
 
 def _separable(signed: Float[np.ndarray, "n d"]) -> bool:
-    """Whether Z w >= 1 has a solution; the rows' largest entries are one."""
+    """Whether Z w >= 1 has a solution; the largest entry of each row must be one in modulus."""
     if _newton(signed):
         return True
     from scipy.optimize import linprog
@@ -181,9 +184,9 @@ def _separable(signed: Float[np.ndarray, "n d"]) -> bool:
 
 
 def _newton(signed: Float[np.ndarray, "n d"], steps: int = 12) -> bool:
-    """Whether Newton's method on sum_i max(0, 1 - s_i^T w)^2 meets a separating w: a tenth of a linear program's time.
+    """Whether Newton's method on sum_i max(0, 1 - s_i^T w)^2 comes upon a separating w; False decides nothing.
 
-    One step where the samples are independent. False says nothing.
+    It takes a tenth of a linear program's time, and a single step where the samples are independent.
     """
     active = np.ones(len(signed), dtype=bool)
     for _ in range(steps):

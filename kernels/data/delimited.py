@@ -1,6 +1,7 @@
-"""Tables in text: one reader for the names and the rows, of any line ends; commas, semicolons or tabs. No JAX.
+"""Tables in text: columns parted by commas, semicolons or tabs, with any line ends. Imports no JAX.
 
-UTF-8, or UTF-16 and UTF-32 with a byte-order mark. What is not plainly one of these is refused, never guessed.
+The text is UTF-8, or UTF-16 or UTF-32 with a byte-order mark. Whatever else is refused, because an encoding that is
+guessed may be wrong.
 """
 
 import codecs
@@ -31,7 +32,7 @@ ENCODINGS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-"""Byte-order marks; that of UTF-32 starts like that of UTF-16."""
+"""Byte-order marks and their encodings. UTF-32 comes first, because its mark starts with that of UTF-16."""
 
 OTHERS = {
     b"PAR1": "it is Parquet; name it .parquet",
@@ -47,7 +48,7 @@ UTF8 = "save it as UTF-8, as `iconv -f WINDOWS-1252 -t UTF-8` does"
 
 
 def header(path: Path) -> list[str]:
-    """Names of the columns; [] for a file without any. Raises InputError where it is no table, OSError."""
+    """Names of the columns; [] for an empty file. Raises InputError where the file is no table, and OSError."""
     with _records(path) as records:
         return next(records, (0, []))[1]
 
@@ -55,9 +56,9 @@ def header(path: Path) -> list[str]:
 def samples(
     path: Path, features: Sequence[str], target: str
 ) -> tuple[Float[np.ndarray, "n d"], list[str], Sequence[int]]:
-    """Features as numbers, the target's cells as text, and the line of every row.
+    """Features as numbers, shape (n, d), the target's cells as text, and the line number of every row.
 
-    Raises InputError for a row that is too long, and for the first feature that is no number; OSError.
+    Raises InputError for a row that is too long and for the first feature that is no number; OSError.
     """
     rows: list[np.ndarray] = []
     targets: list[str] = []
@@ -66,7 +67,8 @@ def samples(
         names = next(records)[1]
         place = {name: n for n, name in enumerate(names)}
         last = len(features)
-        chosen = operator.itemgetter(*(place[name] for name in (*features, target, target)))  # of one it is no tuple
+        # target twice, because itemgetter of a single place returns no tuple
+        chosen = operator.itemgetter(*(place[name] for name in (*features, target, target)))
         for line, row in records:
             if len(row) > len(names):
                 raise InputError(
@@ -97,7 +99,7 @@ def _row(texts: Sequence[str], features: Sequence[str], line: int) -> Float[np.n
 
 @contextmanager
 def _records(path: Path) -> Iterator[Iterator[tuple[int, list[str]]]]:
-    """The line and the fields of every record, the names first; blank lines are passed over."""
+    """(line number, fields) of every record, the names of the columns first; blank lines are skipped."""
     encoding = _encoding(path)
     try:
         with path.open(newline="", encoding=encoding) as file:  # lines end in \n, \r\n or \r
@@ -119,7 +121,7 @@ def _numbered(reader: Any) -> Iterator[tuple[int, list[str]]]:
 
 
 def _first_record(file: Iterator[str]) -> list[str]:
-    """The lines of the names: several where one is quoted and holds a line end."""
+    """The lines of the first record: several where a quoted name holds a line end."""
     lines: list[str] = []
     quotes = 0
     for line in file:
@@ -131,7 +133,7 @@ def _first_record(file: Iterator[str]) -> list[str]:
 
 
 def _delimiter(names: str) -> str:
-    """The only one of the delimiters that stands between the names."""
+    """The delimiter that stands between the names. Raises InputError where there are two."""
     bare = QUOTED.sub("", names)
     if bare.lower().startswith("sep="):
         raise InputError("line 1 is an instruction to a spreadsheet; remove it: the first line names the columns")
@@ -145,7 +147,7 @@ def _delimiter(names: str) -> str:
 
 
 def _encoding(path: Path) -> str:
-    """The encoding by the file's first bytes. Raises InputError for what is no text."""
+    """The encoding, by the file's first bytes. Raises InputError for files that are no text."""
     with path.open("rb") as file:
         start = file.read(64)
     for mark, encoding in ENCODINGS:
@@ -162,7 +164,7 @@ def _encoding(path: Path) -> str:
 
 
 def _not_text(path: Path, encoding: str) -> str:
-    """Where the bytes stop being text."""
+    """The message that says where bytes are not text of this encoding."""
     if not encoding.startswith("utf-8"):
         return f"its byte-order mark says {encoding}, and it is not; {UTF8}"
     with path.open("rb") as file:

@@ -19,7 +19,7 @@ SUFFIXES = (".csv", ".tsv", ".parquet")
 MOST_BYTES = 1 << 30
 
 ROW_NAMES = re.compile(r"\s*|Unnamed: \d+|__index_level_\d+__|\.\.\.\d+|row[._ ]?names", re.IGNORECASE)
-"""What R, pandas and readr call the numbers or names of rows that they write beside the columns of a table."""
+"""Names that R, pandas and readr give a column of row numbers or row names that they write into a table."""
 
 
 def digest(path: Path) -> str:
@@ -66,9 +66,9 @@ def check_columns(path: Path, names: Sequence[str], known: Collection[str], key:
 
 
 def features_of(path: Path, known: Sequence[str], target: str, out: Collection[str] = ()) -> list[str]:
-    """Every column but the target and those that are out.
+    """Every column but the target and those in `out`.
 
-    Raises InputError where one has no name, for that numbers the rows.
+    Raises InputError where one is named as a column of row numbers is (ROW_NAMES), because that is no feature.
     """
     found = [name for name in known if name != target and name not in out]
     odd = next((n for n, name in enumerate(known) if ROW_NAMES.fullmatch(name) and name in found), None)
@@ -85,9 +85,10 @@ def features_of(path: Path, known: Sequence[str], target: str, out: Collection[s
 def read(
     path: Path, features: Sequence[str], target: str, two_values: bool
 ) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, " n"]]:
-    """Features and target as float64; with `two_values` the target's values become -1 and +1 in sorted order.
+    """Features, shape (n, d), and target, shape (n,), as float64.
 
-    Sorted as numbers where all are numbers, else as text. Raises InputError with file, line, column and value.
+    With `two_values` the target's two values, sorted as numbers if all are numbers, else as text, become -1 and +1.
+    Raises InputError with file, line, column and value.
     """
     of_target = cells.labels if two_values else cells.numbers
     with _of(path):
@@ -98,7 +99,7 @@ def read(
 
 
 def classes(path: Path, target: str) -> tuple[Any, Any]:
-    """The two values of a target, -1 and +1 in this order. Raises InputError as `read` does."""
+    """The two values of a target that become -1 and +1, in this order. Raises InputError as `read` does."""
     with _of(path):
         _, column, where = _samples(path, [], target)
         return cells.classes(target, column, where)[1]
@@ -107,7 +108,7 @@ def classes(path: Path, target: str) -> tuple[Any, Any]:
 def _samples(
     path: Path, features: Sequence[str], target: str
 ) -> tuple[Float[np.ndarray, "n d"], Sequence[Any], cells.Where]:
-    """Features, the target's cells, and where each row stands."""
+    """Features, the target's cells, and a function from a row to where it stands in the file."""
     if _is_parquet(path):
         return *parquet.samples(path, features, target), parquet.row
     x, column, lines = delimited.samples(path, features, target)
@@ -120,7 +121,7 @@ def _is_parquet(path: Path) -> bool:
 
 @contextmanager
 def _of(path: Path) -> Iterator[None]:
-    """Errors of the body name the file."""
+    """Put the file's name in front of errors that the body raises."""
     try:
         yield
     except InputError as error:

@@ -39,11 +39,12 @@ class Dataset:
 
 @dataclass(frozen=True)
 class DataKind:
-    """One way to come by samples.
+    """One kind of data: how its samples are read or drawn.
 
     Attributes:
-        subject: the parameter that may stand as the kind's own value ({file: a.csv, target: y}), or None.
-        defaults: its parameters and their defaults; those that must be written default to None.
+        subject: the parameter whose value may be written as the value of the kind itself, as the path in
+            {file: a.csv, target: y}; or None.
+        defaults: its parameters and their defaults; parameters that must be written have None.
         settle: (parameters, task, base) -> canonical parameters; raises InputError.
         draw: (canonical parameters, task) -> x, y; raises InputError.
         label: (canonical parameters) -> the readable name, or None for the kind and a digest.
@@ -87,9 +88,10 @@ def _settle_gaussian(parameters: dict[str, Any], task: str, base: Path) -> dict[
 def _draw_gaussian(parameters: Parameters, task: str) -> Samples:
     """x_ij ~ N(0, 1), a teacher b with `sparsity` non-zero entries ~ N(0, 1) at random places, z = x b + N(0, noise^2).
 
-    Regression: y = z. Classification: y = sign(z), the last sample (x and z) negated where all signs agree: that
-    keeps y_i x_i, all that the loss sees, and both classes are present. Drawn from default_rng([seed, 2]) in the
-    order x, teacher, noise: task, sparsity and noise leave x as it is (but for that sign).
+    Regression: y = z. Classification: y = sign(z). If all signs agree, x and z of the last sample are negated, so that
+    both classes are present; y_i x_i, all that the loss sees, stays as it was. Numbers are drawn from
+    default_rng([seed, 2]) in the order x, teacher, noise, so that x does not depend on task, sparsity and noise (but
+    for that sign).
     """
     rng = np.random.default_rng([parameters["seed"], 2])
     x = rng.standard_normal((parameters["samples"], parameters["dim"]))
@@ -169,11 +171,11 @@ DATASETS: dict[str, DataKind] = {
 
 
 def canonical(data: Mapping[str, Any], task: str, base: Path) -> dict[str, Any]:
-    """{kind: every parameter, defaults filled in}; a file's path made absolute from `base`, its digest added.
+    """{kind: every parameter, defaults filled in}, with a file's path made absolute from `base` and its digest added.
 
-    Both {file: a.csv, target: y} and {file: {path: a.csv, target: y}} are read, so canonical data are their own
-    canonical form. {"module:function": parameters} calls function(task=..., **parameters) -> x, y of the user's.
-    Raises InputError for an unknown kind or parameter, a missing file or column.
+    Both {file: a.csv, target: y} and {file: {path: a.csv, target: y}} are accepted, so that canonical data are their
+    own canonical form. {"module:function": parameters} is a function of the user's, (task=..., **parameters) -> x, y.
+    Raises InputError for an unknown kind or parameter and for a missing file or column.
     """
     kind, parameters = _split(data)
     if ":" in kind:
@@ -194,7 +196,7 @@ def takes(kind: str) -> tuple[str, ...]:
 
 
 def classes(data: Mapping[str, Any], task: str) -> tuple[Any, Any] | None:
-    """The two values that became -1 and +1, in this order, of canonical data whose file holds others; else None."""
+    """The two values in a file that become -1 and +1, in this order; None for data that hold -1 and +1 themselves."""
     ((kind, parameters),) = data.items()
     if kind != "file" or labels_of(task) != "signs":
         return None
@@ -203,10 +205,11 @@ def classes(data: Mapping[str, Any], task: str) -> tuple[Any, Any] | None:
 
 
 def load(data: Mapping[str, Any], task: str) -> Dataset:
-    """The data set that a canonical description denotes; the last 256 are kept, their arrays read-only.
+    """The data set of a canonical description; the last 256 are kept, with read-only arrays.
 
-    Raises InputError where it cannot be run: NaN, one class or more than two, not separable (classification, decided
-    by a linear program), targets that no coefficients fit (regression, by least squares), fewer than one sample.
+    Raises InputError where no flow can be run on it: NaN or infinity, no sample, other than two classes, classes that
+    are not separable (classification, decided by a linear program), targets that no coefficients fit (regression,
+    decided by least squares).
     """
     own = any(":" in kind for kind in data)
     return _load(canonical_json(data), task, own_code.meaning() if own else "")
@@ -214,7 +217,7 @@ def load(data: Mapping[str, Any], task: str) -> Dataset:
 
 @functools.lru_cache(maxsize=256)
 def _load(text: str, task: str, code: str) -> Dataset:
-    """`code` keeps functions of one name apart."""
+    """`load`, cached by text. `code` tells functions of one name but different code apart."""
     ((kind, parameters),) = json.loads(text).items()
     x, y = _called(kind, parameters, task) if ":" in kind else _drawn(kind, parameters, task)
     x, y = np.array(x, dtype=np.float64, order="C"), np.array(y, dtype=np.float64)
@@ -235,7 +238,7 @@ def _drawn(kind: str, parameters: Parameters, task: str) -> Samples:
 
 
 def _name(kind: str, parameters: Parameters) -> str:
-    """What data are called: of their kind, and then by what was done to them, as in wine(samples=40)+standardise."""
+    """The readable name of data: that of their kind, then of what was done to them, as wine(samples=40)+standardise."""
     if ":" in kind:
         return f"{kind}-{_digest(kind, parameters)}"
     own = {key: value for key, value in parameters.items() if key not in PREPARATIONS}
@@ -244,7 +247,7 @@ def _name(kind: str, parameters: Parameters) -> str:
 
 
 def _split(data: Any) -> tuple[str, dict[str, Any]]:
-    """Kind and written parameters."""
+    """The kind of data that a grid wrote, and its parameters as written. Raises InputError."""
     kinds = ", ".join(DATASETS)
     if not isinstance(data, Mapping):
         raise InputError(f"data: {data!r} is not a mapping; write {{kind: parameters}}, a kind being one of {kinds}")
@@ -263,7 +266,7 @@ def _split(data: Any) -> tuple[str, dict[str, Any]]:
 
 
 def _imported(kind: str) -> Callable[..., Any]:
-    """The function of "module:function"."""
+    """The user's function that "module:function" names. Raises InputError."""
     try:
         found = own_code.attribute(kind)
     except (ImportError, AttributeError) as error:

@@ -25,13 +25,13 @@ def header(path: Path) -> list[str]:
 
 
 def samples(path: Path, features: Sequence[str], target: str) -> tuple[Float[np.ndarray, "n d"], list[Any]]:
-    """Features as numbers and the target's cells. Raises InputError for columns of other things, OSError."""
+    """Features as numbers, shape (n, d), and the target's cells. Raises InputError for other types, and OSError."""
     import polars as pl
 
     names = [*features, target]
     with _readable():
         rows = int(pl.scan_parquet(path).select(pl.len()).collect().item())
-        if rows * len(names) > MOST_NUMBERS:  # a small file may unfold to any size
+        if rows * len(names) > MOST_NUMBERS:  # because a small file may unfold to any size
             raise InputError(f"it holds {rows:,} rows of {len(names)} columns; write at most {MOST_NUMBERS:,} numbers")
         frame = pl.read_parquet(path, columns=list(dict.fromkeys(names)))
     x = np.empty((rows, len(features)))
@@ -44,7 +44,7 @@ def samples(path: Path, features: Sequence[str], target: str) -> tuple[Float[np.
 
 
 def row(index: int) -> str:
-    """Where a row stands."""
+    """How a message names a row."""
     return f"row {index + 1}"
 
 
@@ -68,7 +68,7 @@ def _is_plain(kind: "pl.DataType") -> bool:
 
 
 def _name(kind: "pl.DataType") -> str:
-    """A type's name without what it holds: an Enum lists its thousands of categories."""
+    """A type's name without its parameters: an Enum would list its thousands of categories."""
     return type(kind).__name__
 
 

@@ -1,4 +1,4 @@
-"""What may be done to the samples of any kind before gradient flow sees them: {file: a.csv, target: y, bias: true}."""
+"""What may be done to samples of any kind before the flow, as in {file: a.csv, target: y, bias: true}."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,15 +10,23 @@ from kernels.spec import InputError
 
 Inputs = Float[np.ndarray, "n d"]
 
+ROUNDING = 8 * float(np.finfo(float).eps)
+"""Of a number, relative to the largest of its feature."""
+
 
 def standardised(x: Inputs) -> Inputs:
     """(x_ij - m_j) / s_j, with the mean m_j and s_j^2 = sum_i (x_ij - m_j)^2 / n of feature j.
 
-    A feature that is the same in every sample becomes 0. The samples' sum is then zero, so n samples have rank n - 1 at
-    most: a regression whose targets have another mean than zero needs `bias` as well.
+    A feature that is the same in every sample, or differs by its rounding alone, becomes 0. The sum of the samples is
+    then zero, so that n samples have rank n - 1 at most: a regression whose targets do not have mean zero needs `bias`
+    as well.
     """
-    size = x.std(axis=0)
-    return np.where(np.ptp(x, axis=0) > 0, (x - x.mean(axis=0)) / np.where(size > 0, size, 1.0), 0.0)
+    largest = np.abs(x).max(axis=0)
+    unit = x / np.where(largest > 0, largest, 1.0)  # squares neither overflow nor underflow
+    unit = unit - unit[0]  # what is left is no longer rounding of a large mean
+    varies = np.ptp(unit, axis=0) > ROUNDING
+    centred = unit - unit.mean(axis=0)
+    return np.where(varies, centred / np.where(varies, centred.std(axis=0), 1.0), 0.0)
 
 
 def of_unit_norm(x: Inputs) -> Inputs:
@@ -29,7 +37,7 @@ def of_unit_norm(x: Inputs) -> Inputs:
             f"data: unit_norm: sample {', '.join(zero)} is the zero vector, which has no direction; remove it, "
             "or write unit_norm: false"
         )
-    scaled = x / largest  # neither overflows nor underflows
+    scaled = x / largest  # so that squares neither overflow nor underflow
     return scaled / np.linalg.norm(scaled, axis=1, keepdims=True)
 
 
@@ -43,11 +51,11 @@ PREPARATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "unit_norm": of_unit_norm,
     "bias": with_bias,
 }
-"""By name, in the order in which they are done."""
+"""name -> what is done, in the order in which it is done."""
 
 
 def asked(parameters: Mapping[str, Any]) -> dict[str, bool]:
-    """Those of the preparations that are asked for; the others leave no trace in a run's identity."""
+    """{name: True} of the preparations that are asked for. The others are left out, so that they are in no run's id."""
     for name in PREPARATIONS:
         if not isinstance(parameters.get(name, False), bool):
             raise InputError(f"data: {name} is {parameters[name]!r}; write true or false")

@@ -1,4 +1,4 @@
-"""Which columns of a table are features: named, by patterns, or all but some. Imports no JAX."""
+"""Which columns of a table are features: those named, those of a pattern, or all but some. Imports no JAX."""
 
 import fnmatch
 import re
@@ -14,18 +14,19 @@ from kernels.spec import InputError
 PATTERN = re.compile(r"[*?\[]")
 
 IDENTIFIER = re.compile(r"(?:^|[^A-Za-z])(?i:ids?|index|idx|nr|no|number|key)$|[a-z]I[dD]$")
-"""How columns are named that tell samples apart and say nothing of them."""
+"""Names of columns that usually identify samples, and are no features of them."""
 
 
 def features(path: Path, known: Sequence[str], target: str, named: Any, excluded: Any) -> list[str]:
-    """The names of the features, in the order written, of a pattern in the file's.
+    """The names of the features in the order written; the columns that match one pattern are in the file's order.
 
     Args:
         known: names of the file's columns.
         named: the parameter `features`, names or patterns with * ? [ab]; None for every column but the target.
-        excluded: the parameter `exclude`, columns that are none; None for none.
+        excluded: the parameter `exclude`, names or patterns of columns that are no features; None for none.
 
-    A name that a column has is no pattern. Raises InputError, also where an unnamed feature numbers the samples.
+    A name that a column has is never taken as a pattern. Raises InputError, also where a column that only numbers the
+    samples would be a feature though nobody named it.
     """
     out = frozenset(() if excluded is None else _matching(path, known, excluded, "exclude"))
     if target in out:
@@ -60,7 +61,7 @@ def _matching(path: Path, known: Sequence[str], written: Any, key: str) -> list[
 
 
 def _check_identifiers(path: Path, found: Sequence[str]) -> None:
-    """Raise InputError where a feature that nobody named is called as identifiers are, and counts the samples."""
+    """Raise InputError where a feature that nobody named has an identifier's name and holds growing whole numbers."""
     for name in found:
         if IDENTIFIER.search(name):
             values = files.read(path, [name], name, two_values=False)[1]

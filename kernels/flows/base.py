@@ -20,7 +20,7 @@ EPSILON = float(np.finfo(float).eps)
 
 
 class Control(NamedTuple):
-    """What a run's tolerance and stop rule say; conditions that were not set are out of reach."""
+    """A run's tolerance and stop rule. A condition that was not set has a value that no run meets."""
 
     rtol: Scalar
     residual: Scalar
@@ -40,7 +40,8 @@ class State(NamedTuple):
 class Flow(ABC):
     """Gradient flow of one loss in one parametrisation; every loss names its class in LOSSES.
 
-    The state is (theta, log_norm): the parameters are e^{log_norm} theta. Regression keeps log_norm = 0.
+    The state is (theta, log_norm): the parameters are e^{log_norm} theta. Regression keeps log_norm = 0. `data` are
+    those of the frame, as `Parametrisation.in_frame` makes them; `start` takes those of the run.
     """
 
     timed: ClassVar[bool]
@@ -56,7 +57,7 @@ class Flow(ABC):
         self.parametrisation = parametrisation
 
     def sizes(self, theta: Theta, log_norm: Scalar, data: RunData) -> Float[Array, " L"]:
-        """Norm of each whole layer, in the frame of theta."""
+        """Norm of each layer over e^{log_norm}, what is frozen included."""
         frozen = jnp.where(data.frozen_squares > 0, data.frozen_squares * jnp.exp(-2 * log_norm), 0.0)
         return jnp.sqrt(self.parametrisation.squares(theta, data) + frozen)
 
@@ -103,7 +104,7 @@ class Flow(ABC):
 
     @abstractmethod
     def stiffness(self, theta: Theta, log_norm: Scalar, data: RunData) -> Stiffness:
-        """Of the Hessian of Phi ~ J^T C^T C J; its args are (log_norm, data)."""
+        """The stiff part J^T C^T C J of the Hessian of Phi, frozen here; its args are (log_norm, data)."""
 
     @abstractmethod
     def force(self, theta: Theta, log_norm: Scalar, data: RunData) -> tuple[Forces, Push]:
@@ -111,11 +112,11 @@ class Flow(ABC):
 
     @abstractmethod
     def start(self, theta: Theta, data: RunData) -> tuple[Theta, Scalar, Theta]:
-        """(theta, log_norm) of Theta(0), and the sizes of entries of theta below which errors are absolute."""
+        """(theta, log_norm, floor) of Theta(0); errors of entries of theta below floor are absolute ones."""
 
     @abstractmethod
     def output_error(self, error: Theta, theta: Theta, log_norm: Scalar, data: RunData, rtol: Scalar) -> Scalar:
-        """What an error of theta does to the network's function, as a multiple of what is tolerated."""
+        """Change of the network's outputs by an error of theta, as a multiple of what is tolerated."""
 
     @abstractmethod
     def least_norm(self, data: RunData) -> Scalar:
@@ -129,11 +130,11 @@ class Flow(ABC):
 
     @abstractmethod
     def log_rate(self, theta: Theta, log_norm: Scalar, data: RunData) -> Scalar:
-        """log dt/ds, of physical time against the clock of the flow."""
+        """log dt/ds, t being physical time and s the clock of the flow."""
 
     @abstractmethod
     def log_elapsed(self, before: State, after: State, data: RunData) -> tuple[Scalar, Scalar]:
-        """(log of the physical time between two states of one orbit and one frame, an estimate of its error)."""
+        """(log of the physical time between two states of an orbit in one frame, estimate of its relative error)."""
 
     @abstractmethod
     def log_loss(self, theta: Theta, log_norm: Scalar, data: RunData) -> Scalar:
@@ -149,12 +150,16 @@ class Flow(ABC):
 
     @abstractmethod
     def progress(self, theta: Theta, log_norm: Scalar, data: RunData, control: Control) -> Scalar:
-        """1 where the stop rule is met, less before; a scale on which recorded points lie evenly."""
+        """How much of the way to the stop rule the run has come: it grows along the run, and is 1 where it is met."""
 
     @abstractmethod
     def evenly(self, control: Control) -> tuple[Scalar, Scalar]:
-        """(from, to): between these values of progress a recorded run takes steps short enough to be drawn."""
+        """(from, to): between these values of progress the steps of a recorded run are kept short, for its points."""
 
     @abstractmethod
     def landing(self, before: Scalar, after: Scalar, data: RunData, control: Control) -> Scalar:
-        """Share of a step that goes too far after which the stop rule would be met, given progress at its ends."""
+        """The share of a step after which it would meet the stop rule, for a step that went too far.
+
+        Args:
+            before, after: progress at its start and at its end.
+        """

@@ -16,7 +16,7 @@ from kernels.x64 import jax
 
 
 class Logarithms(NamedTuple):
-    """log l, log(-l') and log l'' of every sample."""
+    """log l, log(-l') and log l'' of every sample at its margin."""
 
     values: Forces
     forces: Forces
@@ -24,25 +24,26 @@ class Logarithms(NamedTuple):
 
 
 class ClassificationFlow(Flow):
-    """The flow of Loss = sum_i l(y_i f(x_i)) in a clock in which nothing under- or overflows; l falls, and is convex.
+    """The flow of Loss = sum_i l(y_i f(x_i)), l convex and falling, in a clock in which nothing under- or overflows.
 
-    With r = e^{log_norm} = ||Theta||, theta = Theta / r anew every step (of unit norm, with what rests), kappa = r^L,
-    q_i = y_i f(x_i; theta) and p_i = -l'(kappa q_i) / Loss, the orbit of gradient flow is that of
+    Let r = e^{log_norm} = ||Theta|| and theta = Theta / r, renewed every step: its norm is one, what is frozen
+    included. With kappa = r^L, q_i = y_i f(x_i; theta) and p_i = -l'(kappa q_i) / Loss, the orbit of gradient flow is
+    that of
 
         d theta / ds = sum_i p_i grad q_i,    the gradient flow of (1/kappa) log Loss in theta,
 
     and physical time follows from M = -log Loss by dt/dM = e^M / (r^{2L-2} ||sum_i p_i grad q_i(Theta/r)||^2).
     The Hessian's stiff part is kappa J^T (diag h - p p^T) J with J = d q / d theta and h_i = l''(kappa q_i) / Loss.
 
-    A loss is three functions of one margin, in logarithms. Of log l concave (as of l = e^{-z}, where it is linear),
-    h^{-1/2} p has a norm of at least one, so that the Hessian has at most one direction in which it is negative, and
-    that vanishes as margins grow. Nothing is stiff there, and it is left out of what is damped.
+    A subclass gives three functions of one margin, in logarithms. log l must be concave (for l = e^{-z} it is linear).
+    Then h^{-1/2} p has a norm of at least one, and the Hessian has at most one negative direction, which vanishes as
+    margins grow. Nothing is stiff along it, so that it is left out of what is damped.
     """
 
     timed = True
     overshoot = 1e-4
     EXPONENT_TOLERANCE = 1e-2
-    """Error allowed in kappa q, weighted by p; smaller buys nothing: the stiff term pulls the orbit back."""
+    """Error allowed in kappa q, weighted by p. A smaller one gains nothing, because the stiff term undoes errors."""
 
     @abstractmethod
     def log_values(self, z: Forces) -> Forces:
@@ -58,7 +59,7 @@ class ClassificationFlow(Flow):
 
     @property
     def step_share(self) -> float:
-        """The limit attracts: errors of early steps die out."""
+        """1: the limit attracts, so that errors of early steps die out."""
         return 1.0
 
     def margins(self, theta: Theta, data: RunData) -> Float[Array, " n"]:
@@ -66,7 +67,7 @@ class ClassificationFlow(Flow):
         return self._margins(self.outputs(theta, data), data)
 
     def weights(self, theta: Theta, log_norm: Scalar, data: RunData) -> Float[Array, " n"]:
-        """p = -l'(kappa q) / Loss: each sample's force."""
+        """p = -l'(kappa q) / Loss, each sample's force, shape (n,)."""
         return self._shares(self.margins(theta, data), log_norm, data)
 
     def force(self, theta: Theta, log_norm: Scalar, data: RunData) -> tuple[Forces, Push]:
@@ -75,7 +76,7 @@ class ClassificationFlow(Flow):
         return times(jnp.transpose(data.turn), shares * data.y), push
 
     def stiffness(self, theta: Theta, log_norm: Scalar, data: RunData) -> Stiffness:
-        """-dg/d(outputs) = C^T C, without its negative direction."""
+        """-dg/d(outputs) = C^T C, without its negative direction; on curves, of samples turned to triangular form."""
         parametrisation = self.parametrisation
         if isinstance(parametrisation, Curves):
             x, turn = turned_samples(data.x, parametrisation.rates(theta, data))
@@ -96,7 +97,10 @@ class ClassificationFlow(Flow):
         return Axes(jnp.maximum(rates, 0), mixing, bend=bend, args=(log_norm, data))
 
     def half_curvature(self, theta: Theta, log_norm: Scalar, data: RunData) -> Float[Array, "n n"]:
-        """C = sqrt(kappa) (I - u u^T) diag(sqrt h) diag(y), u along h^{-1/2} p, for outputs as samples are turned."""
+        """C = sqrt(kappa) (I - u u^T) diag(sqrt h) diag(y) Q, with u = h^{-1/2} p over its norm.
+
+        Q = `data.turn` takes outputs of turned samples to those of the samples themselves.
+        """
         logs = self._logarithms(self.margins(theta, data), log_norm, data)
         ratios = jnp.where(data.weights > 0, 2 * logs.forces - logs.curvatures, -jnp.inf)
         u = jnp.sqrt(jax.nn.softmax(ratios))
@@ -106,7 +110,11 @@ class ClassificationFlow(Flow):
         return plain @ data.turn if np.ndim(data.turn) == 2 else plain
 
     def start(self, theta: Theta, data: RunData) -> tuple[Theta, Scalar, Theta]:
-        """A single layer at zero is moved along its velocity, by less than any exponent's rounding."""
+        """(theta, log_norm, floor) of Theta(0).
+
+        A single layer that starts at zero has no direction. It is moved along its velocity by so little that no
+        exponent kappa q changes by more than its rounding.
+        """
         velocity = self.velocity(jnp.zeros_like(theta), jnp.zeros(()), data)
         away = 1e-16 * velocity / jnp.maximum(jnp.linalg.norm(velocity) * jnp.linalg.norm(data.x), 1e-300)
         zero = ~jnp.any(self.parametrisation.squares(theta, data) > 0)
@@ -133,7 +141,7 @@ class ClassificationFlow(Flow):
         return jnp.exp(logarithms - largest) / jnp.sum(jnp.exp(logs.values - largest))
 
     def _logarithms(self, margins: Forces, log_norm: Scalar, data: RunData) -> Logarithms:
-        """Of l, -l' and l'' at kappa q; -infinity for rows that are no samples."""
+        """log l, log(-l') and log l'' at kappa q; -infinity for rows that only fill up a room."""
         z = jnp.where(data.weights > 0, self._kappa(log_norm, data) * margins, 0.0)
         found = (self.log_values(z), self.log_forces(z), self.log_curvatures(z))
         return Logarithms(*(jnp.where(data.weights > 0, each, -jnp.inf) for each in found))
@@ -146,9 +154,10 @@ class ClassificationFlow(Flow):
         return jnp.exp(self.parametrisation.degree(data) * log_norm)
 
     def output_error(self, error: Theta, theta: Theta, log_norm: Scalar, data: RunData, rtol: Scalar) -> Scalar:
-        """Change of the exponents kappa q about their mean, weighted by p, against EXPONENT_TOLERANCE.
+        """Spread of the change of the exponents kappa q about its mean, weighted by p, over EXPONENT_TOLERANCE.
 
-        An exponent that all share scales the loss: it moves the state along its orbit, and leaves p as it is.
+        The mean does not count: a change that all exponents share leaves p as it is, and moves the state along its
+        orbit.
         """
         p = self.weights(theta, log_norm, data)
         change = self.margins(theta, data) - self.margins(theta - error, data)
@@ -165,11 +174,15 @@ class ClassificationFlow(Flow):
         return -self.log_loss(theta, log_norm, data) + (2 - self.parametrisation.degree(data)) * log_norm
 
     def log_elapsed(self, before: State, after: State, data: RunData) -> tuple[Scalar, Scalar]:
-        """log int e^{M + phi(M)} dM, phi = log(r^{2-2L} / ||velocity||^2) a cubic through both ends with their slopes.
+        """(log of the integral of e^{M + phi(M)} dM over the step, estimate of its error), M = -log Loss.
 
-        The weight e^M goes into the nodes: with e^{M - M1} as variable the integrand is smooth for steps of any size.
-        The error is that of the parabola which leaves out the slope at the start, times what one order more is worth
-        (for M > 1 phi is a function of log M: its derivatives fall by 1/M each), and what rounding leaves in a growth.
+        phi = log(r^{2-2L} / ||velocity||^2) is interpolated by the cubic with the values and slopes of both ends. The
+        integral is taken in the variable e^{M - M1}, M1 being M at the end, in which the integrand is smooth for steps
+        of any size (Gauss's rule of 24 points).
+
+        The error estimate has two terms. One is the difference from the parabola that leaves out the slope at the
+        start; for M > 1 it is reduced by about growth / M, because phi is then a function of log M and each further
+        derivative falls by 1 / M. The other is the rounding of the growth of M. Infinite where M does not grow.
         """
         (m0, phi0, slope0), (m1, phi1, slope1) = (self._clock(state, data) for state in (before, after))
         growth = m1 - m0
@@ -210,21 +223,21 @@ class ClassificationFlow(Flow):
         return self._least(self.margins(theta, data), data) / norm ** self.parametrisation.degree(data)
 
     def progress(self, theta: Theta, log_norm: Scalar, data: RunData, control: Control) -> Scalar:
-        """asinh(-log Loss), or asinh of the smallest margin, against its value at the stop: the larger of the two."""
+        """asinh(-log Loss) over its value at the stop, or the same for the least margin if that is larger."""
         smallest = self._kappa(log_norm, data) * self._least(self.margins(theta, data), data)
         by_loss, by_margin = self._goals(control)
         reached = ((-self.log_loss(theta, log_norm, data), by_loss), (smallest, by_margin))
         return jnp.maximum(*(jnp.where(goal < jnp.inf, jnp.arcsinh(value) / goal, -jnp.inf) for value, goal in reached))
 
     def evenly(self, control: Control) -> tuple[Scalar, Scalar]:
-        """From where the loss is 1, or the smallest margin zero."""
+        """(0, inf): from where the loss is 1, or the least margin zero."""
         return jnp.zeros(()), jnp.full((), jnp.inf)
 
     def landing(self, before: Scalar, after: Scalar, data: RunData, control: Control) -> Scalar:
-        """As if exponents, of degree L in the parameters, had L-th roots that grow evenly along the step."""
+        """The share, if the L-th root of the exponents, which are of degree L, grows evenly along the step."""
         scale = jnp.minimum(*self._goals(control)) / self.parametrisation.degree(data)
         return jnp.expm1(scale * (1 + self.overshoot / 2 - before)) / jnp.expm1(scale * (after - before))
 
     def _goals(self, control: Control) -> tuple[Scalar, Scalar]:
-        """asinh of -log Loss and of the smallest margin at the stop; infinite where it was not set."""
+        """asinh of -log Loss and of the least margin at the stop; infinite where the condition was not set."""
         return jnp.arcsinh(-control.log_loss), jnp.arcsinh(jnp.exp(control.log_margin))

@@ -12,17 +12,18 @@ from kernels.flows.parametrisation import Forces, Parametrisation, Push, RunData
 
 
 class Curve(NamedTuple):
-    """The curve on which each coordinate moves, fixed by the start: w_l^2 - q^2 for all l, q the least layer.
+    """The curve on which each coordinate moves: w_l^2 - q^2 of all layers l, fixed by the start. q is the least layer.
 
-    Depth is data: slots beyond it are switched off, so that one compiled program serves every depth.
+    The depth is data, not part of the program: slots for more layers are switched off, so that one compiled program
+    serves every depth up to its room's.
 
     Attributes:
         gaps: w_l(0)^2 - q(0)^2 >= 0 of all layers, shape (L, m).
         others: the same of all layers but the least one, shape (L - 1, m); 1 in slots that are off.
         on: 1 for each of the L - 1 other layers, 0 for a slot that is off.
-        side: sign of q where a second layer is as small as the least: there q never changes its sign. Else 0.
+        side: sign of q where a second layer has the same modulus, because q then never changes its sign; else 0.
         degree: L.
-        coordinates: how many there are, without those that fill up a shared program.
+        coordinates: how many there are, without those that fill up a room.
     """
 
     gaps: Float[Array, "L m"]
@@ -42,14 +43,15 @@ class Curves(Parametrisation):
         dq/ds = M A^T g,   M = prod of the other |w_l|,   rho = q M,   outputs A rho,
         d outputs/ds = A diag(K) A^T g,   K = sum_l prod_{k != l} w_k^2 = M^2 (1 + q^2 sum_l 1/(q^2 + gap_l)).
 
-    It is the flow of the layers themselves, not a model of it. The conserved quantities are exact, a step costs the
-    same at every depth, and gaps of 1e-16 beside weights of order one decide as they must.
+    It is the flow of the layers itself, in other coordinates. The conserved quantities are exact, a step costs the same
+    at every depth, and gaps as small as 1e-16 beside weights of order one keep their effect, which rounding would
+    destroy if the layers were integrated.
 
     Source: the equations of motion of Yun, Krishnan, Mobahi, arXiv:2010.02501, section on decomposable networks.
     """
 
     def __init__(self, size: int, slots: int):
-        """size: m coordinates; slots: other layers that the program has room for."""
+        """size: number m of coordinates; slots: number of other layers that the program has room for."""
         self.size, self.slots = size, slots
 
     @property
@@ -82,7 +84,7 @@ class Curves(Parametrisation):
         return (data.x * self.rates(theta, data)[None]) @ data.x.T
 
     def rates(self, theta: Theta, data: RunData) -> Float[Array, " m"]:
-        """K, by products of all but one: no division, so that zeros are no exception."""
+        """K, shape (m,), from products of all layers but one, without a division, so that zeros need no care."""
         q = _kept_on_side(theta, data.constants)
         squares = self._squares(q, data.constants)
         before = [jnp.ones_like(q)]
@@ -104,13 +106,16 @@ class Curves(Parametrisation):
         return jnp.sum(velocity**2 * (1 + sum(stretch, jnp.zeros_like(q))))
 
     def squares(self, theta: Theta, data: RunData) -> Float[Array, " L"]:
-        """Slots that are off count as layers of norm zero."""
+        """Squared norm of each layer; 0 in slots that are off."""
         q = _kept_on_side(theta, data.constants)
         mask = jnp.concatenate([jnp.ones(1), data.constants.on])
         return mask * jnp.sum(jnp.square(q)[None] + data.constants.gaps, axis=1)
 
     def cosines(self, theta: Theta, velocity: Theta, sizes: Float[Array, " L"], data: RunData) -> Float[Array, " L"]:
-        """w_l.dw_l = q.dq in every layer, as w_l^2 - q^2 is conserved; dw_l = dq q / w_l. 1 in slots that are off."""
+        """w_l.dw_l / (||w_l|| ||dw_l||); 1 in slots that are off.
+
+        w_l^2 - q^2 is conserved, so that dw_l = dq q / w_l, and w_l.dw_l = q.dq in every layer.
+        """
         q = _kept_on_side(theta, data.constants)
         layers = jnp.sqrt(jnp.square(q)[None] + data.constants.gaps)
         slopes = velocity[None] * jnp.where(layers > 0, q[None] / jnp.where(layers > 0, layers, 1), 1.0)
@@ -120,7 +125,10 @@ class Curves(Parametrisation):
         return jnp.where(jnp.concatenate([jnp.ones(1), data.constants.on]) > 0, cosines, 1.0)
 
     def floor(self, theta: Theta, data: RunData) -> Theta:
-        """The root of a coordinate's least gap: below it q moves past zero at a steady rate. L = 1: as layers."""
+        """The root of each coordinate's least gap, because q moves at a steady rate where it is smaller than that.
+
+        For L = 1, which has no gaps, the root of the mean square of theta, as for layers.
+        """
         single = jnp.full(theta.shape, jnp.sqrt(jnp.sum(theta**2) / data.constants.coordinates))
         if self.slots == 0:
             return single
@@ -132,21 +140,28 @@ class Curves(Parametrisation):
         return [curve.on[place] * q * q + curve.others[place] for place in range(self.slots)]
 
     def _product(self, q: Theta, curve: Curve) -> Float[Array, " m"]:
-        """M: roots are taken one by one, as their product would underflow; and where they have a derivative."""
+        """M. Roots are taken one by one, because the product of the squares would underflow.
+
+        A root of zero is replaced by 0 without a root, because its derivative would be infinite.
+        """
         squares = self._squares(q, curve)
         roots = [jnp.where(s > 0, jnp.sqrt(jnp.where(s > 0, s, 1)), 0) for s in squares]
         return functools.reduce(operator.mul, roots, jnp.ones_like(q))
 
 
 def _kept_on_side(q: Theta, curve: Curve) -> Theta:
-    """q, zero where rounding has taken it across a zero that the flow never reaches."""
+    """q, set to zero where rounding has taken it across zero though it must keep its sign (`Curve.side`)."""
     return jnp.where(curve.side * q < 0, 0.0, q)
 
 
 def curve_of(w: Float[np.ndarray, "L m"], slots: int | None = None) -> tuple[Float[np.ndarray, " m"], Curve]:
     """(q(0), curves) of coordinates that start at w_l(0), one row a layer.
 
-    Gaps are products of sums and differences: a difference of squares would lose the small ones.
+    Gaps are computed as (a - b)(a + b), because a^2 - b^2 would lose small ones to rounding.
+
+    Args:
+        w: w_l(0), shape (L, m).
+        slots: other layers that the program has room for; None for L - 1.
     """
     depth, size = w.shape
     room = depth - 1 if slots is None else slots
@@ -176,7 +191,7 @@ def curve_of(w: Float[np.ndarray, "L m"], slots: int | None = None) -> tuple[Flo
 def layers_of(
     w: Float[np.ndarray, "L m"], q: Float[np.ndarray, " m"], log_norm: float = 0.0
 ) -> Float[np.ndarray, "L m"]:
-    """The layers, over e^{log_norm}, of a flow that started at w and is now at q."""
+    """w_l / e^{log_norm}, one row a layer, of a flow that started at w and is now at q (in the frame of log_norm)."""
     modulus = np.abs(w)
     least, columns = modulus.argmin(axis=0), np.arange(w.shape[1])
     smallest = modulus[least, columns]

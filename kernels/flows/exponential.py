@@ -8,7 +8,7 @@ from kernels.flows.parametrisation import Forces
 
 @final
 class ExponentialFlow(ClassificationFlow):
-    """l(z) = e^{-z} is its own force and curvature: shares p = softmax(-kappa q) of the loss, of sum one."""
+    """l(z) = e^{-z}, where l = -l' = l'': p = softmax(-kappa q), each sample's share of the loss."""
 
     def log_values(self, z: Forces) -> Forces:
         return -z

@@ -9,14 +9,15 @@ from kernels.flows.parametrisation import Forces
 from kernels.x64 import jax
 
 SMALL = 1e-5
-"""Of e^{-z}, below which log(log(1 + e) / e) is its series: what is left out of it is less than its rounding."""
+"""Where e = e^{-z} is below this, log(log(1 + e) / e) is taken from its series -e/2 + 5 e^2/24 to rounding."""
 
 
 @final
 class LogisticFlow(ClassificationFlow):
     """l(z) = log(1 + e^{-z}): forces are sigmoids -l' = sigma(-z), curvatures l'' = sigma(z) sigma(-z).
 
-    log l is concave. Margins that grow make it the exponential loss: l(z) e^z = 1 - e^{-z}/2 + ..., as are its forces.
+    log l is concave. As margins grow, loss and forces tend to those of the exponential loss:
+    l(z) e^z = 1 - e^{-z}/2 + ...
     """
 
     def log_values(self, z: Forces) -> Forces:

@@ -11,9 +11,14 @@ from kernels.observables import OBSERVABLES
 
 
 class Point(NamedTuple):
-    """One point of an orbit: the parameters are e^{log_norm} theta, velocity is -grad Phi there.
+    """One point of an orbit.
 
-    integral: of the forces over time, one a sample, where that is recorded; else empty.
+    Attributes:
+        theta, log_norm: the parameters are e^{log_norm} theta.
+        velocity: -grad Phi there, in the frame of theta.
+        log_time: log of physical time; -inf at the start.
+        steps: accepted steps so far.
+        integral: integral of the forces over time, one number a sample; empty where it is not recorded.
     """
 
     theta: Theta
@@ -25,7 +30,11 @@ class Point(NamedTuple):
 
 
 def observe(flow: Flow, point: Point, data: RunData) -> Float[Array, " o"]:
-    """Every observable, then beta(theta) and the integral, in one vector; data as they are for the whole weights."""
+    """The row of a point: every observable, then beta(theta), then the integral, in one vector of shape (o,).
+
+    Args:
+        data: of the frame log_norm = 0.
+    """
     data = flow.parametrisation.in_frame(data, point.log_norm)
     numbers = [jnp.asarray(each.value(flow, point, data)).astype(float) for each in OBSERVABLES.values()]
     return jnp.concatenate([jnp.stack(numbers), flow.coefficients(point.theta, data), point.integral])

@@ -19,18 +19,18 @@ Push = Callable[[Forces], Vector]
 
 
 class RunData(NamedTuple):
-    """Inputs of one run to the compiled loop; what is static is in Program.
+    """What one run gives to the compiled loop; sizes and code are in Program.
 
     Attributes:
         x: inputs, in the coordinates that are integrated.
         y: targets or labels.
-        constants: arrays that tell networks of one class apart (odeco's S and U_l), or the Curve of every coordinate.
-        frozen_squares: per layer, the squared norm of the part of the weights that the flow never changes. It is added
-            back where the norm of a whole layer is needed.
+        constants: arrays that tell networks of one class apart (odeco's S and U_l); on curves, the Curve.
+        frozen_squares: for each layer, the squared norm of the part of the weights that the flow never changes. It is
+            added back where the norm of a whole layer is needed.
         whitener: W with ||W r|| the distance from beta to the solutions, r = X beta - y; 1.0 for ||r|| itself.
-        rounding: relative distance to the solutions that rounding allows where beta is as small as they are.
-        weights: 1 for a sample, 0 for a row that fills up a shared program; 1.0 if there are none.
-        turn: orthogonal Q, shape (n, n), where x holds Q^T X; 1.0 where it holds X.
+        rounding: distance to the solutions over ||beta|| that rounding of X beta leaves (LinearSystem.attainable).
+        weights: 1 for a sample, 0 for a row that fills up a room; 1.0 if there are no such rows.
+        turn: orthogonal Q, shape (n, n), where x holds Q^T X (turned samples); 1.0 where it holds X.
     """
 
     x: Float[Array, "n d"]
@@ -53,7 +53,7 @@ class Parametrisation(ABC):
 
     @abstractmethod
     def count(self, data: RunData) -> Any:
-        """Numbers in theta that are of the run, without those that fill up a shared program."""
+        """How many numbers in theta are the run's own, without those that fill up a room."""
 
     @abstractmethod
     def degree(self, data: RunData) -> Any:
@@ -61,7 +61,7 @@ class Parametrisation(ABC):
 
     @abstractmethod
     def in_frame(self, data: RunData, log_norm: Scalar) -> RunData:
-        """What `data` is for weights divided by e^{log_norm}."""
+        """The data for weights divided by e^{log_norm}."""
 
     @abstractmethod
     def coefficients(self, theta: Theta, data: RunData) -> Float[Array, " d"]:
@@ -85,7 +85,11 @@ class Parametrisation(ABC):
 
     @abstractmethod
     def cosines(self, theta: Theta, velocity: Theta, sizes: Float[Array, " L"], data: RunData) -> Float[Array, " L"]:
-        """Cosine between each layer, of these norms, and its velocity; 0 where either is zero."""
+        """Cosine between each layer and its velocity; 0 where either is zero.
+
+        Args:
+            sizes: norms of the whole layers, what is frozen included.
+        """
 
     @abstractmethod
     def floor(self, theta: Theta, data: RunData) -> Theta:
@@ -151,9 +155,9 @@ class Layers(Parametrisation):
 
 
 def _cosine(a: Float[Array, " k"], size: Scalar, b: Float[Array, " k"]) -> Scalar:
-    """a.b / (size ||b||): the cosine of two whole layers, of which a and b hold the entries that move.
+    """a.b / (size ||b||): the cosine between a layer of norm `size` and its velocity b.
 
-    `size` is the norm of the whole layer; its velocity is zero outside b.
+    a holds the entries of the layer that move; the others have no velocity and add nothing to a.b.
     """
     length = jnp.linalg.norm(b)
     return (a / jnp.where(size > 0, size, 1)) @ (b / jnp.where(length > 0, length, 1))

@@ -34,10 +34,11 @@ def principal_samples(
 ) -> Samples:
     """(Q^T X, Q^T y, J(Q^T X)) with Q orthogonal and the rows of J(Q^T X) orthogonal to one another.
 
-    The eigenvectors Q of J J^T leave them orthogonal up to eps ||J||^2. At saddles of deep networks that is not enough:
-    beside gradients of order one there are some of order alpha^{L-1}, whose forces, still large, would push by rounding
-    on what has been fitted, undamped, for times of order alpha^{2-L}; and rates below eps ||J||^2 would be noise.
-    There one-sided Jacobi rotations go on until the rows are orthogonal relative to the size of each.
+    The eigenvectors Q of J J^T make the rows orthogonal up to eps ||J||^2. At saddles of deep networks that is not
+    enough. Beside gradients of order one there are gradients of order alpha^{L-1} whose forces are still large. By
+    rounding, these forces would push on what has been fitted, undamped, for times of order alpha^{2-L}; and rates below
+    eps ||J||^2 would be noise. There one-sided Jacobi rotations go on until the rows are orthogonal relative to the
+    size of each.
 
     Args:
         jacobian: X -> J(X), the gradients of the outputs as rows; linear in X.

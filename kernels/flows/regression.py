@@ -14,9 +14,10 @@ from kernels.flows.stiffness import Axes, Inverses, Stiffness
 from kernels.flows.turned_samples import turned_samples
 
 ATTAINABLE = 8.0
-"""A flow in doubles ends within so many roundings: of its outputs' terms, or, times the condition, of the solution."""
+"""A flow in double precision can come this many roundings near to the solutions: roundings of the outputs' terms, or of
+the solution, times the condition of the data."""
 LARGEST_GOAL = 0.1
-"""A residual to stop at, at most, however little rounding allows."""
+"""The largest residual at which a run may stop for the sake of rounding."""
 
 
 class RegressionFlow(Flow):
@@ -28,7 +29,7 @@ class RegressionFlow(Flow):
 
     @property
     def step_share(self) -> float:
-        """Layers turn at saddles, which amplify errors, most on Gaussian data at small alpha; curves do not."""
+        """1 on curves, 0.02 for layers: saddles amplify errors of layers, most on Gaussian data at small alpha."""
         return 1.0 if isinstance(self.parametrisation, Curves) else 0.02
 
     def force(self, theta: Theta, log_norm: Scalar, data: RunData) -> tuple[Forces, Push]:
@@ -38,9 +39,9 @@ class RegressionFlow(Flow):
     def stiffness(self, theta: Theta, log_norm: Scalar, data: RunData) -> Stiffness:
         """C = I (Gauss-Newton).
 
-        Samples are turned, so that to damp stiff forces is to damp their rounding: of curves to triangular form, of
-        layers whose large entries are axes to the axes of J J^T. Of other layers, J^T g brings rounding back, and the
-        change has to be damped itself.
+        Samples are turned so that damping a stiff force damps its rounding, too. On curves they are turned to
+        triangular form (`turned_samples`); for axial networks, to the axes of J J^T (`principal_samples`). In other
+        networks the product J^T g brings the rounding back, so that the change of the parameters is damped instead.
         """
         parametrisation = self.parametrisation
         if isinstance(parametrisation, Curves):
@@ -63,15 +64,16 @@ class RegressionFlow(Flow):
         return Axes(rates, noise=noise, args=(log_norm, data._replace(x=x, y=y)))
 
     def _rounding(self, jacobian: Float[Array, "n P"], theta: Theta, y: Forces) -> Scalar:
-        """What rounding leaves in a residual: of y, and of the terms theta_k d f / d theta_k, whose sum is L f.
+        """Size of the rounding of one residual: that of y and of the terms theta_k df/dtheta_k, whose sum is L f.
 
-        Of large layers with small coefficients the terms cancel, and are what is rounded.
+        The terms count, not their sum: where large layers have small coefficients the terms nearly cancel, and their
+        rounding remains.
         """
         squares = jnp.sum(y**2) + jnp.sum((jacobian * theta[None, :]) ** 2)
         return EPSILON * jnp.sqrt(squares / y.size)
 
     def _noise(self, rates: Forces, basis: Float[Array, "n P"], rounding: Scalar) -> Callable[[Scalar, Any], Theta]:
-        """Length of a substep -> what rounding of the residual leaves in each parameter."""
+        """The function (length of a substep, entry) -> what rounding of the residual leaves in each parameter."""
 
         def noise(length: Scalar, _: Any) -> Theta:
             return rounding * jnp.sqrt(jnp.sum(((length / (1 + length * rates))[:, None] * basis) ** 2, axis=0))
@@ -90,9 +92,9 @@ class RegressionFlow(Flow):
         return jnp.linalg.norm(data.y) / jnp.linalg.norm(data.x)
 
     def output_error(self, error: Theta, theta: Theta, log_norm: Scalar, data: RunData, rtol: Scalar) -> Scalar:
-        """||change of beta|| against rtol times ||beta||, or the least norm that a solution can have.
+        """||change of beta|| over rtol max(||beta||, least_norm).
 
-        In coordinates of a decomposition beta is rho, and the norms are those of inputs S x.
+        On curves beta stands for rho, and the inputs are S x.
         """
         beta = self.coefficients(theta, data)
         change = jnp.linalg.norm(beta - self.coefficients(theta - error, data))
@@ -120,7 +122,7 @@ class RegressionFlow(Flow):
         return jnp.full((), jnp.nan)
 
     def progress(self, theta: Theta, log_norm: Scalar, data: RunData, control: Control) -> Scalar:
-        """log residual / log of the residual to stop at, or of what rounding leaves if that is more."""
+        """log residual / log goal. The goal is the residual to stop at, or what rounding leaves if that is more."""
         beta, least = jnp.linalg.norm(self.coefficients(theta, data)), jnp.linalg.norm(times(data.whitener, data.y))
         rounding = jnp.maximum(data.rounding * beta, self._cancelled(theta, data)) / least
         goal = jnp.maximum(control.residual, jnp.minimum(rounding, LARGEST_GOAL))
@@ -129,7 +131,7 @@ class RegressionFlow(Flow):
     def _cancelled(self, theta: Theta, data: RunData) -> Scalar | float:
         """Distance to the solutions that rounding of the outputs' terms leaves.
 
-        0 on curves: there ||rho||, of data.rounding ||rho||, is the size of the terms already.
+        0 on curves, where the terms are those of A rho, which data.rounding ||rho|| accounts for.
         """
         if isinstance(self.parametrisation, Curves):
             return 0.0
@@ -138,7 +140,10 @@ class RegressionFlow(Flow):
         return ATTAINABLE * EPSILON * jnp.linalg.norm(times(data.whitener, jnp.diag(terms)))
 
     def evenly(self, control: Control) -> tuple[Scalar, Scalar]:
-        """Down to a residual of 1e-10: in steps of any length, weights of the table amplify rounding to some 1e-12."""
+        """(-inf, progress at a residual of 1e-10): beyond it short steps gain nothing.
+
+        The weights of the extrapolation amplify rounding to some 1e-12 in steps of any length.
+        """
         return jnp.full((), -jnp.inf), jnp.log(1e-10) / jnp.log(control.residual)
 
     def landing(self, before: Scalar, after: Scalar, data: RunData, control: Control) -> Scalar:

@@ -19,7 +19,7 @@ class Damping(NamedTuple):
     """How substeps of K lengths are damped.
 
     Attributes:
-        columns: arrays with a leading axis of the K lengths; one entry of it goes to the functions.
+        columns: arrays with a leading axis of K; the functions take the entry of one length.
         forces: (entry, g) -> damped forces.
         change: (entry, v) -> damped change of the parameters.
     """
@@ -37,8 +37,8 @@ class Stiffness(ABC):
             held); None to leave both out.
         noise: (length of a substep, its entry of `Damping.columns`) -> what rounding of the forces leaves in each entry
             of theta; None for nothing.
-        args: with which the forces of this step are evaluated.
-        cancels: whether outputs may be small sums of large terms, so that rounding outweighs what many columns gain.
+        args: arguments with which the forces of this step are evaluated, such as turned samples.
+        cancels: whether outputs may be small sums of large terms, so that rounding may outweigh what many columns gain.
     """
 
     cancels: bool = False
@@ -48,12 +48,12 @@ class Stiffness(ABC):
 
     @abstractmethod
     def damping(self, lengths: Lengths) -> Damping:
-        """For substeps of these lengths."""
+        """How substeps of these lengths are damped."""
 
 
 @final
 class Axes(Stiffness):
-    """C J J^T C^T = Q diag(rates) Q^T, one eigendecomposition for all lengths.
+    """Damping by C J J^T C^T = Q diag(rates) Q^T, one eigendecomposition for all lengths.
 
     Args:
         rates: the eigenvalues.
@@ -95,16 +95,17 @@ class Axes(Stiffness):
 
 @final
 class Inverses(Stiffness):
-    """(I + c D J J^T)^{-1} for each length by itself: a tenth of an eigendecomposition's time, and accurate if graded.
+    """Damping by (I + c D J J^T)^{-1}, one inverse for each length c.
 
-    Where J J^T is graded (see `turned_samples`) its factors are: of a matrix I + c J J^T by Cholesky, of I + c D J J^T
-    by elimination after its columns have been scaled to size one.
+    It takes a tenth of an eigendecomposition's time. Where J J^T is graded (see `turned_samples`) it keeps small
+    entries to their own precision: for D = I by Cholesky's method, else by elimination after columns have been scaled
+    to size one.
 
     Args:
         gram: J J^T.
         curvature: D; None for the identity.
         push: g -> J^T g; None for no noise.
-        rounding: what rounding leaves in each force, of a flow with D = I.
+        rounding: size of the rounding of each force; None for no noise. Only for D = I.
     """
 
     def __init__(
@@ -141,7 +142,7 @@ class Inverses(Stiffness):
         return scales[:, :, None] * jnp.linalg.inv(matrices)
 
     def _noise(self, push: Callable[[Forces], Vector], rounding: Forces) -> Noise:
-        """c J^T (I + c J J^T)^{-1} e, with independent errors e of the size of the rounding of each force."""
+        """Root mean square of c J^T (I + c J J^T)^{-1} e over independent errors e of the size of each rounding."""
 
         def noise(length: Any, inverse: Float[Array, "n n"]) -> Vector:
             moved = jax.vmap(push)(rounding[:, None] * (inverse.T @ inverse))
@@ -151,7 +152,7 @@ class Inverses(Stiffness):
 
 
 BLOCK = 8
-"""Up to this size LAPACK inverts a triangle; above, halves do, and products join them."""
+"""Largest triangle that LAPACK inverts; larger ones are inverted by halves, which are faster products."""
 
 
 def inverse_of_triangular(factors: Float[Array, "K n n"]) -> Float[Array, "K n n"]:

@@ -1,4 +1,4 @@
-"""The flow of every loss, as the loss's row names it."""
+"""From the name of a loss to the class of its flow, which the loss's row in LOSSES names."""
 
 import importlib
 

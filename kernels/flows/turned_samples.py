@@ -1,4 +1,4 @@
-"""Samples turned so that coordinates of very different rates are driven by different forces."""
+"""Turned samples: Q^T X in place of X, so that coordinates of very different rates are driven by different forces."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -7,24 +7,24 @@ from jaxtyping import Array, Bool, Float
 from kernels.x64 import jax
 
 GRADED = 1e-10
-"""Ratio of the rates of two directions below which sums over samples would leave the slower one to rounding."""
+"""Ratio of the rates of two directions below which rounding of sums over samples would decide the slower one."""
 DEPENDENT = 64 * float(np.finfo(float).eps)
-"""Share of a column that is rounding: what others leave of it is zero."""
+"""A column of which the pivots leave less than this share depends on them: what is left is rounding."""
 
 
 def turned_samples(
     x: Float[Array, "n m"], rates: Float[Array, " m"]
 ) -> tuple[Float[Array, "n m"], Float[Array, "n n"]]:
-    """(Q^T X, Q): samples turned so that coordinates of very different rates meet in none, else as they are.
+    """(Q^T X, Q) where rates differ so much that rounding would couple coordinates; else (X, I).
 
-    With columns in the order in which they are pivots, those of Q^T X are triangular, with exact zeros: a slow
-    coordinate is then driven by forces in which a fast one has no part, so that rounding of the forces on what is
-    fitted, times of 1e20 long, does not move it. J J^T, in that order graded from large to small, keeps small
-    eigenvalues to their own precision in products, Cholesky and LU factors.
+    With its columns in the order of the pivots, Q^T X is triangular with exact zeros (`triangular`). A slow coordinate
+    is then driven by forces in which a fast one has no part, so that rounding of the forces on what has been fitted
+    does not move it, even over times of 1e20. In that order J J^T is graded from large to small, so that products,
+    Cholesky and LU factors keep its small eigenvalues to their own precision.
 
     Args:
-        x: inputs X.
-        rates: K, with J J^T = X diag(K) X^T.
+        x: inputs X, shape (n, m).
+        rates: K, with J J^T = X diag(K) X^T, shape (m,).
     """
     n = x.shape[0]
     strength = rates * jnp.sum(x * x, axis=0)
@@ -41,7 +41,11 @@ def turned_samples(
 
 
 def _dependent(gram: Float[Array, "n n"]) -> Bool[Array, ""]:
-    """Whether the gradients of samples before it leave of some sample's gradient less than GRADED, in squares."""
+    """Whether some sample's gradient depends on those before it: they leave less than GRADED of its square.
+
+    Args:
+        gram: J J^T, shape (n, n).
+    """
     sizes = jnp.diag(gram)
     roots = jnp.sqrt(jnp.where(sizes > 0, sizes, 1))
     scaled = jnp.where(jnp.eye(len(gram), dtype=bool), 1.0, gram / roots[:, None] / roots[None, :])
@@ -49,11 +53,12 @@ def _dependent(gram: Float[Array, "n n"]) -> Bool[Array, ""]:
 
 
 def triangular(x: Float[Array, "n m"], rates: Float[Array, " m"]) -> tuple[Float[Array, "n m"], Float[Array, "n n"]]:
-    """(Q^T X, Q) of a QR factorisation whose next pivot is the column of the largest rate times what is left of it.
+    """(Q^T X, Q) of a QR factorisation by Householder's method, with pivots chosen by rate.
 
-    What is left of a column after k pivots is zero from row k on where it is less than DEPENDENT of the column: else
-    its rounding would couple the coordinate to a force that does not drive it, for as long as a saddle lasts. Twins,
-    and columns of a tie, are such. Setting the zeros changes x by a rounding of each column.
+    After k pivots, what is left of column j are its rows from k on. The next pivot is the column of largest
+    rate_j ||what is left||^2. Where less than DEPENDENT of a column is left, as of a twin of a pivot, what is left is
+    set to zero: its rounding would couple the coordinate to a force that does not drive it, for as long as a saddle
+    lasts. That changes X by a rounding of each column.
 
     Source: Demmel and Veselic, SIAM J. Matrix Anal. Appl. 13 (1992), on graded matrices; Cox and Higham, BIT 38 (1998).
     """

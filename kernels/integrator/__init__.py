@@ -1,1 +1,1 @@
-"""From a run's start to its end: one step, its error, many runs at once, and the coordinates on the way."""
+"""The integrator: one step and its error, many runs at once, and the passage into what is integrated and back."""

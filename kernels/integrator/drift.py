@@ -1,4 +1,4 @@
-"""How well runs kept what their networks conserve."""
+"""Drift: how far runs are from conserving what gradient flow on their networks conserves."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ TINY = float(np.finfo(float).tiny)
 
 
 def invariant_drift(problem: Problem, end: End) -> float:
-    """Largest change along a run of what its network conserves, relative to ||Theta||^2."""
+    """max |I(Theta_end) - I(Theta(0))| / ||Theta_end||^2 over the network's conserved quantities I (`invariants`)."""
     return invariant_drifts([problem], [end])[0]
 
 
@@ -32,7 +32,7 @@ def invariant_drifts(problems: Sequence[Problem], ends: Sequence[End]) -> list[f
 
 
 def _drifts(architecture: Architecture, starts: Sequence[Layers], ends: Sequence[End]) -> Float[np.ndarray, " b"]:
-    """Of runs of a network whose invariants are taken row by row, or of a single run."""
+    """`invariant_drift` of many runs of one network that is rowwise, or of a single run of any network."""
     theta = np.array([end.theta for end in ends])
     scale = np.exp(-2 * np.array([end.log_norm for end in ends]))
     before: Layers = [np.array(layer) for layer in zip(*starts, strict=True)]
@@ -48,14 +48,17 @@ def _drifts(architecture: Architecture, starts: Sequence[Layers], ends: Sequence
 
 
 def gap_drifts(problems: Sequence[Problem], ends: Sequence[End]) -> list[float]:
-    """Of every run, the largest change of a conserved quantity over the gap that decides where its flow ends.
+    """For every run, the largest change of a conserved quantity over the gap that decides where its flow ends.
 
-    In a coordinate of an orthogonal decomposition |w_l|^2 - |w_k|^2 is conserved, and the limit depends on the least of
-    them, gap_j = second least - least |w_l(0)|^2: the ratio is the largest over coordinates with gap_j > 0. It is zero
-    on curves, which conserve all exactly. Of other networks the changes are divided by the largest modulus of the
-    conserved quantity at the start, or by the mean square of the weights there where that is more, or of those at the
-    end if the network has one saddle (`Architecture.one_saddle`): small gaps then decide nothing after the start.
-    NaN for classification, where the weights outgrow every gap and what drifts at the end decides nothing.
+    Orthogonally decomposable networks: |w_l|^2 - |w_k|^2 is conserved in every coordinate j, and the limit depends on
+    gap_j, the second least |w_l(0)|^2 less the least. The drift is the largest ratio over coordinates with gap_j > 0.
+    On curves it is zero, because they conserve every gap exactly.
+
+    Other networks: each change is divided by the largest modulus of its conserved quantity at the start, or by the mean
+    square of the weights at the start if that is more. If the network has one saddle (`Architecture.one_saddle`), the
+    mean square at the end counts, too, because small gaps decide nothing once the flow has left the start.
+
+    Classification: NaN. The weights outgrow every gap, so that a drift at the end decides nothing.
     """
     return [_gap_drift(problem, end) for problem, end in zip(problems, ends, strict=True)]
 

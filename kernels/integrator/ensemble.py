@@ -18,12 +18,12 @@ from kernels.x64 import jax
 NOBODY = -1
 """Owner of a lane without a run."""
 LEVELS = Levels()
-"""Of this process's programs."""
+"""The levels of all programs of this process."""
 LOOK_SECONDS = 1.0
-"""What a call of the loop should take at most, so that somebody who waits for an answer gets one."""
+"""Seconds that a call of the loop should take at most, because the watch is asked between calls only."""
 
 SHORTEST = 16
-"""So much shorter a call may become."""
+"""A call takes at least 1 / SHORTEST of its usual steps, however slow they are."""
 
 Watch = Callable[[int], bool]
 """Told how many runs have ended, whenever the host looks at the lanes; true ends the batch there."""
@@ -37,9 +37,12 @@ class End:
 
     Attributes:
         index: position of the run among the starts.
-        jacobian: d f(x_i) / d Theta at the end, shape (n, P); empty where nothing is compared with it.
-        orbit: recorded observables, shape (T, o); the last row is the end.
-        residual_integral: integral of y - X beta at the same points; None where it was not integrated.
+        theta: parameters at the end over e^{log_norm}, shape (P,).
+        status: one of the codes of kernels/integrator/lane.py.
+        jacobian: d f(x_i) / d theta at the end, shape (n, P); empty where no prediction needs it.
+        final: the last row of the orbit, recorded or not: observables, then coefficients, shape (o,).
+        orbit: rows of observables and coefficients at the recorded points, shape (T, o); the last row is the end.
+        residual_integral: integral of y - X beta from 0 to each recorded point; None where it was not integrated.
     """
 
     index: int
@@ -55,12 +58,15 @@ class End:
 
 
 def unwatched(ended: int) -> bool:
-    """Nobody looks on, and nobody ends the batch."""
+    """The watch that never ends a batch."""
     return False
 
 
 def run_ensemble(program: Program, starts: Sequence[Start], watch: Watch = unwatched) -> Iterator[End]:
-    """Integrate every run to its end, in whatever order they end; those that have, where `watch` ends it before."""
+    """Integrate every run, and yield each end as it comes. Where `watch` ends the batch, the rest is not yielded.
+
+    Lanes without a run sleep; up to 8 runs take at most 8 lanes.
+    """
     make_room()
     if not starts or watch(0):
         return
@@ -96,10 +102,10 @@ def run_ensemble(program: Program, starts: Sequence[Start], watch: Watch = unwat
 
 
 def make_room(share: float = 0.5) -> None:
-    """Forget every compiled program if the process has used that share of the maps it may have.
+    """Forget every compiled program if the process holds more than this share of the memory maps that Linux allows it.
 
-    A program takes several hundred of them; a process that integrates a hundred shapes would end in a segmentation
-    fault. Elsewhere than on Linux there is no such bound.
+    A program takes several hundred maps. A process that compiled a hundred programs would exceed vm.max_map_count and
+    end in a segmentation fault. Other systems have no such bound.
     """
     if not (MAPS.exists() and LIMIT.exists()):
         return
@@ -110,13 +116,16 @@ def make_room(share: float = 0.5) -> None:
 
 
 def _take(queue: Start, owner: Int[np.ndarray, " B"]) -> Start:
-    """The runs of the lanes; a lane without one holds any. On a CPU arrays stay numpy: calls take them as they are."""
+    """The starts of the runs that own the lanes; a lane without a run gets any, and sleeps.
+
+    On a CPU the arrays stay numpy, because compiled calls take them without a copy.
+    """
     taken: Start = jax.tree.map(lambda values: values[owner], queue)
     return taken if jax.default_backend() == "cpu" else jax.device_put(taken)
 
 
 def _asleep(lanes: Lane, owner: Int[np.ndarray, " B"]) -> Lane:
-    """Lanes without a run sleep."""
+    """The lanes, those without a run put to sleep."""
     status: Any = np.where(owner == NOBODY, ASLEEP, np.asarray(lanes.status))
     return lanes._replace(status=status)
 
@@ -124,7 +133,11 @@ def _asleep(lanes: Lane, owner: Int[np.ndarray, " B"]) -> Lane:
 def _collect(
     program: Program, loop: Loop, lanes: Lane, batch: Start, owner: Int[np.ndarray, " B"], ended: Int[np.ndarray, " e"]
 ) -> Iterator[End]:
-    """What lanes leave; the last point of an orbit is its end, so that recorded runs on curves need no more."""
+    """Yield the ends of the runs in these lanes.
+
+    The last recorded point of an orbit is its end, and on curves the Jacobian follows from theta (`CurvePassage`), so
+    that `finish` is compiled and called for other programs only.
+    """
     host: Any = jax.tree.map(np.asarray, lanes)
     if program.record and program.architecture is None:
         jacobian, final = np.zeros((len(owner), 0, 0)), np.zeros((len(owner), 0))

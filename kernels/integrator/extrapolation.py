@@ -14,41 +14,49 @@ from kernels.flows.stiffness import Damping, Stiffness
 from kernels.x64 import jax
 
 FEW = 4
-"""Columns of a second value, which is taken where its error estimate is below that of all columns."""
+"""Columns of a second value of a step; it is taken where its error estimate is below that of all columns."""
 _NOISE = 15
-"""How many roundings of each force an error estimate may hold, as substeps and products add theirs. More is error."""
+"""How many roundings of each force an error estimate may hold, because substeps and products add theirs."""
 
 
 class ExtrapolatedEuler(AbstractSolver[Vector]):
     """Linearly implicit Euler with 1, 2, ..., K substeps, extrapolated to order K, for flows driven by few forces.
 
-    For dy/dt = J(y)^T g(y) + (what is not stiff) on flat vectors, with n << P forces g that answer to the outputs of
-    which J is the Jacobian: the stiff part of the right-hand side's Jacobian is -J^T D J, with D = C^T C >= 0 of shape
-    (n, n). C and J are frozen over the step, and a substep of length c damps what is stiff in one of two places:
+    The equation is dy/dt = J(y)^T g(y) + (what is not stiff) for flat vectors y of length P. g are n << P forces, and J
+    is the Jacobian of the outputs on which they depend. The stiff part of the right-hand side's Jacobian is -J^T D J,
+    with D = C^T C >= 0 of shape (n, n). C and J are frozen over the step (J_0), and a substep of length c, at time t of
+    the step, damps what is stiff in one of two places:
 
         forces:      y + c J(y)^T (I + c D J_0 J_0^T)^{-1} (g(y) - c D (c a + t b))
         parameters:  y + c (I + c J_0^T D J_0)^{-1} J(y)^T g(y)
 
-    The first evaluates J(y)^T anew in every substep, so that stiff directions may turn within the step. It can subtract
-    how the outputs will bend meanwhile: a is half their second derivative along the velocity, b the derivative of
-    J J^T g along it. Without a and b, two-layer classifiers past -log Loss = 1e6 need many more steps (a test says how
-    many). Near saddles large forces nearly cancel in J^T g, and their rounding would move the parameters unless it is
-    damped as well. Damped forces do that if samples are turned to the axes of J_0 J_0^T and each large parameter is an
-    axis; for other networks the second form, a W-method, does. Either substep is a consistent one-step method, smooth
-    in c, whatever is frozen: so the order is K. Where outputs are small sums of large terms (`Stiffness.cancels`) the
-    first FEW columns are extrapolated as well, and taken where their error estimate is the smaller, because weights of
-    order e^K amplify rounding. The step size is chosen as for order K either way.
-    One eigendecomposition of C J_0 J_0^T C^T a step serves all substeps, and no P x P matrix is formed: K^2 / 2 times
-    what one gradient costs a step by the first, O(K^2 n P) by the second. The error estimate is the difference of the
-    last two entries of the extrapolation table, less what rounding must leave in it; as it was before that, it is kept
-    as the solver's state, for a controller that would not have steps grow on the strength of a zero.
+    The first form evaluates J(y)^T anew in every substep, so that stiff directions may turn within the step. It can
+    subtract how the outputs will bend meanwhile: a is half their second derivative along the velocity, b the derivative
+    of J J^T g along it. Without a and b, two-layer classifiers past -log Loss = 1e6 need many more steps (a test says
+    how many).
+
+    Which form: near saddles large forces nearly cancel in J^T g, and their rounding would move the parameters unless it
+    is damped as well. Damped forces do that if samples are turned to the axes of J_0 J_0^T and each large parameter is
+    an axis. For other networks the second form, a W-method, does.
+
+    Order: either substep is a consistent one-step method, smooth in c, whatever is frozen, so that the order is K.
+    Where outputs are small sums of large terms (`Stiffness.cancels`), the first FEW columns are extrapolated as well,
+    because the weights of K columns, of order e^K, amplify rounding; the value with the smaller error estimate is
+    taken. The step size is chosen as for order K either way.
+
+    Cost: one eigendecomposition of C J_0 J_0^T C^T a step serves all substeps, and no P x P matrix is formed. A step
+    costs K^2 / 2 gradients by the first form, O(K^2 n P) by the second.
+
+    Error: the estimate is the difference of the last two entries of the extrapolation table, less what rounding must
+    leave in it. The estimate before that subtraction is kept as the solver's state, because steps must not grow on an
+    estimate of zero (`kernels.integrator.lane.attempt`).
 
     Reference: Hairer and Wanner, Solving Ordinary Differential Equations II, section IV.9 (SEULEX), with the harmonic
     sequence; for the expansion in c, theorem II.8.1 of volume I.
 
     Attributes:
-        force: (t, y, args) -> (g, push) with f(t, y) = push(g), push affine; args as `stiffness` made them.
-        stiffness: (t, y, args) -> Stiffness.
+        force: (t, y, args) -> (g, push) with f(t, y) = push(g), push affine; args are those of `stiffness`'s answer.
+        stiffness: (t, y, args) -> Stiffness, frozen at (t, y).
         columns: K >= 2.
     """
 
@@ -95,7 +103,7 @@ class ExtrapolatedEuler(AbstractSolver[Vector]):
         firsts = jax.vmap(lambda column: change(g0, push0, 0.0, column))(columns)
         schedule = _schedule(self.columns)
 
-        # increments, not states: the table's weights, of order e^K, then amplify the rounding of the change alone
+        # increments, not states: the weights, of order e^K, then amplify the rounding of the change alone
         z, history = firsts[schedule.column[0]], []
         for column, number in zip(schedule.column, schedule.number, strict=True):
             entries = jax.tree.map(lambda values, column=column: values[column], columns)
@@ -121,7 +129,7 @@ class ExtrapolatedEuler(AbstractSolver[Vector]):
     def _bend(
         self, stiff: Stiffness, damping: Damping, push: Push, g: Forces
     ) -> tuple[Float[Array, "K n"], Float[Array, "K n"]] | None:
-        """(lag, drift) for every length, if the stiffness has them."""
+        """The damped D a and D b of the class's first form for every length; None if the stiffness has no bend."""
         if stiff.bend is None:
             return None
         steady = damping.forces(jax.tree.map(lambda values: values[0], damping.columns), g)
@@ -136,7 +144,7 @@ class ExtrapolatedEuler(AbstractSolver[Vector]):
 
 
 class _Extrapolated(NamedTuple):
-    """Change of the parameters, its error estimate, and that without what rounding must leave in it."""
+    """Change of the parameters, its error estimate, and the estimate without what rounding must leave in it."""
 
     change: Vector
     estimate: Vector
@@ -144,7 +152,12 @@ class _Extrapolated(NamedTuple):
 
 
 def _extrapolated(ends: list[Vector], rounding: Vector | None) -> _Extrapolated:
-    """From the ends of columns 1, 2, ...; rounding: what one of each force leaves in a substep of the last of them."""
+    """Extrapolate the ends of columns 1, 2, ...
+
+    Args:
+        ends: the change of the parameters by each column.
+        rounding: what one rounding of each force leaves in a substep of the last column; None to subtract nothing.
+    """
     *others, last = ends
     apart = [column - last for column in others]
     value, error = (row[:-1] for row in _weights(len(ends)))
@@ -157,12 +170,16 @@ def _extrapolated(ends: list[Vector], rounding: Vector | None) -> _Extrapolated:
 
 
 class _Schedule(NamedTuple):
-    """Which substep each row takes when: columns of j + 1 and of K - j substeps share a row, so that none idles.
+    """Which substep of which column is taken when, by rows that work side by side.
+
+    A long and a short column share a row, so that all rows take about K substeps and none idles. The first substep of
+    every column starts from the same point and is taken before, for all columns at once.
 
     Attributes:
-        column: column that row r works on in iteration i, shape (i, r).
-        number: substeps of it done before, shape (i, r); 1 where the column starts (its first is shared by all).
-        ends: (iteration, row) in which columns 1, 2, ... end.
+        column: index of the column that row r works on in iteration i, shape (i, r); the column of index k has k + 1
+            substeps.
+        number: substeps of that column done before, shape (i, r); 1 where the row starts it.
+        ends: (iteration, row) in which the columns of index 1, 2, ... end.
     """
 
     column: Int[np.ndarray, "i r"]

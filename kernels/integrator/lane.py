@@ -20,11 +20,11 @@ ASLEEP = -1
 CAPACITY = 128
 """Points an orbit may have before some are dropped: it ends with 64 to 128, spread evenly over its length."""
 STEP_LENGTH = 0.01
-"""What a step adds to an orbit's length beside what it moved: of 128 steps, as much as a change of beta by its norm."""
+"""What every step adds to an orbit's length; a hundred steps add as much as a change of beta by its own norm."""
 PROGRESS_PER_STEP = 1 / 66
 """A recorded run may cover at most this share of its way in a step, so that it takes more than 64 of them."""
 TIME_TOLERANCE = 100.0
-"""Error allowed in physical time, as a multiple of rtol: it reaches only log_time and what is computed from it."""
+"""Relative error allowed in physical time, as a multiple of rtol: only log_time and what follows from it have it."""
 ROUNDING = 1e-13
 """Least relative error of a step that can be told from rounding."""
 LARGEST_GROWTH, GROWTH_IN_NOISE, SMALLEST_GROWTH, LEAST_LANDING, SAFETY = 6.0, 1.5, 0.1, 1e-3, 0.85
@@ -32,17 +32,23 @@ LOG_TIME = list(OBSERVABLES).index("log_time")
 SMALLEST = 1e-300
 """Keeps 0 / 0, the relative error of a parameter that rests at zero, from being NaN."""
 ROUNDING_OF_LOSS = 1e-12
-"""Relative fall of -log Loss over a step that may be rounding; after a larger one the step was wrong, whatever its error
-estimate says: where one sample's force takes over from another's within a step, all columns may miss it alike."""
+"""Relative fall of -log Loss over a step that may be rounding. After a larger fall the step was wrong, whatever its
+error estimate says: where one sample's force takes over from another's, all columns may miss it alike."""
 
 LARGEST_RATE_GROWTH = 4.0
-"""Growth of the clock's rate, in logarithms, past which its integral along the step is given up."""
+"""Growth of log dt/ds within a step past which dt/ds is not integrated along the step (`take_step`)."""
 
 
 class Step(NamedTuple):
-    """The end of a step in the frame of its start, with error estimates; the time error is relative.
+    """The end of a step in the frame of its start, with error estimates.
 
-    `noisy` is the error with what rounding has left in it; `integral` is of the forces over the step, where recorded.
+    Attributes:
+        theta, velocity: the end of the step.
+        error: estimated error of theta, without what rounding must leave in it.
+        noisy: the same with what rounding leaves in it.
+        log_elapsed: log of the physical time that passed.
+        time_error: estimated relative error of that time.
+        integral: integral of the forces over the step, one a sample; empty where it is not recorded.
     """
 
     theta: Theta
@@ -57,8 +63,19 @@ class Step(NamedTuple):
 class Lane(NamedTuple):
     """State of one run; in an ensemble every field has a leading axis of lanes.
 
-    Of the recorded points, `lengths` are their places on the orbit, whose length so far is `length`; a row is due on
-    every piece of `spacing` of it. `seen` is the row of the last step, recorded or not.
+    Attributes:
+        point: where the run is.
+        h, last_h: length of the next step and of the last accepted one (0 before there was one), on the flow's clock.
+        last_error: error of the last accepted step, as a multiple of what is tolerated.
+        floor: size of each entry of theta below which its errors are absolute.
+        rejected: number of rejected steps.
+        status: RUNNING, what ended the run, or ASLEEP.
+        progress: of the way to the stop rule, 1 where it is met.
+        orbit: the recorded rows, the first `recorded` of which are in use.
+        seen: the row of the last accepted step, recorded or not.
+        length: length of the orbit so far (`_length`).
+        lengths: length of the orbit at each recorded row.
+        spacing: one row is recorded on every piece of this length.
     """
 
     point: Point
@@ -78,7 +95,12 @@ class Lane(NamedTuple):
 
 
 def start(flow: Flow, theta: Theta, data: RunData, control: Control, capacity: int) -> Lane:
-    """A run at t = 0; its first step moves the parameters by about 10 % of their norm, or meets the error control."""
+    """A run at t = 0. Its first step would move the parameters by 10 % of their norm; the error control may shorten it.
+
+    Args:
+        theta: Theta(0) as the parametrisation holds it.
+        capacity: rows of the recorded orbit; 0 to record none.
+    """
     theta, log_norm, floor = flow.start(theta, data)
     whole, data = data, flow.parametrisation.in_frame(data, log_norm)
     velocity = flow.velocity(theta, log_norm, data)
@@ -114,7 +136,7 @@ def attempt(flow: Flow, solver: Solver, columns: int, lane: Lane, data: RunData,
     whole, data = data, flow.parametrisation.in_frame(data, log_norm)
     step = take_step(flow, solver, columns, lane.point, lane.h, data)
     error, noisy = (_error(flow, lane, step, error, data, control) for error in (step.error, step.noisy))
-    # an estimate that is all rounding says little of the error: after much longer steps half would be rejected
+    # an estimate that is all rounding says little of the error, so that steps grow by GROWTH_IN_NOISE at most on it
     hidden = (SAFETY / GROWTH_IN_NOISE) ** solver.order(columns)
     error = jnp.where(error <= 1, jnp.maximum(error, jnp.minimum(noisy, hidden)), error)
     progress = flow.progress(step.theta, log_norm, data, control)
@@ -129,7 +151,7 @@ def attempt(flow: Flow, solver: Solver, columns: int, lane: Lane, data: RunData,
     )
     h = lane.h * jnp.minimum(jnp.clip(growth, SMALLEST_GROWTH, LARGEST_GROWTH), landing)
 
-    # the next step is as long relative to theta: the clock changes with the frame, and h is not converted to it
+    # h is not converted to the clock of the new frame: so the next step is as long as this one relative to theta
     new, new_norm, slope = flow.renormalise(step.theta, log_norm, step.velocity, data)
     moved = Point(new, new_norm, slope, jnp.logaddexp(log_time, step.log_elapsed), steps + 1, integral + step.integral)
     point = jax.tree.map(lambda a, b: jnp.where(accept, a, b), moved, lane.point)
@@ -149,10 +171,10 @@ def attempt(flow: Flow, solver: Solver, columns: int, lane: Lane, data: RunData,
 def take_step(flow: Flow, solver: Solver, columns: int, point: Point, h: Scalar, data: RunData) -> Step:
     """Advance by a step of length h, and say how much physical time passed.
 
-    Regression runs in physical time: elapsed = h. Classification runs in a clock s, so that t is integrated as one more
-    coordinate, dt/ds = exp(log_rate). On long steps that is inaccurate, because nearly all of t passes at their end;
-    `flow.log_elapsed` then finds t by quadrature in -log Loss. The one with the smaller error estimate is returned.
-    Where forces are summed, their integral is n more coordinates of regression, damped as they are.
+    Regression runs in physical time: elapsed = h. Where forces are summed, their integral is integrated beside theta
+    (`_summed_step`). Classification runs in a clock s, so that t is integrated as one more coordinate,
+    dt/ds = exp(log_rate). On long steps that is inaccurate, because nearly all of t passes at their end;
+    `flow.log_elapsed` then finds t by quadrature in -log Loss. The time with the smaller error estimate is returned.
     """
     theta, log_norm, velocity = point[:3]
     args, empty = (log_norm, data), jnp.zeros(0)
@@ -187,7 +209,11 @@ def take_step(flow: Flow, solver: Solver, columns: int, point: Point, h: Scalar,
 
 
 def _summed_step(flow: Flow, solver: Solver, columns: int, point: Point, h: Scalar, data: RunData) -> Step:
-    """A step with the integral of the forces beside theta, in samples as they are; its error is not controlled."""
+    """A step with the integral of the forces, one number a sample, as further coordinates beside theta.
+
+    It is damped as theta is. Forces of turned samples are turned back first (`RunData.turn`). Its error does not decide
+    whether the step is taken.
+    """
     size = point.theta.size
     zeros = jnp.zeros_like(point.integral)
 
@@ -209,9 +235,10 @@ def _summed_step(flow: Flow, solver: Solver, columns: int, point: Point, h: Scal
 
 
 def thin(lane: Lane, full: Bool[Array, ""]) -> Lane:
-    """Drop points of a full orbit: of its length in pieces of `spacing`, each keeps the first point on it.
+    """Drop points of a full orbit: its length is cut into pieces of `spacing`, and each piece keeps its first point.
 
-    The spacing is doubled until a point goes; as a piece of twice the length held at most two, half of them stay.
+    The spacing is doubled until a point goes. A piece of the doubled spacing holds at most two points, so that half of
+    them stay.
     """
 
     def firsts(spacing: Scalar) -> Bool[Array, " capacity"]:
@@ -232,7 +259,7 @@ def thin(lane: Lane, full: Bool[Array, ""]) -> Lane:
 
 
 def _gain(flow: Flow, lane: Lane, progress: Scalar, control: Control) -> Scalar:
-    """Progress made where recorded points lie evenly, if any are recorded."""
+    """Progress that a step makes within `flow.evenly`; 0 if the orbit is not recorded."""
     if not lane.orbit.shape[0]:
         return jnp.zeros(())
     begin, end = flow.evenly(control)
@@ -242,10 +269,11 @@ def _gain(flow: Flow, lane: Lane, progress: Scalar, control: Control) -> Scalar:
 
 
 def _growth(lane: Lane, error: Scalar, order: int) -> Scalar:
-    """Growth of the step size that meets the tolerance, if the error constant goes on to grow as it last did.
+    """Factor by which the step size may change to meet the tolerance, if the error constant grows on as it last did.
 
-    Gustafsson's predictive controller (Hairer and Wanner II, section IV.8), as far as it shrinks steps: they shrink in
-    time on the way to where the flow accelerates. Errors that fall are not counted on, because they end above the goal.
+    This is Gustafsson's predictive controller (Hairer and Wanner II, section IV.8), used only where it shrinks steps
+    more: so they shrink in time where the flow accelerates. It is not used to lengthen them, because the errors of
+    steps so lengthened end above the tolerance.
     """
     exponent = 1 / order
     elementary = jnp.maximum(error, 1e-30) ** -exponent
@@ -256,7 +284,7 @@ def _growth(lane: Lane, error: Scalar, order: int) -> Scalar:
 
 
 def _error(flow: Flow, lane: Lane, step: Step, error: Theta, data: RunData, control: Control) -> Scalar:
-    """Largest of the errors of parameters, function and time, each as a multiple of what is tolerated."""
+    """Largest of the errors of parameters, outputs and time, each as a multiple of what is tolerated; inf if NaN."""
     rtol = jnp.maximum(flow.step_share * control.rtol, ROUNDING)
     sizes = jnp.maximum(jnp.abs(lane.point.theta), jnp.abs(step.theta)) + jnp.maximum(lane.floor, SMALLEST)
     parameters = jnp.max(jnp.abs(error) / (rtol * sizes))
@@ -298,10 +326,10 @@ def _record(flow: Flow, lane: Lane, data: RunData, accept: Bool[Array, ""], came
 
 
 def _length(before: Float[Array, " o"], after: Float[Array, " o"], came: Scalar, least: Scalar) -> Scalar:
-    """Of a step: progress, change of beta relative to its size, change of log t, at most one each, and STEP_LENGTH.
+    """Length of a step: progress + ||change of beta|| / ||beta|| + change of log t, each at most 1, plus STEP_LENGTH.
 
-    So plateaus, which take time only, and jumps, which take none, have their points. Coefficients count as large as the
-    least that the flow can tend to: their growth from tiny ones is no path.
+    So both plateaus, which take time only, and jumps, which take none, have their points. ||beta|| counts as at least
+    `least`, the least norm to which the flow can tend, because growth from tiny coefficients is not worth points.
     """
     beta, moved = before[len(OBSERVABLES) :], after[len(OBSERVABLES) :]
     size = jnp.maximum(jnp.maximum(jnp.linalg.norm(beta), jnp.linalg.norm(moved)), jnp.maximum(least, SMALLEST))

@@ -1,4 +1,4 @@
-"""The compiled functions of an ensemble, at two levels: compiled quickly, and compiled well (to run quickly)."""
+"""The compiled functions of an ensemble, at two levels: compiled in little time, or compiled for fast steps."""
 
 import functools
 import time
@@ -21,7 +21,7 @@ STEPS_PER_CALL = 4096
 """Steps a lane may take before the host looks at it."""
 
 QUICK_STEPS_PER_CALL = 256
-"""The same while compiled quickly: so often the host asks whether that still pays."""
+"""The same at the quick level: between calls the host asks whether compiling well would pay by now."""
 
 OPTIMISATION = 1.5
 """Seconds that it costs more to compile a program well than quickly, on one core of today's machines."""
@@ -31,7 +31,7 @@ QUICKLY: dict[str, Any] = {"xla_backend_optimization_level": 0, "xla_cpu_use_fus
 
 
 ORDERED: dict[str, Any] = {"xla_cpu_enable_concurrency_optimized_scheduler": False}
-"""What `kernels/x64.py` asks of XLA, for a process in which somebody used JAX before it was imported."""
+"""The option that `kernels/x64.py` sets, for processes that had used JAX before that module was imported."""
 
 
 class Start(NamedTuple):
@@ -61,9 +61,9 @@ class Loop:
         self._advance = compiled(_advance, static_argnums=0, donate_argnums=1)
 
     def advance(self, program: Program, lanes: Lane, batch: Start, refill: bool, shorter: int = 1) -> Lane:
-        """Step every running lane until an eighth of the lanes have ended (all of them, if no run is waiting).
+        """Step every running lane until an eighth of the lanes have ended, or all of them if no run is waiting.
 
-        At most `steps` steps over `shorter`.
+        It takes at most `steps` / `shorter` steps.
         """
         moved: Lane = self._advance(program, lanes, batch, refill, max(1, self.steps // shorter))
         return moved
@@ -76,19 +76,19 @@ class Loop:
 
 @functools.cache
 def well() -> Loop:
-    """Compiled well."""
+    """The loop compiled well: more of the compiler's time, faster steps."""
     return Loop(ORDERED if _taken(ORDERED) else None, STEPS_PER_CALL)
 
 
 @functools.cache
 def quick() -> Loop | None:
-    """Compiled quickly; None where that is no option: on a GPU, or for a compiler without these options."""
+    """The loop compiled quickly; None on a GPU, or where the compiler lacks the options for it."""
     options = QUICKLY | (ORDERED if _taken(ORDERED) else {})
     return Loop(options, QUICK_STEPS_PER_CALL) if _taken(options) else None
 
 
 def _taken(options: dict[str, Any]) -> bool:
-    """Whether the compiler has these options of a CPU's: a GPU's has not, and a release of XLA may lack one."""
+    """Whether the compiler takes these options: they are for CPUs, and a release of XLA may lack one."""
     if jax.default_backend() != "cpu":
         return False
     try:
@@ -104,9 +104,10 @@ def compiled_loops() -> int:
 
 
 class Levels:
-    """Which level a program with so many lanes is at: quick until its steps have cost what compiling it well would.
+    """The level of each pair (program, number of lanes): quick until its steps have cost what compiling well would.
 
-    So nobody waits for more than twice the least time, however much there is to do, and no estimate is needed.
+    So the time spent is at most about twice the least possible, however much there is to do, and no estimate of the
+    work is needed.
     """
 
     def __init__(self) -> None:
@@ -118,7 +119,7 @@ class Levels:
         return well() if first is None or self._spent.get(size, 0.0) > OPTIMISATION else first
 
     def took(self, size: tuple[Program, int], begin: float) -> None:
-        """Steps were taken since `begin` on the clock; the first call does not count, for it compiles."""
+        """Count the seconds since `begin` as steps of this pair; its first call does not count, because it compiles."""
         known = size in self._spent
         self._spent[size] = self._spent.get(size, 0.0) + (time.perf_counter() - begin if known else 0.0)
 
@@ -126,13 +127,13 @@ class Levels:
 def _begin(program: Program, batch: Start) -> Lane:
     capacity = CAPACITY if program.record else 0
     lanes = jax.vmap(lambda run: start(program.flow, run.theta, run.data, run.control, capacity))(batch)
-    # types that arrays have after a step: else the loop would be compiled for both
+    # the types that arrays have after a step, so that the loop is not compiled a second time for weak types
     strong: Lane = jax.tree.map(lambda values: values.astype(values.dtype), lanes)
     return strong
 
 
 def _merge(changed: Bool[Array, " B"], new: Lane, old: Lane) -> Lane:
-    """New runs in the lanes that changed."""
+    """The lanes, with new runs in those that changed."""
     lanes: Lane = jax.tree.map(lambda a, b: _where(changed, a, b), new, old)
     return lanes
 
@@ -162,7 +163,7 @@ def _advance(program: Program, lanes: Lane, batch: Start, refill: Bool[Array, ""
 
 
 def _each(function: Callable[[Lane, Start], Lane], lanes: Lane, batch: Start) -> Lane:
-    """The function of every lane; of a single one without a batch's axis, with which products take a fifth longer."""
+    """The function of every lane. A single one goes without the axis of lanes, with which products take longer."""
     if lanes.status.shape[0] > 1:
         every: Lane = jax.vmap(function)(lanes, batch)
         return every
@@ -171,7 +172,10 @@ def _each(function: Callable[[Lane, Start], Lane], lanes: Lane, batch: Start) ->
 
 
 def _finish(program: Program, lanes: Lane, batch: Start) -> tuple[Float[Array, "B n P"], Float[Array, "B o"]]:
-    """Jacobian (of layers, where limits in time are compared with it) and observables of every lane."""
+    """Jacobian d f(x_i) / d theta and observables of every lane.
+
+    The Jacobian is empty on curves, and for losses whose predictions do not need it.
+    """
     flow = program.flow
     layers = flow.parametrisation
 

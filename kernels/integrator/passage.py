@@ -1,4 +1,4 @@
-"""Problems through an ensemble: into the numbers that are integrated, and back to layers and coefficients."""
+"""Passages: from a run's layers to the numbers that are integrated, and back to layers and coefficients at its end."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -22,13 +22,16 @@ from kernels.problem import Problem
 from kernels.room import Room, columns
 
 EQUAL = 1e-14
-"""Relative difference of two moduli that is the rounding of a change of coordinates."""
+"""Two moduli that differ by less than this, relatively, count as equal: a change of coordinates rounds that much."""
 
 
 def integrate(problems: Sequence[Problem], room: Room | None = None, watch: Watch = unwatched) -> Iterator[End]:
-    """The end of every flow, in whatever order they end; through a program with this room where one is given.
+    """Yield the end of every flow, in the order in which they end.
 
-    Where `watch` ends it, of the flows that have ended by then.
+    Args:
+        problems: the runs.
+        room: the size of the program for runs on curves; None for the size of each run.
+        watch: is told how many flows have ended; where it ends the batch, only those that have ended are yielded.
     """
     systems = Systems()
     passages = [passage_of(problem, systems, room) for problem in problems]
@@ -44,12 +47,15 @@ def integrate(problems: Sequence[Problem], room: Room | None = None, watch: Watc
 
 
 def _after(before: int, watch: Watch) -> Watch:
-    """Of an ensemble that comes after so many runs."""
+    """The same watch for a later ensemble: the runs that ended before it are added to what it is told."""
     return lambda ended: watch(before + ended)
 
 
 def passage_of(problem: Problem, systems: Systems | None = None, room: Room | None = None) -> "Passage":
-    """Curves for the project's own integrator where the network has them; other solvers check it in the layers."""
+    """The passage of a run: along curves where `on_curves`, else through layers.
+
+    Solvers other than `extrapolation` integrate the network's own layers, so that they check the curves, too.
+    """
     systems = systems or Systems()
     if on_curves(problem):
         return CurvePassage(problem, systems.of(problem, curved=True), room)
@@ -59,13 +65,16 @@ def passage_of(problem: Problem, systems: Systems | None = None, room: Room | No
 
 
 def on_curves(problem: Problem) -> bool:
-    """Whether the flow is integrated with one number a coordinate."""
+    """Whether the flow is integrated with one number a coordinate (kernels/flows/curves.py).
+
+    It is where the network has a real orthogonal decomposition and the solver is `extrapolation`.
+    """
     decomposition = problem.decomposition
     return problem.spec.solver == "extrapolation" and decomposition is not None and decomposition.real
 
 
 class Passage(ABC):
-    """A problem as its flow is integrated, and the end of the flow back from there."""
+    """A run's way into the numbers that are integrated, and the way of its end back to the network's parameters."""
 
     problem: Problem
     system: LinearSystem
@@ -82,7 +91,7 @@ class Passage(ABC):
 
     @abstractmethod
     def restored(self, end: End) -> End:
-        """The end in the network's own parameters and coefficients."""
+        """The same end in the network's own parameters and linear coefficients."""
 
     @property
     def control(self) -> Control:
@@ -95,7 +104,7 @@ class Passage(ABC):
 
 @final
 class CurvePassage(Passage):
-    """Through one number a coordinate, with w_l = U_l^T v_l and A = X S^T."""
+    """Integrates one number a coordinate, of w_l = U_l^T v_l and A = X S^T (kernels/flows/curves.py)."""
 
     def __init__(self, problem: Problem, system: LinearSystem, room: Room | None = None):
         self.problem, self.system = problem, system
@@ -117,7 +126,7 @@ class CurvePassage(Passage):
 
     @property
     def start(self) -> Start:
-        """Filled up to the room."""
+        """The start on curves; zeros fill its arrays up to the size of the room."""
         room, (samples, size) = self.room, self.system.a.shape
         more, wider, deeper = room.samples - samples, room.coordinates - size, room.depth - self.problem.spec.depth
         theta: Any
@@ -140,14 +149,14 @@ class CurvePassage(Passage):
 
     @cached_property
     def _coordinates(self) -> Float[np.ndarray, "L m"]:
-        """w_l(0); those of equal inputs and, to EQUAL, equal moduli start equal, as `inputs` has made their columns."""
+        """w_l(0), shape (L, m), with moduli made equal by `alike`."""
         coordinates = self.problem.coordinates
         assert coordinates is not None
         return alike(coordinates, self.system.a)
 
     @cached_property
     def _frozen(self) -> list[np.ndarray]:
-        """What layers have outside the range of U_l, where nothing moves them."""
+        """v_l(0) - U_l w_l(0), one array a layer: the part outside the range of U_l, which the flow never changes."""
         layers, decomposition = self.problem.layers, self.problem.decomposition
         assert decomposition is not None
         return [
@@ -182,7 +191,16 @@ class CurvePassage(Passage):
 
 
 def alike(w: Float[np.ndarray, "L m"], a: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "L m"]:
-    """w, with moduli of coordinates whose columns of A are equal up to sign made equal where they are so to EQUAL."""
+    """w, with moduli that rounding alone tells apart made equal in coordinates that see the same inputs.
+
+    Coordinates j and k see the same inputs if their columns of A are equal up to sign. By symmetry the flow keeps
+    |w_l|_j = |w_l|_k if they start equal; a difference of rounding would grow. So where these two moduli of a layer
+    differ by at most EQUAL, relatively, both become that of the first of the coordinates. Signs stay.
+
+    Args:
+        w: w_l(0), one row a layer, shape (L, m).
+        a: A = X S^T as `kernels.integrator.systems.inputs` makes it: twins are equal to the bit. Shape (n, m).
+    """
     leads = np.take_along_axis(a, (a != 0).argmax(axis=0)[None], axis=0)[0]
     _, labels, counts = np.unique(a * np.where(leads < 0, -1.0, 1.0), axis=1, return_inverse=True, return_counts=True)
     made = w.copy()
@@ -196,7 +214,7 @@ def alike(w: Float[np.ndarray, "L m"], a: Float[np.ndarray, "n m"]) -> Float[np.
 
 @final
 class LayerPassage(Passage):
-    """Through layers: the network's own, or those of a smaller network in which it moves."""
+    """Integrates layers: the network's own, or those w_l of another network (`Coordinates`), often a smaller one."""
 
     def __init__(self, problem: Problem, system: LinearSystem, coordinates: Coordinates | None):
         self.problem, self.system, self.coordinates = problem, system, coordinates
@@ -240,7 +258,7 @@ class LayerPassage(Passage):
 
     @cached_property
     def _frozen(self) -> np.ndarray:
-        """What the flow leaves of Theta as it is."""
+        """The part of Theta(0) that the flow never changes, shape (P,)."""
         coordinates, problem = self.coordinates, self.problem
         return np.zeros(problem.architecture.parameters) if coordinates is None else coordinates.rest(problem.layers)
 

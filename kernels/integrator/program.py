@@ -15,12 +15,14 @@ from kernels.x64 import jax
 
 @dataclass(frozen=True)
 class Program:
-    """What one compiled loop is specialised to: everything static of a run.
+    """What one compiled loop is specialised to: all of a run that decides shapes and code.
 
     Attributes:
-        architecture: class of the network whose layers are integrated; None where its coordinates move on curves. Of
-            those, `dim` counts the coordinates, and `depth` is the largest that the program has room for.
-        columns: of the extrapolation.
+        architecture: class of the network whose layers are integrated; None where coordinates move on curves.
+        dim: input dimension of that network; on curves, the number of coordinates.
+        depth: its number of layers; on curves, the most that the program has slots for.
+        samples: rows of the data, those included that fill up a room.
+        columns: columns of the extrapolation, its order.
         sizes: `Architecture.sizes` of that network.
     """
 
@@ -45,7 +47,10 @@ class Program:
 
     @property
     def lanes(self) -> int:
-        """On a CPU as many as amortise what a step costs besides arithmetic: 64 at 4 x 10, a single one at 30 x 60."""
+        """Number of lanes, a power of two: as many as amortise what a step costs besides arithmetic.
+
+        A lane's arithmetic grows with parameters x samples. On a CPU there are 64 lanes at 4 x 10, one at 30 x 60.
+        """
         if jax.default_backend() != "cpu":
             most, budget = 4096, 1 << 23
         else:

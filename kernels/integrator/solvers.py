@@ -32,7 +32,10 @@ class Solver:
     def step(
         self, force: Field, stiffness: Field, columns: int, h: Any, y: Vector, args: tuple[Any, ...]
     ) -> tuple[Vector, Vector, Vector, Vector]:
-        """(y, its error, its error with rounding, velocity) at the end of a step of length h."""
+        """(y, error, error with rounding, velocity) at the end of a step of length h, each of shape (P,).
+
+        The first error estimate leaves out what rounding must leave in it; only `ExtrapolatedEuler` tells them apart.
+        """
 
         def velocity(t: Any, y: Vector, args: tuple[Any, ...]) -> Vector:
             g, push = force(y, *args)
@@ -48,7 +51,7 @@ class Solver:
 
 
 def _newton(solver: Callable[..., diffrax.AbstractSolver[Any]]) -> diffrax.AbstractSolver[Any]:
-    """Newton's iterations do not see the run's tolerance: solved for local errors down to 1e-10."""
+    """A diffrax solver whose Newton iterations are solved to 1e-10, because they do not see the run's tolerance."""
     return solver(root_finder=optimistix.Chord(rtol=1e-10, atol=1e-12))
 
 

@@ -1,4 +1,4 @@
-"""The equations A rho = y that runs of a batch share: scale, condition, and what rounding allows."""
+"""The equations A rho = y that runs of a batch share, their condition, and how far rounding lets them be solved."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ from kernels.problem import Problem
 RANK = 1e-13
 """Share of the largest pivot below which a combination of samples counts as dependent on others."""
 ROUNDING = 16 * float(np.finfo(float).eps)
-"""Of an entry of X S^T, relative to the sum of its terms' moduli: less is a zero."""
+"""An entry of X S^T counts as zero where its modulus is at most this share of sum_k |x_ik| |S_jk|."""
 TWINS = 1e-14
-"""Difference of two columns of X S^T, relative to their largest entry, that is rounding."""
+"""Two columns of X S^T whose entries differ by at most this share of their largest one count as equal."""
 
 
 @dataclass(frozen=True, eq=False)
 class LinearSystem:
-    """A rho = y in the coordinates that are integrated; rows are taken relative to their norms.
+    """The system A rho = y in the coordinates that are integrated.
 
     Attributes:
         a: A, shape (n, m).
-        whitener: W, shape (n, n), with ||W r|| the distance from rho to the solutions, r = A rho - y.
+        whitener: W, shape (n, n). ||W r|| is the distance from rho to the solutions, r = A rho - y.
         condition: largest over least singular value of A with rows of norm one, dependent rows left out.
     """
 
@@ -36,12 +36,16 @@ class LinearSystem:
 
     @property
     def attainable(self) -> float:
-        """Relative distance to the solutions below which only rounding moves."""
+        """Relative distance to the solutions below which the flow cannot come: rounding of A rho is as large."""
         return ATTAINABLE * float(np.finfo(float).eps) * self.condition
 
 
 def linear_system(a: Float[np.ndarray, "n m"]) -> LinearSystem:
-    """With D the norms of the rows, (A / D)^T P = Q R: the distance of rho is ||R^{-T} P^T (r / D)||."""
+    """The system of a matrix A, with W = R^{-T} P^T D^{-1}.
+
+    D is the diagonal of the norms of the rows, and (D^{-1} A)^T P = Q R a QR factorisation with pivots, without
+    dependent rows (RANK).
+    """
     n = len(a)
     norms = np.linalg.norm(a, axis=1)
     norms = np.where(norms > 0, norms, 1.0)
@@ -75,11 +79,11 @@ class Systems:
 
 
 def inputs(x: Float[np.ndarray, "n d"], s: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "n m"]:
-    """A = X S^T without the rounding that would tell equal columns apart, or move coordinates that meet no input.
+    """A = X S^T, shape (n, m), without what rounding leaves in zeros and between twins.
 
-    From small weights in deep networks alpha^{L-2} below 1e-16 weighs such differences: one of two equal coordinates
-    then takes what both have to share. Entries that are rounding of their sum's terms are zero, and columns that agree,
-    up to sign, to TWINS are one column.
+    Entries that are rounding alone (ROUNDING) become zero: the coordinate would move though it meets no input. Columns
+    that agree, up to sign, to TWINS become equal to the bit. In a deep network that starts small the flow amplifies a
+    difference of 1e-16 between two columns: one of the two coordinates would take what both have to share.
     """
     a = x @ s.T
     a[np.abs(a) <= ROUNDING * (np.abs(x) @ np.abs(s).T)] = 0.0
@@ -89,9 +93,10 @@ def inputs(x: Float[np.ndarray, "n d"], s: Float[np.ndarray, "m d"]) -> Float[np
 
 
 def _twins(a: Float[np.ndarray, "n m"]) -> Iterator[tuple[int, int, float]]:
-    """(j, k, s): column j is s = 1 or -1 times column k to TWINS, and k no twin of another.
+    """Triples (j, k, s): column j is s = 1 or -1 times column k to TWINS, k being the first of its twins.
 
-    Columns of unit length are compared where the moduli of their products with one random vector agree to 1e-12.
+    Only columns are compared whose products with one random vector agree in modulus to 1e-12, once of unit length: a
+    table of every pair would not fit into memory where there are many columns.
     """
     sizes = np.linalg.norm(a, axis=0)
     unit = a / np.where(sizes > 0, sizes, 1.0)

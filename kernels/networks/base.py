@@ -3,8 +3,8 @@
 Everything a gradient flow needs is Theta -> beta(Theta). The maps use only operators that numpy and JAX arrays share,
 so declaring a grid imports no JAX. Notation and theory: Yun, Krishnan and Mobahi, arXiv:2010.02501.
 
-A flow may be integrated as that of another network, in orthonormal coordinates: the cheapest and cleanest. That other
-network is the diagonal one wherever a decomposition allows it, and so the diagonal network stands here.
+A flow may be integrated as that of another network, in orthonormal coordinates (`Coordinates`). That other network is
+`Diagonal` wherever a decomposition allows it, so that it is defined here and not in a file of its own.
 """
 
 import copy
@@ -29,27 +29,27 @@ from kernels.spec import InputError, canonical_json
 Parameters = Mapping[str, Any]
 
 MOST_ENTRIES = 1_000_000
-"""Of a tensor that is written out: 8 MB, of which every lane of a program holds its own."""
+"""Most entries of a tensor that is written out: 8 MB, and every lane of a program holds a copy."""
 
 
 class Coordinates(ABC):
-    """v_l = rest_l + (isometry of w_l), where the flow moves w_l alone, as the layers of a network of its own.
+    """v_l = rest_l + R_l(w_l), R_l an isometry: the flow moves w_l alone, and w_l are the layers of another network.
 
-    Gradient flow in w is then gradient flow in v: the loss is the same function and the metric is the same.
+    Gradient flow in w is then gradient flow in v, because the loss is the same function and the metric is the same.
     """
 
     @property
     @abstractmethod
     def network(self) -> "Architecture":
-        """The network with layers w_l: of its class and sizes, which are all that counts, one program is compiled."""
+        """The network with layers w_l. Its class and sizes alone decide the compiled program."""
 
     @abstractmethod
     def inputs(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n m"]:
-        """What that network sees of the inputs x."""
+        """The inputs of that network for the inputs x of the original one."""
 
     @abstractmethod
     def coefficients(self, rows: Float[np.ndarray, "*r m"]) -> Float[np.ndarray, "*r d"]:
-        """Linear coefficients beta of the original network, one row a state."""
+        """beta of the original network from the coefficients of the other one, one row a state."""
 
     @abstractmethod
     def into(self, layers: Layers) -> list[Any]:
@@ -57,19 +57,21 @@ class Coordinates(ABC):
 
     @abstractmethod
     def back(self, rows: Float[np.ndarray, "n Q"]) -> Float[np.ndarray, "n P"]:
-        """Rows of changes of w, or of derivatives by w, as those of v."""
+        """Rows of changes of w, or of derivatives by w, as changes of v or derivatives by v."""
 
     @abstractmethod
     def rest(self, layers: Layers) -> Float[np.ndarray, " P"]:
-        """rest_1, ..., rest_L, flattened: what the flow leaves as it is."""
+        """rest_1, ..., rest_L, flattened: the part of the layers that the flow never changes."""
 
 
 class DataMatrix(NamedTuple):
-    """M(x) of two layers: f(x) = sum_c v_c^T M(x) w_c, v_c and w_c the columns of both layers as (rows, channels).
+    """M(x) of a network of two layers and C channels: f(x) = sum_c v_c^T M(x) w_c.
+
+    v_c and w_c are the columns of both layers, each as a matrix of C columns.
 
     Attributes:
-        matrix: shape (P_1 / channels, P_2 / channels).
-        channels: how many copies of it the network has.
+        matrix: M(x), shape (P_1 / C, P_2 / C), P_l being the number of parameters of layer l.
+        channels: C.
     """
 
     matrix: Float[np.ndarray, "a b"]
@@ -77,26 +79,28 @@ class DataMatrix(NamedTuple):
 
 
 MOST_TRIALS = 10_000
-"""Entries of a data matrix that is asked of a network one by one: a fraction of a second."""
+"""Most entries of a data matrix that is computed one entry at a time: a fraction of a second."""
 
 
 class Architecture(ABC):
-    """A linear tensor network with L layers; a subclass per network, all in ARCHITECTURES.
+    """A linear tensor network with L layers: f(x) = M(x) o (v_1, ..., v_L) = x^T beta(v_1, ..., v_L).
+
+    There is a subclass for each network, all in ARCHITECTURES.
 
     Class attributes:
         uses: which of the axes width and filter it has.
         axial: True if, near every saddle, each parameter (or pair of them) is itself large or tiny, as in a diagonal
-            network; False if tiny quantities are differences of large parameters, as in a rotated one. The squared
-            loss reads it to choose where stiff directions are damped: on the forces of the samples (True; accurate at
-            any depth and alpha), or on the change of the parameters (False; less accurate at small alpha). A subclass
-            with coefficients of its own is False unless it says so, and does not inherit `coordinates` either.
-        one_saddle: whether beta = 0 at every saddle. Its flow then waits nowhere but at its start, and what is
-            conserved decides no later turn.
-        rowwise: whether `invariants` takes layers with a leading axis, too, one state a row.
+            network; False if tiny quantities are differences of large parameters, as in a rotated one. It decides where
+            the flow of the squared loss damps stiff directions: on the forces of the samples (True; accurate at any
+            depth and alpha), or on the change of the parameters (False; less accurate at small alpha). A subclass with
+            coefficients of its own has the default False unless it sets it, and does not inherit `coordinates` either.
+        one_saddle: whether beta = 0 at every saddle. The flow then waits at its start only, and conserved quantities
+            decide no later jump.
+        rowwise: whether `invariants` also takes layers with a leading axis, one state a row.
         random: whether the seed of the run determines the network itself.
-        defaults: its parameters, given as {name: parameters}, and their defaults. What they determine must be in
-            `constants`: networks of one shape run through one program.
-        bare: whether its name alone is a network, without parameters.
+        defaults: its parameters, written in a grid as {name: parameters}, and their defaults. Arrays that they
+            determine must be in `constants`, because networks of one shape share a compiled program.
+        bare: whether its name alone, without parameters, is a network.
     """
 
     uses: ClassVar[frozenset[str]] = frozenset()
@@ -111,7 +115,7 @@ class Architecture(ABC):
         def place(name: str) -> int:
             return next(place for place, owner in enumerate(cls.__mro__) if name in vars(owner))
 
-        # what is said of these coefficients or invariants does not hold of others
+        # what an ancestor says of its own coefficients or invariants need not hold of those of this class
         coefficients = ((name, "coefficients") for name in ("axial", "one_saddle", "real_coordinates", "coordinates"))
         for name, subject in (*coefficients, ("data_matrix", "coefficients"), ("rowwise", "invariants")):
             if place(subject) < place(name):
@@ -133,7 +137,7 @@ class Architecture(ABC):
 
     @classmethod
     def canonical(cls, given: Parameters) -> dict[str, Any]:
-        """Every parameter, as JSON that is equal for equal networks. Raises InputError."""
+        """Every parameter, defaults filled in, as JSON that is equal for equal networks. Raises InputError."""
         unknown = sorted(set(given) - set(cls.defaults))
         if unknown:
             takes = ", ".join(cls.defaults) or "no parameters"
@@ -142,17 +146,17 @@ class Architecture(ABC):
 
     @classmethod
     def draws(cls, given: Parameters) -> bool:
-        """Whether the seed determines a network with these parameters."""
+        """Whether a network with these parameters depends on the seed."""
         return cls.random
 
     @classmethod
     def fixed_width(cls, given: Parameters) -> int | None:
-        """The width that these parameters leave, or None if they leave any."""
+        """The width that these parameters fix, or None if they fit every width."""
         return None
 
     @classmethod
     def fixed_depth(cls, given: Parameters) -> int | None:
-        """The depth that these parameters leave, or None if they leave any."""
+        """The depth that these parameters fix, or None if they fit every depth."""
         return None
 
     @classmethod
@@ -164,19 +168,23 @@ class Architecture(ABC):
     def without_parameters(
         cls, dim: int, depth: int, width: int | None, filter: int | None, sizes: tuple[int, ...]
     ) -> "Architecture":
-        """The network for which a program is compiled, `sizes` being those of one with parameters."""
+        """The network for which a program is compiled, without its parameters.
+
+        Args:
+            sizes: `sizes` of the network with parameters.
+        """
         return cls(dim, depth, width, filter)
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """What shapes of layers depend on besides dim, depth, width and filter; programs are compiled for it."""
+        """Further sizes on which shapes of layers depend, besides dim, depth, width and filter."""
         return ()
 
     @classmethod
     def real_coordinates(cls, dim: int, depth: int, filter: int | None) -> int | None:
-        """How many coordinates the real orthogonal decomposition of every such network has; None if not all have one.
+        """Number m of coordinates, if every network of this class and these sizes has a real orthogonal decomposition.
 
-        Runs of networks with one may share a program, whatever their sizes.
+        Runs of such networks may share a program, whatever their sizes. None otherwise.
         """
         return None
 
@@ -188,7 +196,7 @@ class Architecture(ABC):
         return hashlib.sha256(canonical_json(self.given).encode()).hexdigest()
 
     def with_constants(self, constants: tuple[Any, ...]) -> "Architecture":
-        """The same network with other arrays in place of those drawn from its seed, so that one program serves all."""
+        """The same network with other `constants`, so that one program serves all networks of its shape."""
         other = copy.copy(self)
         for name in ("decomposed", "spans_inputs", "one_layer_isometry"):
             vars(other).pop(name, None)
@@ -214,7 +222,7 @@ class Architecture(ABC):
 
     @functools.cached_property
     def decomposed(self) -> Decomposition | None:
-        """`decomposition()`, kept."""
+        """`decomposition()`, computed once."""
         return self.decomposition()
 
     def data_tensor(self) -> Float[np.ndarray, "d *k"]:
@@ -243,7 +251,7 @@ class Architecture(ABC):
         return self.decomposed is None or self.decomposed.spans_inputs()
 
     def span(self) -> Float[np.ndarray, "d r"] | None:
-        """Orthonormal columns whose span holds every beta, of a network without decomposition; None if it is all."""
+        """Orthonormal columns whose span holds every beta, for a network without decomposition; None if that is R^d."""
         return None
 
     @functools.cached_property
@@ -260,13 +268,14 @@ class Architecture(ABC):
         return bool(np.abs(gram - gram[0, 0] * np.eye(len(gram))).max() <= 1e-10 * gram[0, 0])
 
     def coordinates(self, layers: Layers, x: Float[np.ndarray, "n d"]) -> Coordinates | None:
-        """Where the flow from these layers on inputs x is integrated, if not in the network's own parameters."""
+        """Coordinates in which the flow from these layers on inputs x is integrated; None for the parameters v_l."""
         return None if self.axial else by_decomposition(self.decomposed)
 
     def data_matrix(self, x: Float[np.ndarray, " d"]) -> DataMatrix | None:
-        """M(x) of a network of two layers, for one input; None where it has more than MOST_TRIALS entries.
+        """M(x) of a network of two layers, for one input.
 
-        From the decomposition where there is one, else from the tensor.
+        It follows from the decomposition where there is one, else from the tensor; None where that would take more than
+        MOST_TRIALS entries.
         """
         decomposition = self.decomposed
         if decomposition is not None:
@@ -319,10 +328,10 @@ class Diagonal(Architecture):
 
 @dataclass(frozen=True)
 class Factors(Coordinates):
-    """beta(v_1, ..., v_L) = S^T product(w_1, ..., w_L) with v_l = R_l w_l and R_l orthogonal: nothing rests.
+    """beta(v_1, ..., v_L) = S^T product(w_1, ..., w_L) with v_l = R_l w_l and R_l orthogonal, so that rest_l = 0.
 
     Attributes:
-        product: the network that multiplies.
+        product: the network with layers w_l, such as `Diagonal`.
         s: S, shape (m, d).
         bases: R_l, shape (m, m), one a layer.
     """
@@ -353,7 +362,7 @@ class Factors(Coordinates):
 
 
 def by_decomposition(decomposition: Decomposition | None) -> Factors | None:
-    """R_l = U_l where the U_l are real and square, which makes the network a diagonal one; None where they are not."""
+    """The diagonal network that this one is in v_l = U_l w_l, if the U_l are real and square; else None."""
     if decomposition is None or not decomposition.real:
         return None
     square = (len(decomposition.s),) * 2

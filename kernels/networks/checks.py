@@ -1,4 +1,4 @@
-"""Networks of the user's own, tried at random layers before anything runs. Imports no JAX."""
+"""Checks of networks of the user's own, at random layers, before anything runs. Imports no JAX."""
 
 import traceback
 from pathlib import Path
@@ -11,7 +11,7 @@ from kernels.networks.decomposition import Decomposition
 from kernels.spec import InputError
 
 LINEAR_TOLERANCE = 1e-8
-"""Relative distance from linearity in a layer that counts as rounding."""
+"""Largest relative distance from linearity in a layer that counts as rounding."""
 
 
 def check_class(name: str, network: type[Architecture]) -> None:
@@ -27,7 +27,7 @@ def check_class(name: str, network: type[Architecture]) -> None:
 
 
 def check_network(network: Architecture) -> None:
-    """Raise InputError where a user's network is not what its class promises."""
+    """Raise InputError where shapes, coefficients, invariants or decomposition of a user's network do not agree."""
     _check_shapes(network)
     rng = np.random.default_rng(0)
     layers = [rng.standard_normal(shape) for shape in network.shapes]
@@ -60,9 +60,10 @@ def _coefficients(network: Architecture, layers: list[Any]) -> Any:
 
 
 def _check_constants(network: Architecture, layers: list[Any], own: Any) -> None:
-    """Raise InputError where parameters determine the coefficients but not through `constants`.
+    """Raise InputError where coefficients depend on parameters otherwise than through `constants`.
 
-    Networks of one shape run through one program, which is compiled for the class without parameters.
+    They may not, because a program is compiled for the class without its parameters, and serves all networks of one
+    shape.
     """
     name = type(network).__name__
     advice = (
@@ -114,12 +115,12 @@ def _check_invariants(network: Architecture, layers: list[Any]) -> None:
 
 
 def _rounding(own: Any) -> float:
-    """What rounding may change, relatively; a user's module may compute in single precision here."""
+    """Relative difference that rounding explains, by the type of the coefficients: it may be single precision."""
     return 1e4 * float(np.finfo(own.dtype).eps)
 
 
 def _tried(network: Architecture, method: str, *arguments: Any) -> Any:
-    """What a method of the user's returns. Raises InputError where it raises."""
+    """What a user's method returns. Raises InputError where the method raises anything."""
     try:
         return getattr(network, method)(*arguments)
     except Exception as error:

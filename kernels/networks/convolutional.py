@@ -1,4 +1,4 @@
-"""Circular convolutions, and the real Fourier basis, in which they are products of complex numbers."""
+"""Circular convolutions, and the real Fourier basis in which convolution is a product of complex numbers."""
 
 import functools
 import itertools
@@ -30,7 +30,7 @@ class Convolutional(Architecture):
         return ((self.filter or self.dim,),) * (self.depth - 1) + ((self.dim,),)
 
     def coefficients(self, layers: Layers) -> Any:
-        """Through the real and imaginary parts of the DFT's non-redundant half: matrix products, equal for all runs."""
+        """beta by the real and imaginary parts of the DFT's non-redundant half, as products with fixed matrices."""
         cosine, sine, inverse_cosine, inverse_sine = fourier_parts(self.dim)
         spectra = [(cosine[:, : layer.shape[0]] @ layer, sine[:, : layer.shape[0]] @ layer) for layer in layers]
         real, imaginary = functools.reduce(lambda a, b: (a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]), spectra)
@@ -55,7 +55,7 @@ class Convolutional(Architecture):
         return Decomposition(self.dim ** ((self.depth - 1) / 2) * matrix, (np.conj(matrix),) * self.depth)
 
     def coordinates(self, layers: Layers, x: Float[np.ndarray, "n d"]) -> Coordinates | None:
-        """Cosines and sines, for full-length filters."""
+        """The real Fourier basis, for full-length filters; None for shorter ones."""
         if not self._full:
             return None
         basis = real_fourier(self.dim)
@@ -63,7 +63,7 @@ class Convolutional(Architecture):
         return Factors(FourierProduct(self.dim, self.depth), scale[:, None] * basis, (basis.T,) * self.depth)
 
     def invariants(self, layers: Layers) -> list[Any]:
-        """Per Fourier coordinate for full-length filters, else ||v_l||^2 - ||v_{l+1}||^2."""
+        """|[w_l]_j|^2 - |[w_{l+1}]_j|^2 of Fourier coordinates for full-length filters, else of norms of v_l."""
         decomposition = self.decomposed
         return norm_invariants(layers) if decomposition is None else coordinate_invariants(decomposition.bases, layers)
 
@@ -97,7 +97,7 @@ class MultichannelConvolutional(Architecture):
         return None
 
     def data_matrix(self, x: Float[np.ndarray, " d"]) -> DataMatrix | None:
-        """That of one channel, a copy for each."""
+        """M(x) of one channel, with the number of channels."""
         taps, _, channels = self.shapes[0]
         return DataMatrix(shifts(x, taps), channels)
 
@@ -116,7 +116,7 @@ def check_filter(length: int | None, dim: int) -> None:
 
 
 def shifts(x: Float[np.ndarray, " d"], taps: int) -> Float[np.ndarray, "k d"]:
-    """x_{i + j mod d}, shape (taps, d): M(x) of two layers."""
+    """M(x)_{ij} = x_{(i + j) mod d} of two layers, shape (taps, d)."""
     return x[(np.arange(taps)[:, None] + np.arange(len(x))) % len(x)]
 
 
@@ -127,20 +127,20 @@ def norm_invariants(layers: Layers) -> list[Any]:
 
 
 def _channels(layer: Any, axis: int) -> Any:
-    """The layer as a matrix with the channels of one axis as columns."""
+    """The layer of shape (k, c, c') as a matrix whose columns are the channels of one axis, 1 or 2."""
     moved = layer if axis == 2 else layer.transpose(0, 2, 1)
     return moved.reshape(-1, moved.shape[2])
 
 
 def _transform_taps(part: Any, layer: Any) -> Any:
-    """A part of the DFT over the taps of every pair of channels, shape (frequencies, c, c')."""
+    """The real or imaginary part of the DFT over taps, for every pair of channels: shape (frequencies, c, c')."""
     taps, rows, columns = layer.shape
     return (part[:, :taps] @ layer.reshape(taps, rows * columns)).reshape(-1, rows, columns)
 
 
 @functools.cache
 def fourier_parts(dim: int) -> tuple[Float[np.ndarray, "f d"], ...]:
-    """Real and imaginary part of the DFT's non-redundant half, then of its inverse (transposed)."""
+    """Real and imaginary part of the DFT's non-redundant half, shape (f, d), then those of its inverse, (d, f)."""
     frequencies = np.arange(dim // 2 + 1)
     weights = np.where((frequencies == 0) | (2 * frequencies == dim), 1, 2) / dim
     angles = 2 * np.pi / dim * (np.outer(frequencies, np.arange(dim)) % dim)
@@ -165,13 +165,17 @@ def real_fourier(dim: int) -> Float[np.ndarray, "d d"]:
 
 
 def convolution_scale(dim: int, depth: int) -> Float[np.ndarray, " d"]:
-    """What the convolution of L vectors is in each coordinate of `real_fourier`, over the product of the vectors'."""
+    """Factor of each coordinate of `real_fourier`: a convolution of L vectors over the product of their coordinates."""
     paired = 2 * pairs(dim)
     return np.where(np.arange(dim) < paired, dim / 2, dim) ** ((depth - 1) / 2)
 
 
 class FourierProduct(Architecture):
-    """Circular convolution in the coordinates of `real_fourier`: products of complex numbers, without the scale."""
+    """Circular convolution in the coordinates of `real_fourier`, without the factor `convolution_scale`.
+
+    A cosine and a sine coordinate of one frequency are real and imaginary part of a complex number. These numbers are
+    multiplied, and the single coordinates as real numbers.
+    """
 
     axial = True
 
@@ -191,12 +195,15 @@ class FourierProduct(Architecture):
         return None
 
     def invariants(self, layers: Layers) -> list[Any]:
-        """|[w_l]_j|^2 - |[w_{l+1}]_j|^2 per Fourier coordinate: cosine and sine make two conjugate ones."""
+        """|[w_l]_j|^2 - |[w_{l+1}]_j|^2, once for each complex number and for each single coordinate.
+
+        A complex number counts by half its square, because it stands for two conjugate Fourier coordinates.
+        """
         half = pairs(self.dim)
         squares = [((v[:half] ** 2 + v[half : 2 * half] ** 2) / 2, v[2 * half :] ** 2) for v in layers]
         return [x - y for a, b in itertools.pairwise(squares) for x, y in zip(a, b, strict=True)]
 
 
 def _join(like: Any, *parts: Any) -> Any:
-    """Concatenate, in the module of `like`: numpy or JAX."""
+    """Concatenate by the array library of `like`, numpy or JAX."""
     return like.__array_namespace__().concat(parts)

@@ -18,7 +18,7 @@ from kernels.spec import InputError
 class SignedDiagonal(Architecture):
     """beta = u_1 * ... * u_L - v_1 * ... * v_L with layers (u_l, v_l) in R^{2d}: S = [I; -I], U_l = I.
 
-    With equal layers it is u^L - v^L, the parametrisation of Woodworth et al., arXiv:2002.09277, sections 4 and 5.
+    If all layers are equal, beta = u^L - v^L, the parametrisation of Woodworth et al., arXiv:2002.09277, sections 4, 5.
     """
 
     axial = True
@@ -80,7 +80,7 @@ class Walsh(Architecture):
         return Decomposition(self.dim ** ((self.depth - 1) / 2) * self._hadamard, (self._hadamard,) * self.depth)
 
     def invariants(self, layers: Layers) -> list[Any]:
-        """Per Walsh coordinate, shape (d,)."""
+        """[w_l]_j^2 - [w_{l+1}]_j^2 in Walsh coordinates w_l = H v_l, shape (d,)."""
         squares = [(layer @ self._hadamard) ** 2 for layer in layers]
         return [a - b for a, b in itertools.pairwise(squares)]
 
@@ -88,8 +88,9 @@ class Walsh(Architecture):
 class Odeco(Architecture):
     """beta = S^T prod_l (U_l^T v_l) with S of shape (m, d) and orthogonal U_l of shape (m, m); m is the width.
 
-    What is not given comes from the seed: S Gaussian of variance 1/d, U_l uniform. With S given, the U_l are those of
-    the network drawn from the same seed. Parts of a layer outside the span of U_l would never move, so U_l is square.
+    What is not given is drawn from the seed: S with Gaussian entries of variance 1/d, U_l uniform orthogonal. A given S
+    does not change the U_l that a seed draws. U_l is square, because a part of a layer outside its range would never
+    move.
     """
 
     uses = frozenset({"width"})
@@ -168,7 +169,7 @@ class Odeco(Architecture):
         return Decomposition(s, tuple(bases))
 
     def invariants(self, layers: Layers) -> list[Any]:
-        """Per transformed coordinate, shape (k,)."""
+        """[w_l]_j^2 - [w_{l+1}]_j^2 with w_l = U_l^T v_l, shape (m,)."""
         return coordinate_invariants(self.constants[1:], layers)
 
 

@@ -1,4 +1,7 @@
-"""Orthogonal decomposition of a data tensor: in its coordinates a network is a product of L numbers, each by itself."""
+"""Orthogonal decomposition of a data tensor: in each of its coordinates a network is a product of L numbers.
+
+Source: Yun, Krishnan and Mobahi, arXiv:2010.02501.
+"""
 
 import itertools
 from collections.abc import Sequence
@@ -38,7 +41,7 @@ class Decomposition:
             return True
         rows = np.vstack([s.real, s.imag]) if np.iscomplexobj(s) else s
         gram = rows.T @ rows
-        if (np.abs(gram).sum(axis=1) < 1.9 * gram.diagonal()).all():  # dominant diagonal: of full rank, without an SVD
+        if (np.abs(gram).sum(axis=1) < 1.9 * gram.diagonal()).all():  # dominant diagonal: full rank without an SVD
             return True
         return len(rows) >= dim and int(np.linalg.matrix_rank(rows)) == dim
 
@@ -47,7 +50,7 @@ class Decomposition:
         return transform(self.bases, layers)
 
     def layer(self, index: int, coordinates: Inexact[np.ndarray, " m"]) -> Float[np.ndarray, " k"]:
-        """The real layer v with U^T v = w, for w in the image of real layers (else the nearest)."""
+        """The real layer v with U^T v = w if there is one, else the one nearest to that."""
         return np.real(np.conj(self.bases[index]) @ coordinates)
 
 

@@ -1,4 +1,4 @@
-"""Fully connected networks, and the subspaces in which they move: often as few dimensions as there are samples."""
+"""Fully connected networks, and the subspaces in which their layers move, often of no more dimensions than samples."""
 
 import functools
 import itertools
@@ -12,17 +12,20 @@ from kernels.networks.base import Architecture, Coordinates, DataMatrix
 from kernels.networks.decomposition import Decomposition, Layers
 
 ROUNDING = 1e-13
-"""Share of a vector outside a subspace that may be rounding: that of products of orthogonal matrices, not much more."""
+"""A vector whose part outside a subspace is at most this share of it counts as inside.
+
+It is little more than the rounding of products of orthogonal matrices.
+"""
 WORTH = 0.75
-"""Share of the width at which smaller layers are no longer worth a program of their own."""
+"""Largest share of the width that a subspace may have: wider ones would save too little for another program."""
 
 
 class FullyConnected(Architecture):
     """beta = W_1 W_2 ... W_{L-1} w_L with W_1 (d, k), W_l (k, k), w_L (k,). Not orthogonally decomposable."""
 
     uses = frozenset({"width"})
-    axial = True  # no force is balanced by large parameters
-    one_saddle = True  # it has one output
+    axial = True  # no large parameters cancel in a force
+    one_saddle = True  # because it has one output
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -38,11 +41,11 @@ class FullyConnected(Architecture):
         return None
 
     def data_matrix(self, x: Float[np.ndarray, " d"]) -> DataMatrix | None:
-        """The input itself, a column for each hidden unit."""
+        """M(x) = x, one column, and a channel for each hidden unit: f(x) = sum_c (x^T W_1)_c [w_2]_c."""
         return DataMatrix(x[:, None], self.shapes[-1][0])
 
     def coordinates(self, layers: Layers, x: Float[np.ndarray, "n d"]) -> Coordinates | None:
-        """The hidden subspaces in which it moves."""
+        """The subspaces in which the layers move, filled up to even sizes; None where they save too little."""
         found = moving_subspaces(layers, x) if self.depth > 1 else None
         return None if found is None else found.even()
 
@@ -56,23 +59,25 @@ class FullyConnected(Architecture):
 class Subspaces(Coordinates):
     """W_l = rest_l + V_{l-1} w_l V_l^T with orthonormal V_l, for beta = W_1 ... W_{L-1} w_L.
 
-    Let W_1^T x_i and what else is needed lie in the ranges of V_l such that W_l V_l is in that of V_{l-1} and
-    W_l^T V_{l-1} in that of V_l, w_L in that of V_{L-1}. The gradient of W_l is an outer product of a backward and a
-    forward signal, (W_1 ... W_{l-1})^T x_i and W_{l+1} ... w_L, which then never leave these ranges: the flow is that
-    of a fully connected network with layers w_l, and the rest of each W_l stays as it was drawn. V_0 is the span of the
-    inputs if beta never leaves it, W_1 V_1 being in it, else the identity.
+    The ranges of V_1, ..., V_{L-1} are such that the range of V_1 contains every W_1^T x_i, that of V_{L-1} contains
+    w_L, and W_l maps the range of V_l into that of V_{l-1}, W_l^T the range of V_{l-1} into that of V_l. The gradient
+    of W_l is a sum of outer products of (W_1 ... W_{l-1})^T x_i and W_{l+1} ... w_L, which never leave these ranges. So
+    the flow is that of a fully connected network with layers w_l, and the rest of each W_l stays as it was drawn.
+
+    V_0 is an orthonormal basis of the span of the inputs if W_1 V_1 lies in that span, because beta then never leaves
+    it; else it is the identity.
 
     Attributes:
-        sizes: columns of V_0, ..., V_L; those of the hidden ones are equal.
-        bases: V_0, ..., V_L; None for the identity. Where a subspace has fewer dimensions than others, columns of zeros
-            fill it up: their weights are zero and stay so.
+        sizes: number of columns of V_0, ..., V_L; all hidden ones are equal.
+        bases: V_0, ..., V_L; None for the identity. A basis with fewer dimensions than others is filled up with columns
+            of zeros; the weights there are zero and stay zero.
     """
 
     sizes: tuple[int, ...]
     bases: tuple[Float[np.ndarray, "_ _"] | None, ...]
 
     def even(self) -> "Subspaces":
-        """Filled up to even sizes, so that starts whose subspaces differ by one dimension share a program."""
+        """The same, filled up to even sizes, so that starts whose subspaces differ by one dimension share a program."""
         first, *hidden, last = self.bases
         width = self.sizes[1] + self.sizes[1] % 2
         before = self.sizes[0] if first is None else self.sizes[0] + self.sizes[0] % 2
@@ -113,12 +118,12 @@ class Subspaces(Coordinates):
 
 
 def moving_subspaces(layers: Layers, x: Float[np.ndarray, "n d"]) -> Subspaces | None:
-    """The smallest such V_l; None if they are about as wide as the network.
+    """The smallest V_l as in `Subspaces`; None if they are about as wide as the network (WORTH).
 
-    With orthogonal hidden layers they have n + 1 dimensions at most: n samples and w_L. Two layers need no more from
-    any start. However small a sample or a signal is, it counts in full, because directions are normalised first. What
-    a product with a hidden layer leaves outside a subspace counts as rounding up to 1e-13 of that layer's norm. Layers
-    of different widths have no such subspaces here: None.
+    With orthogonal hidden layers they have at most n + 1 dimensions, for n samples and w_L, and so have two layers from
+    any start. A small sample counts in full, because directions are normalised first. What a product with a hidden
+    layer leaves outside a subspace counts as rounding up to 1e-13 of that layer's norm. None also for layers of
+    different widths.
     """
     dim = x.shape[1]
     seen = _extended(np.zeros((dim, 0)), _normalised(x.T))
@@ -137,7 +142,7 @@ def _filled(span: Float[np.ndarray, "k q"], columns: int) -> Float[np.ndarray, "
 
 
 def _closed(layers: Layers, seen: Float[np.ndarray, "d r"]) -> list[Float[np.ndarray, "_ _"]] | None:
-    """V_1, ..., V_{L-1}: grown from both ends until the layers map them into each other."""
+    """V_1, ..., V_{L-1}, grown from both ends until the layers map their ranges into each other; None above WORTH."""
     first, *hidden, last = layers
     spans = [np.zeros((len(last), 0))] * (len(hidden) + 1)
     spans[0] = _extended(spans[0], _normalised(first.T @ seen))
@@ -154,7 +159,7 @@ def _closed(layers: Layers, seen: Float[np.ndarray, "d r"]) -> list[Float[np.nda
 
 
 def _extended(span: Float[np.ndarray, "k q"], vectors: Float[np.ndarray, "k v"]) -> Float[np.ndarray, "k p"]:
-    """An orthonormal basis of a subspace and more vectors; what rounding alone leaves outside is not new."""
+    """An orthonormal basis of the span of a subspace and further vectors, without directions that are rounding."""
     size = np.linalg.norm(vectors, 2) if vectors.size else 0.0
     if size == 0:
         return span

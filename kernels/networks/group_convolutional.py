@@ -1,6 +1,6 @@
-"""Convolution over a finite group: the linear network of which circular and dyadic convolutions are the abelian cases.
+"""Convolution over a finite group: circular and dyadic convolutions are two abelian cases of this linear network.
 
-Lawrence, Georgiev, Dienes and Kiani, arXiv:2110.06084.
+Source: Lawrence, Georgiev, Dienes and Kiani, arXiv:2110.06084.
 """
 
 import functools
@@ -19,12 +19,12 @@ from kernels.spec import InputError
 
 
 class GroupConvolutional(Architecture):
-    """beta = v_1 * ... * v_L, (a * b)(g) = sum_h a(h) b(h^{-1} g), the inputs being functions on the group: d = |G|.
+    """beta = v_1 * ... * v_L with (a * b)(g) = sum_h a(h) b(h^{-1} g). Inputs are functions on the group: d = |G|.
 
     In the Fourier coefficients F_r = sum_g v(g) r(g), r a unitary irreducible representation, layers multiply as
-    matrices, block by block. So only abelian groups give orthogonally decomposable networks, in the characters:
-    U_l = C^T and S = d^{(L-1)/2} conj(C) with C the unitary table of characters, real for products of {cyclic: 2}.
-    {cyclic: d} is the network `convolutional`, a product of q groups {cyclic: 2} the network `walsh`.
+    matrices, block by block. So the network is orthogonally decomposable for abelian groups alone, with U_l = C^T and
+    S = d^{(L-1)/2} conj(C), C the unitary table of characters (real for products of {cyclic: 2}). {cyclic: d} is the
+    network `convolutional`, a product of q groups {cyclic: 2} is `walsh`.
     """
 
     defaults: ClassVar[Parameters] = MappingProxyType({"group": None})
@@ -58,7 +58,7 @@ class GroupConvolutional(Architecture):
 
     @functools.cached_property
     def group(self) -> Group:
-        """With its table and representations."""
+        """The group that was given, with its table and representations."""
         return group_of(self.given["group"])
 
     @property
@@ -79,7 +79,7 @@ class GroupConvolutional(Architecture):
         return Decomposition(self.dim ** ((self.depth - 1) / 2) * unitary.conj(), (unitary.T,) * self.depth)
 
     def coordinates(self, layers: Layers, x: Float[np.ndarray, "n d"]) -> Coordinates | None:
-        """Those of a real decomposition, and cosines and sines for a cyclic group."""
+        """The real Fourier basis for a cyclic group, else those of a real decomposition, if there is one."""
         if "cyclic" in self.given["group"] and self.dim > 2:
             return Convolutional(self.dim, self.depth).coordinates(layers, x)
         return super().coordinates(layers, x)
@@ -87,7 +87,7 @@ class GroupConvolutional(Architecture):
     def invariants(self, layers: Layers) -> list[Any]:
         """v_l~ * v_l - v_{l+1} * v_{l+1}~ with v~(g) = v(g^{-1}), shape (d,).
 
-        Of Fourier coefficients these are A_l^* A_l - A_{l+1} A_{l+1}^*, block by block.
+        Their Fourier coefficients are A_l^* A_l - A_{l+1} A_{l+1}^*, block by block, A_l being those of v_l.
         """
         inverses = self.constants[0][0]
         turned = [layer[inverses] for layer in layers]

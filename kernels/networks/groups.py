@@ -1,4 +1,4 @@
-"""Finite groups with real characters by hand: cyclic, dihedral, their products; tables and irreducible representations.
+"""Finite groups: cyclic ones, dihedral ones and their products, with tables and irreducible representations.
 
 A group is described as a grid writes it: {cyclic: n}, {dihedral: n} or {product: [...]}.
 """
@@ -16,7 +16,7 @@ from jaxtyping import Complex, Inexact, Int
 from kernels.spec import InputError, canonical_json
 
 MOST_ELEMENTS = 1000
-"""Of a group: its table has the square of that many entries."""
+"""Most elements of a group: its table has the square of that many entries."""
 
 EXAMPLE = "{cyclic: 8}, {dihedral: 4} or {product: [{cyclic: 2}, {cyclic: 3}]}"
 
@@ -25,11 +25,11 @@ Description = Mapping[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class Irrep:
-    """A unitary irreducible representation.
+    """A unitary irreducible representation r.
 
     Attributes:
-        matrices: of every element, shape (n, k, k).
-        copies: 2 where it is not real and stands for its conjugate, too.
+        matrices: r(g) of every element g, shape (n, k, k).
+        copies: 2 if r is not real, because it stands for its conjugate, too; else 1.
     """
 
     matrices: Inexact[np.ndarray, "n k k"]
@@ -37,18 +37,18 @@ class Irrep:
 
     @property
     def weight(self) -> int:
-        """k times copies: its part in Plancherel's formula, n ||f||^2 = sum of weight ||F||^2."""
+        """k times copies, its weight in Plancherel's formula n ||f||^2 = sum_r weight_r ||F_r||^2."""
         return self.copies * self.matrices.shape[1]
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """A finite group of n elements, the first of which is the unit.
+    """A finite group of n elements, the first of which is the identity.
 
     Attributes:
-        table: the index of g h, shape (n, n).
-        irreps: of each pair of conjugate ones the first.
-        characters: every character, one a row, where the group is abelian, shape (n, n); else None.
+        table: the index of g h in row g, column h, shape (n, n).
+        irreps: the irreducible representations, one of each pair of conjugate ones.
+        characters: every character, one a row, shape (n, n), if the group is abelian; else None.
     """
 
     table: Int[np.ndarray, "n n"]
@@ -57,7 +57,7 @@ class Group:
 
     @functools.cached_property
     def inverses(self) -> Int[np.ndarray, " n"]:
-        """The index of g^{-1}."""
+        """The index of g^{-1} at the index of g."""
         return np.argmin(self.table, axis=1)
 
     @functools.cached_property
@@ -67,9 +67,9 @@ class Group:
 
 
 def canonical_group(description: Any) -> dict[str, Any]:
-    """The description, equal for equal tables: dihedral groups of 2 and 4 elements are products of cyclic ones.
+    """The description, the same for groups of the same table: dihedral groups of 2 and 4 elements are cyclic products.
 
-    Raises InputError for what is no group, or too large a one.
+    Raises InputError for what describes no group, or one of more than MOST_ELEMENTS elements.
     """
     if not isinstance(description, Mapping) or len(description) != 1:
         raise InputError(f"architecture: group is {description!r}; write {EXAMPLE}")
@@ -100,12 +100,12 @@ def order(description: Description) -> int:
 
 
 def group_of(description: Description) -> Group:
-    """The group of a canonical description."""
+    """The group of a canonical description; the last 32 are kept."""
     return _group(canonical_json(description), _Held(description))
 
 
 class _Held:
-    """A description beside its text, which alone is compared."""
+    """A description that equals any other, so that the cache of `_group` compares the text alone."""
 
     def __init__(self, description: Description):
         self.description = description
@@ -126,7 +126,7 @@ def _group(text: str, held: _Held) -> Group:
 
 
 def _cyclic(n: int) -> Group:
-    """r^k at index k; r -> e^{2 pi i j / n}."""
+    """The group of r^k, at index k, with representations r -> e^{2 pi i j / n}."""
     index = np.arange(n)
     characters: Complex[np.ndarray, "n n"] = np.exp(2j * np.pi / n * (np.outer(index, index) % n))
     irreps = []
@@ -137,7 +137,7 @@ def _cyclic(n: int) -> Group:
 
 
 def _dihedral(n: int) -> Group:
-    """r^k at index k and r^k s at n + k, with s r = r^{-1} s; the representations are real."""
+    """The group of r^k, at index k, and r^k s, at n + k, with s r = r^{-1} s. Its representations are real."""
     turns, flips = np.tile(np.arange(n), 2), np.repeat([0, 1], n)
     signs = 1 - 2 * flips
     table = (turns[:, None] + signs[:, None] * turns) % n + n * (flips[:, None] ^ flips)
@@ -154,7 +154,7 @@ def _dihedral(n: int) -> Group:
 
 
 def _product(first: Group, second: Group) -> Group:
-    """(g, h) at index i m + j."""
+    """The direct product: (g, h) is at index i m + j for g at i, h at j, m elements h."""
     m = len(second.table)
     table = np.kron(first.table, np.full((m, m), m)) + np.tile(second.table, (len(first.table),) * 2)
     irreps = [
@@ -169,12 +169,12 @@ def _product(first: Group, second: Group) -> Group:
 
 
 def _every(irreps: Sequence[Irrep]) -> list[Irrep]:
-    """With the conjugates of those that are not real."""
+    """These representations, and the conjugates of those that are not real."""
     conjugates = [Irrep(each.matrices.conj(), each.copies) for each in irreps if each.copies == 2]
     return list(itertools.chain(irreps, conjugates))
 
 
 def _kronecker(a: Inexact[np.ndarray, "n k k"], b: Inexact[np.ndarray, "m l l"]) -> Inexact[np.ndarray, "nm kl kl"]:
-    """a(g) (x) b(h) of every pair."""
+    """The Kronecker product of a(g) and b(h), for every pair (g, h)."""
     size, dim = len(a) * len(b), a.shape[1] * b.shape[1]
     return np.einsum("gij,hkl->ghikjl", a, b).reshape(size, dim, dim)

@@ -32,9 +32,10 @@ class Initialisation:
 
 
 def structured(architecture: Architecture, parameters: Parameters, rng: np.random.Generator) -> Layers:
-    """U_l^T v_l = eta for l < L and v_L = 0: the regression theorem's (Yun et al., arXiv:2010.02501).
+    """U_l^T v_l = eta for l < L and v_L = 0: the start of the regression theorem (Yun et al., arXiv:2010.02501).
 
-    eta = 1, or uniform in [0.5, 1.5] from the seed (symmetric in frequency where the decomposition is complex).
+    eta = 1, or uniform in [0.5, 1.5] from the seed. Where the decomposition is complex, a drawn eta is made symmetric
+    in frequency, because layers are real.
     """
     decomposition = _decomposition(architecture, "structured")
     m = decomposition.s.shape[0]
@@ -44,7 +45,7 @@ def structured(architecture: Architecture, parameters: Parameters, rng: np.rando
 
 
 def gaussian(architecture: Architecture, parameters: Parameters, rng: np.random.Generator) -> Layers:
-    """Entries N(0, 1), in fully connected layers divided by the square root of the fan-in."""
+    """Entries N(0, 1); in fully connected layers they are divided by the square root of the fan-in."""
     layers = (rng.standard_normal(shape) for shape in architecture.shapes)
     if isinstance(architecture, FullyConnected):
         return tuple(layer / np.sqrt(layer.shape[0]) for layer in layers)
@@ -52,7 +53,7 @@ def gaussian(architecture: Architecture, parameters: Parameters, rng: np.random.
 
 
 def orthogonal(architecture: Architecture, parameters: Parameters, rng: np.random.Generator) -> Layers:
-    """W_1 W_1^T = I and W_l orthogonal for l < L, w_L = 0: fully connected, width >= dim, depth >= 2."""
+    """W_1 W_1^T = I, W_l orthogonal for 1 < l < L, and w_L = 0, for fully connected networks of width >= dim."""
     if not isinstance(architecture, FullyConnected):
         raise InputError("init: orthogonal starts only fully_connected networks; write structured or gaussian")
     if architecture.depth > 1 and architecture.shapes[0][1] < architecture.dim:
@@ -65,9 +66,9 @@ def orthogonal(architecture: Architecture, parameters: Parameters, rng: np.rando
 
 
 def balanced(architecture: Architecture, parameters: Parameters, rng: np.random.Generator) -> Layers:
-    """W_l = u_{l-1} u_l^T for l < L and w_L = u_{L-1}, u_0, ..., u_{L-1} uniform on their spheres: fully connected.
+    """W_l = u_{l-1} u_l^T for l < L and w_L = u_{L-1}, with u_l uniform on unit spheres, for fully connected networks.
 
-    Then W_l^T W_l = W_{l+1} W_{l+1}^T, of rank one and singular value alpha^2, and beta = alpha^L u_0.
+    At scale alpha, W_l^T W_l = W_{l+1} W_{l+1}^T of rank one and singular value alpha^2, and beta = alpha^L u_0.
     """
     if not isinstance(architecture, FullyConnected):
         raise InputError("init: balanced starts only fully_connected networks; write structured or gaussian")
@@ -77,7 +78,7 @@ def balanced(architecture: Architecture, parameters: Parameters, rng: np.random.
 
 
 def ordered(architecture: Architecture, parameters: Parameters, rng: np.random.Generator) -> Layers:
-    """1 <= |[U_l^T v_l]_j| < 1.5 for l < L and |[U_L^T v_L]_j| < 0.5: the classification theorem's.
+    """1 <= |[U_l^T v_l]_j| < 1.5 for l < L and |[U_L^T v_L]_j| < 0.5: a start of the classification theorem.
 
     Phases (signs, in a real decomposition) are those of a transformed Gaussian vector.
     """
@@ -127,7 +128,7 @@ def seeded(spec: RunSpec) -> bool:
 
 
 def canonical_init(init: Any) -> dict[str, Any]:
-    """{name: every parameter} of a name, {name: parameters} or {layers: [v_1, ..., v_L]}. Raises InputError."""
+    """{name: every parameter} from a name, {name: parameters} or {layers: [v_1, ..., v_L]}. Raises InputError."""
     if isinstance(init, str):
         init = {init: {}}
     if not (isinstance(init, Mapping) and len(init) == 1):

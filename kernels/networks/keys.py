@@ -1,4 +1,4 @@
-"""What determines a network, so that equal ones may be made once."""
+"""Keys of networks: equal networks have equal keys, so that each is made once."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class Key:
 
 
 def key(architecture: Architecture) -> Key:
-    """What determines a network."""
+    """The key of a network."""
     return Key(
         type(architecture),
         architecture.dim,

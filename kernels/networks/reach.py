@@ -1,4 +1,4 @@
-"""What a start leaves within reach of the flow, in the coordinates of an orthogonal decomposition. Imports no JAX."""
+"""Which rho the flow can reach from a start, in the coordinates of an orthogonal decomposition. Imports no JAX."""
 
 from dataclasses import dataclass
 
@@ -15,11 +15,11 @@ class Reach:
     """The set that rho = w_1 * ... * w_L never leaves.
 
     Attributes:
-        rest: where rho_j = 0 for ever: two or more of the w_l(0) are zero, and with them every dw_l/dt = -[A^H r]_j
-            times the product of the other w_k. Shape (m,).
-        signs: +1 or -1 where rho_j keeps that sign, else 0. Two layers of a real coordinate of the same least modulus
-            have w_k = +-w_l for ever, since w_k^2 - w_l^2 is kept; a zero would be one of both, where the coordinate
-            rests, and no finite time leads to a point of rest. Shape (m,).
+        rest: whether rho_j = 0 for ever, shape (m,). It is where two or more of the w_l(0) are zero, because every
+            dw_l/dt = -[A^H r]_j times the product of the other w_k is then zero.
+        signs: +1 or -1 where rho_j keeps that sign, else 0, shape (m,). It keeps it where two layers of a real
+            coordinate have the same least modulus. w_k^2 - w_l^2 = 0 is conserved, so that both could be zero only
+            together; the coordinate would rest there, and no flow comes to a point of rest in finite time.
     """
 
     rest: Bool[np.ndarray, " m"]
@@ -27,7 +27,7 @@ class Reach:
 
 
 def reach(decomposition: Decomposition, w: Inexact[np.ndarray, "L m"]) -> Reach:
-    """What the start w leaves within reach.
+    """The set of rho that a flow from w never leaves.
 
     Args:
         decomposition: of the network.
@@ -47,12 +47,12 @@ def reach(decomposition: Decomposition, w: Inexact[np.ndarray, "L m"]) -> Reach:
 
 
 def _noise(decomposition: Decomposition, w: Inexact[np.ndarray, "L m"]) -> Float[np.ndarray, "L m"]:
-    """What rounding may leave of a w_l that is zero: nothing where it is a single entry of v_l."""
+    """The most that rounding leaves of a w_l that is zero: 0 where it is a single entry of v_l."""
     single = np.array([(basis != 0).sum(axis=0) <= 1 for basis in decomposition.bases])
     return np.where(single, 0.0, 8 * EPS * np.linalg.norm(w, axis=1)[:, None])
 
 
 def _real(decomposition: Decomposition) -> Bool[np.ndarray, " m"]:
-    """Coordinates that stay real: their row of S and their columns of U_l are."""
+    """Whether each coordinate stays real, because its row of S and its columns of U_l are real."""
     parts = [decomposition.s.T, *decomposition.bases]
     return np.logical_and.reduce([~np.imag(part).any(axis=0) for part in parts])

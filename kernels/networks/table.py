@@ -42,7 +42,7 @@ def canonical_architecture(architecture: Any) -> str | dict[str, Any]:
 
 
 def located(architecture: Any, base: Path) -> Any:
-    """What a grid says of a network, with the paths of its files made absolute from `base`."""
+    """The value of a grid's architecture, with the paths of its files made absolute from `base`."""
     if isinstance(architecture, Mapping) and len(architecture) == 1:
         ((name, given),) = architecture.items()
         if name in ARCHITECTURES and isinstance(given, Mapping):

@@ -18,14 +18,14 @@ from kernels.networks.decomposition import Decomposition, Layers
 from kernels.spec import InputError
 
 HEADER = 1 << 16
-"""Bytes that a file of an array may have besides its numbers."""
+"""Most bytes that a file of an array may have besides its numbers."""
 
 
 class Tensor(Architecture):
     """beta_i = sum over k of M[i, k_1, ..., k_L] prod_l v_l[k_l], M of shape (d, k_1, ..., k_L) listed or from a file.
 
-    The data tensor of x is M(x) = sum_i x_i M[i] (Yun, Krishnan and Mobahi, arXiv:2010.02501). M may have an orthogonal
-    decomposition; none is looked for. Its depth is L, one axis of M a layer.
+    The data tensor of x is M(x) = sum_i x_i M[i] (Yun, Krishnan and Mobahi, arXiv:2010.02501). The depth L is the
+    number of axes of M after the first. M may have an orthogonal decomposition, but none is looked for.
     """
 
     defaults: ClassVar[Parameters] = MappingProxyType({"values": None, "file": None, "sha256": None})
@@ -106,7 +106,7 @@ class Tensor(Architecture):
         return tuple((size,) for size in self._sizes)
 
     def coefficients(self, layers: Layers) -> Any:
-        """Contracted from the last axis to the second."""
+        """beta, by contracting M with the layers from its last axis to its second."""
         return functools.reduce(lambda array, layer: array @ layer, reversed(layers), self.constants[0])
 
     def decomposition(self) -> Decomposition | None:
@@ -116,7 +116,7 @@ class Tensor(Architecture):
         return np.array(self.constants[0])
 
     def span(self) -> Float[np.ndarray, "d r"] | None:
-        """Of M unfolded along its first axis."""
+        """The range of M unfolded along its first axis, shape (d, r); None if it is R^d."""
         directions, sizes, _ = np.linalg.svd(self.constants[0].reshape(self.dim, -1), full_matrices=False)
         rank = int((sizes > self.dim * np.finfo(float).eps * sizes[0]).sum())
         return None if rank == self.dim else directions[:, :rank]
@@ -168,7 +168,7 @@ def _read(path: str, sha256: str | None, stamp: int) -> Float[np.ndarray, "d *k"
 
 
 def _header(content: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, order and type that a file says it holds, before memory for it is asked. Raises ValueError."""
+    """Shape, order and type by a file's header, read before memory for the array is allocated. Raises ValueError."""
     file = io.BytesIO(content)
     version = np.lib.format.read_magic(file)
     read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)

@@ -1,1 +1,1 @@
-"""Where theory says that a flow ends, and how far from there it did. Knows of no flow and no integrator."""
+"""Predictions: where theory says that a flow ends, and how far from there a run ended. It imports no flow."""

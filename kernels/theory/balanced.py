@@ -1,4 +1,4 @@
-"""Fully connected networks with balanced layers: their limit in closed form, at every scale, of any data."""
+"""Fully connected networks with balanced layers: the limit of regression in closed form, at every scale."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, final
@@ -15,39 +15,43 @@ from kernels.theory.optimisers.certificates import ratio, worst
 from kernels.theory.systems import Solution, by_rows, minimum_norm, row_basis
 
 BALANCED = 1e-10
-"""Largest part of a layer that may lie outside its one singular direction, and relative difference of layers' norms."""
+"""Layers are balanced if their norms differ by at most this, relatively, and at most this share of each lies outside
+its first singular direction."""
 
 ALONG = 1e-10
-"""Part of a start outside the row space below which it counts as inside: the flow then passes within rounding of 0."""
+"""A start counts as inside the row space if at most this share of it is outside: the flow then passes 0 within
+rounding."""
 
 
 @final
 class Balanced(Prediction):
     """From W_l^T W_l = W_{l+1} W_{l+1}^T the limit is argmin Phi(b) - <v_0, b> subject to X b = y, Phi = ||b||^p / p.
 
-    p = 1 + 1/L, v_0 = grad Phi(b_0) = ||b_0||^{1/L-1} b_0, b_0 the coefficients of the start. Since w_L is one column,
-    balanced layers have rank one and one norm s = ||b||^{1/L}, and b_0 = s^{L-1} v_0. Balance is conserved, so with
-    g = X^T r
+    Here p = 1 + 1/L, b_0 are the coefficients of the start, and v_0 = grad Phi(b_0) = ||b_0||^{1/L-1} b_0. Since w_L is
+    one column, balanced layers have rank one and one common norm s = ||b||^{1/L}, so that b_0 = s^{L-1} v_0. Balance is
+    conserved. With g = X^T r, r = X b - y, and v = grad Phi(b),
 
-        db/dt = -s^{2L-2} (I + (L-1) b b^T / ||b||^2) g,   v = grad Phi(b):   dv/dt = -s^{L-1} g.
+        db/dt = -s^{2L-2} (I + (L-1) b b^T / ||b||^2) g,   dv/dt = -s^{L-1} g.
 
-    v - v_0 never leaves the row space of X, which is the condition of the convex problem. With P the projection onto
-    the orthogonal complement of the row space the limit is
+    So v - v_0 never leaves the row space of X, which is the optimality condition of the convex problem. With P the
+    projection onto the orthogonal complement of the row space the limit is
 
-        beta = X^+ y + s^{L-1} P v_0,   s > 0 the root of s^{2L} = ||P v_0||^2 s^{2L-2} + ||X^+ y||^2:
+        beta = X^+ y + s^{L-1} P v_0,   s > 0 the root of s^{2L} = ||P v_0||^2 s^{2L-2} + ||X^+ y||^2.
 
-    what the data do not see of the start is stretched as the norm grows. For L = 1, where nothing has to be balanced,
-    it is the projection of the start. ||P v_0|| is proportional to alpha, so as alpha -> 0 the distance to the least
-    l2 norm falls like alpha at every depth (minimum_l2_norm), by alpha ||P v_0|| / alpha ||X^+ y||^{-1/L} of its size.
+    P v_0, the part of the start that the data do not see, is stretched as the norm grows. For L = 1, where no balance
+    is needed, beta would be the projection of the start. ||P v_0|| is proportional to alpha, so that as alpha -> 0 the
+    distance to the solution of least l2 norm falls like alpha at every depth (minimum_l2_norm): over the norm of that
+    solution it is about ||P v_0|| ||X^+ y||^{-1/L}.
 
-    b = 0 is a saddle, which only a start with P v_0 = 0 can reach: then v may pass zero, and the flow stops there. With
-    inputs of one direction that is a start on the wrong side, <v_0, X^T y> < 0; with more of them v_0 = -c X^T y where
-    X^T y is a right singular vector of X, and else one curve of starts, which no drawn start lies on.
+    b = 0 is a saddle. Only a start with P v_0 = 0 can reach it: v may then pass zero, and the flow stops there. If all
+    inputs have one direction, such a start is one on the wrong side, <v_0, X^T y> < 0. If they do not, it is
+    v_0 = -c X^T y, c > 0, where X^T y is a right singular vector of X; otherwise such starts form one curve, on which
+    no drawn start lies.
 
-    Applies: regression, fully connected, L >= 2, layers balanced to 1e-10 at t = 0 whatever drew them, not such a
-    start. Kind: exact.
-    Certificate: the worst of the distance from beta to the solutions, ||X^+ (y - X beta)||, relative to beta, the part
-    of grad Phi(beta) - v_0 outside the row space relative to grad Phi(beta), and the certificate of X^+ y.
+    Applies: regression, fully connected, L >= 2, layers balanced to 1e-10 at t = 0 whatever drew them, and the flow
+    does not end in the saddle b = 0. Kind: exact.
+    Certificate: the worst of three: the distance from beta to the solutions, ||X^+ (y - X beta)||, relative to beta;
+    the part of grad Phi(beta) - v_0 outside the row space, relative to grad Phi(beta); the certificate of X^+ y.
     Reference: Azulay et al., arXiv:2102.09769, for L = 2; the flow of the product is that of Arora, Cohen, Hazan,
     arXiv:1802.06509; for other L the argument above.
 
@@ -87,7 +91,7 @@ class Balanced(Prediction):
 
 
 class Seen(NamedTuple):
-    """What the data determine: X and y by rows, X^+, an orthonormal basis of the row space, and X^+ y."""
+    """What the data determine: X and y scaled row by row (`by_rows`), X^+, a basis of the row space, and X^+ y."""
 
     rows: Float[np.ndarray, "n d"]
     target: Float[np.ndarray, " n"]
@@ -97,14 +101,14 @@ class Seen(NamedTuple):
 
 
 def balanced_start(problem: Problem) -> Float[np.ndarray, " d"] | None:
-    """v_0 = ||b_0||^{1/L-1} b_0 of a fully connected network whose layers are balanced; None of any other."""
+    """v_0 = ||b_0||^{1/L-1} b_0, shape (d,), of a fully connected network with balanced layers; None for others."""
     return problem.shared.each(_starts, [problem])[0]
 
 
 def stops_at_zero(problem: Problem) -> bool:
     """Whether the layers are balanced and the flow ends in the saddle at zero, before it fits any sample.
 
-    Asked of both tasks: with inputs of one direction the sign of <v_0, X^T y> decides in both.
+    It holds for both tasks: if all inputs have one direction, the sign of <v_0, X^T y> decides in both.
     """
     start = balanced_start(problem)
     if start is None:
@@ -150,7 +154,7 @@ def _seen(dataset: Dataset) -> Seen:
 
 
 def _outside(basis: Float[np.ndarray, "d r"], vectors: Float[np.ndarray, "b d"]) -> Float[np.ndarray, "b d"]:
-    """The parts of vectors, one a row, that are orthogonal to a basis; twice, so that small ones are so to rounding."""
+    """The parts of vectors, one a row, that are orthogonal to a basis, projected twice so that small parts are, too."""
     for _ in range(2):
         vectors = vectors - (vectors @ basis) @ basis.T
     return vectors
@@ -168,10 +172,11 @@ def _limits(seen: Seen, starts: Float[np.ndarray, "b d"], depth: int) -> list[Fo
 
 
 def root(unseen: Float[np.ndarray, " b"], least: float, depth: int) -> Float[np.ndarray, " b"]:
-    """s > 0 of s^{2L} = p^2 s^{2L-2} + t^2 for p = unseen, t = least.
+    """The root s > 0 of s^{2L} = p^2 s^{2L-2} + t^2 for p = unseen, t = least; 0 where p = t = 0.
 
-    In z = s^2 / m, m = max(p^2, t^{2/L}), it is z = a + b z^{1-L} with a, b in [0, 1], one of them 1: the root lies in
-    [1, 2], and Newton's method on the concave z - a - b z^{1-L} rises to it from 1, where that is not positive.
+    With z = s^2 / m, m = max(p^2, t^{2/L}), the equation is z = a + b z^{1-L}, where a and b are in [0, 1] and one of
+    them is 1. So the root lies in [1, 2]. z - a - b z^{1-L} is concave and not positive at 1, so that Newton's method
+    rises from 1 to the root.
     """
     square, other = unseen**2, least ** (2 / depth)
     unit = np.maximum(square, other)

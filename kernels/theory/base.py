@@ -17,10 +17,10 @@ from kernels.theory.optimisers.certificates import ratio
 CERTIFIED = 1e-8
 """Largest certificate of a prediction that is compared with a run or shown as one.
 
-Certificates are relative residuals of optimality conditions, so this is the digit to which a prediction is known. Runs
-are integrated to 1e-7 by default and compared from about there on, so a prediction must be known better; optimisers
-reach 1e-9 and less wherever double precision holds the answer. What is above is kept as a certificate without
-coefficients or distance: it says that theory speaks of the run, and that its word could not be computed.
+A certificate is the relative residual of optimality conditions, so that it says to which digit a prediction is known.
+Runs are integrated to 1e-7 by default, so that a prediction must be known better than that; optimisers reach 1e-9 and
+less wherever double precision holds the answer. A prediction with a larger certificate is stored without coefficients
+and distance: it says that the prediction applies to the run, but could not be computed.
 """
 
 Kind = Literal["exact", "limit alpha->0", "limit alpha->inf", "limit t->inf"]
@@ -28,15 +28,15 @@ Kind = Literal["exact", "limit alpha->0", "limit alpha->inf", "limit t->inf"]
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where the flow ended. For classification everything is of the normalised parameters Theta / ||Theta||.
+    """Where the flow ended; for classification at the normalised parameters Theta / ||Theta||.
 
     Attributes:
         layers: final parameters, one array a layer.
-        beta: final linear coefficients.
-        jacobian: d f(x_i) / d Theta at `layers`, layers flattened (C order) and concatenated.
-        log_norm: log ||Theta|| (before normalising).
+        beta: final linear coefficients, shape (d,).
+        jacobian: d f(x_i) / d Theta at `layers`, layers flattened (C order) and concatenated, shape (n, P).
+        log_norm: log ||Theta|| before it was normalised.
         log_loss, log_time: as in RunResult.
-        trajectory: the recorded orbit, for statements about it; None where none was recorded.
+        trajectory: the recorded orbit, for predictions about it; None where none was recorded.
     """
 
     layers: tuple[np.ndarray, ...]
@@ -50,9 +50,10 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Forecast:
-    """A prediction: coefficients (a unit direction for classification) and their certificate.
+    """What a prediction says: coefficients (a unit direction for classification) and their certificate.
 
-    Coefficients whose certificate is above CERTIFIED, or not a number, are dropped here, whoever made them.
+    Coefficients whose certificate is above CERTIFIED, or not a number, are dropped here, so that no prediction can
+    forget to.
     """
 
     beta: Float[np.ndarray, " d"] | None
@@ -66,19 +67,19 @@ class Forecast:
 
 
 NOTHING = Forecast(None, None)
-"""Of a statement about the endpoint alone."""
+"""The forecast of a prediction that says nothing before the flow has run."""
 
 Forecasts = Sequence[Forecast | None]
 
 
 class Prediction(ABC):
-    """One statement of theory about where gradient flow ends; a subclass per statement, all in PREDICTIONS.
+    """One statement of theory about where gradient flow ends; a subclass for each statement, all in PREDICTIONS.
 
-    It is made of all runs of a batch at once; of one run, it is that of a batch of one.
+    Predictions are made for all runs of a batch at once, because runs share much of the work.
 
     Class attributes:
-        name: as the store and charts have it.
-        meaning: what is predicted, in words that a report can go on from.
+        name: the name in the store and in charts.
+        meaning: what is predicted, as a phrase that a report's sentence can continue with.
     """
 
     name: ClassVar[str]
@@ -94,7 +95,7 @@ class Prediction(ABC):
 
     @abstractmethod
     def forecast_all(self, problems: Sequence[Problem]) -> list[Forecast | None]:
-        """What can be said before the flows have run; None if the statement is about the endpoint alone."""
+        """What can be said before the flows have run, one a problem; None if nothing can."""
 
     @abstractmethod
     def compare_all(
@@ -112,7 +113,7 @@ class Prediction(ABC):
 
 
 class RunByRun(Prediction):
-    """A statement that is made of one run at a time."""
+    """A prediction that is made for one run at a time."""
 
     @abstractmethod
     def forecast(self, problem: Problem) -> Forecast | None: ...
@@ -136,7 +137,10 @@ def coefficients_records(
     endpoints: Sequence[Endpoint],
     details: Sequence[Mapping[str, float] | None] | None = None,
 ) -> list[PredictionRecord]:
-    """distance = ||beta - beta*|| / ||beta*||; ||beta|| itself where beta* = 0; None where beta* is not certified."""
+    """The records, with distance = ||beta - beta*|| / ||beta*||, beta* being the prediction.
+
+    The distance is ||beta|| itself where beta* = 0, and None where beta* is not certified.
+    """
     distances: list[float | None] = [None] * len(problems)
     betas = [None if forecast is None else forecast.beta for forecast in forecasts]
     for size, places in grouped(None if beta is None else len(beta) for beta in betas):
@@ -160,7 +164,7 @@ def direction_record(
     endpoint: Endpoint,
     detail: Mapping[str, float] | None = None,
 ) -> PredictionRecord:
-    """distance = ||beta / ||beta|| - beta* / ||beta*|| ||; None where beta* is not certified."""
+    """The record, with distance = ||beta / ||beta|| - beta* / ||beta*|| ||; None where beta* is not certified."""
     distance = None
     if forecast.beta is not None:
         distance = float(np.linalg.norm(unit(endpoint.beta) - unit(forecast.beta)))
@@ -174,7 +178,7 @@ def record(
     distance: float | None,
     detail: Mapping[str, float] | None = None,
 ) -> PredictionRecord:
-    """The record; numbers that are not finite are left out, as JSON cannot hold them."""
+    """The record of a prediction; numbers that are not finite are left out, because JSON cannot hold them."""
     known = forecast or NOTHING
     numbers = {**known.detail, **detail} if detail else known.detail
     return PredictionRecord(
@@ -194,12 +198,12 @@ def unit(vector: Inexact[np.ndarray, " k"]) -> Inexact[np.ndarray, " k"]:
 
 
 def products(problem: Problem, endpoint: Endpoint) -> Inexact[np.ndarray, " m"]:
-    """rho = w_1 * ... * w_L at the endpoint, of a decomposable network."""
+    """rho = w_1 * ... * w_L at the endpoint of a decomposable network, shape (m,)."""
     return products_all([problem], [endpoint])[0]
 
 
 def products_all(problems: Sequence[Problem], endpoints: Sequence[Endpoint]) -> list[Inexact[np.ndarray, " m"]]:
-    """rho = w_1 * ... * w_L at every endpoint, of decomposable networks."""
+    """`products` of many endpoints."""
     found: list[Inexact[np.ndarray, " m"]] = [np.zeros(0)] * len(problems)
     for architecture, places in grouped(problem.architecture for problem in problems):
         decomposition = architecture.decomposed
@@ -213,9 +217,13 @@ def products_all(problems: Sequence[Problem], endpoints: Sequence[Endpoint]) -> 
 
 
 def weights(problem: Problem, endpoint: Endpoint, margins: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """w_i = p_i / p of the sample of least margin, of forces p_i = -l'(e^{La} q_i), q the normalised margins.
+    """p_i / p_k, shape (n,): forces p_i = -l'(e^{La} q_i) over that of the sample k of least margin, a = log ||Theta||.
 
-    e^{-e^{La} (q_i - min q)}, exact however large the exponents are, times what the loss's forces have beside it.
+    They are e^{-e^{La} (q_i - min q)}, exact however large the exponents are, times the ratio of p_i e^{e^{La} q_i},
+    which is 1 for the exponential loss (`Loss.tail`).
+
+    Args:
+        margins: q, the normalised margins, shape (n,).
     """
     tail = problem.loss.tail
     assert tail is not None

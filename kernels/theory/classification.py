@@ -1,7 +1,7 @@
-"""Where gradient flow on separable data goes: statements of the endpoint, of every network.
+"""Where gradient flow on separable data goes: predictions about the endpoint that apply to every network.
 
-They are asked of losses with an exponential tail, -l'(z) e^z -> 1 as z -> infinity: the exponential loss, and the
-logistic one, which becomes it as margins grow. Forces are everywhere those of the run's own loss.
+They apply to losses with an exponential tail, -l'(z) e^z -> 1 as z -> infinity: the exponential loss and the logistic
+one. Forces are everywhere those of the run's own loss.
 """
 
 import math
@@ -19,12 +19,13 @@ from kernels.theory.optimisers.certificates import ratio
 from kernels.theory.optimisers.nonnegative import nonnegative
 
 ACTIVE = 2.0**-52
-"""Samples whose share of the loss is at least this part of the largest are active: their margins differ from the
-least by at most 36 e^{-L log ||Theta||}, and they still move the parameters in double precision."""
+"""Samples whose force is at least this share of the largest are active: the smaller ones do not move the parameters in
+double precision. Margins of active samples differ from the least by at most 36 e^{-L log ||Theta||}."""
 
 RANK = 0.1
-"""Singular values above this part of the first count in the rank: less is a hundredth of a layer's square. What is kept
-of a start does not grow with the layer, so that the others fall like one over its norm, (-log Loss)^{-1/L}."""
+"""Singular values above this share of the first count in the rank; a smaller one is at most a hundredth of a layer's
+square. What a layer keeps of the start does not grow with it, so that all values but the first fall, relative to that,
+like one over its norm, (-log Loss)^{-1/L}."""
 
 
 @final
@@ -33,8 +34,8 @@ class ParameterKKT(RunByRun):
 
     distance: min over mu >= 0 on the active samples of ||u - sum_i mu_i y_i grad f_i(u)||, u = Theta / ||Theta||, by
     non-negative least squares. detail: complementarity, sum mu_i (q_i / min q - 1) / sum mu_i, and active_samples.
-    Active are samples with a share of the loss that double precision can see: at -log Loss = 1e6 their margins agree
-    to 4e-5.
+    Active samples are those whose force double precision can tell from zero beside the largest (ACTIVE): at
+    -log Loss = 1e6 their margins agree to 4e-5.
 
     Applies: losses with an exponential tail, every network. Kind: limit t->infinity. No certificate: there is no
     predicted point.
@@ -82,13 +83,14 @@ class SingularVectors(RunByRun):
     """The normed layers tend to singular vectors of the data tensor M(u), u = -X^T dLoss/df: each is parallel to M(u)
     contracted with all the others.
 
-    The contraction is the gradient, of every network: f(x) = M(x) o (v_1, ..., v_L) is linear in x and in v_l, so that
-    -grad_{v_l} Loss = -sum_i dLoss/df_i M(x_i) o (v_1, ..., ., ..., v_L) = M(u) o (v_1, ..., ., ..., v_L). It is taken
-    from the Jacobian of f; M is not written out (`Architecture.data_tensor` does).
+    In every network this contraction is the gradient: f(x) = M(x) o (v_1, ..., v_L) is linear in x and in v_l, so that
+    -grad_{v_l} Loss = -sum_i dLoss/df_i M(x_i) o (v_1, ..., ., ..., v_L) = M(u) o (v_1, ..., ., ..., v_L). It is
+    computed from the Jacobian of f, without M (which `Architecture.data_tensor` writes out).
+
     distance: max over l of 1 - |cos(v_l, grad_{v_l} Loss)|. singular_value: M(u / ||u||) contracted with all the normed
-    layers, u.beta / (||u|| prod_l ||v_l||), layers flattened (matrices in the Frobenius norm). For fully connected
-    networks of L >= 2 there are singular_ratio, the largest second / first singular value of W_1, ..., W_{L-1}; rank,
-    the largest number of their singular values above RANK of the first; and adjacent_alignment, the least |cos| between
+    layers, u.beta / (||u|| prod_l ||v_l||), layers flattened (matrices in the Frobenius norm). Fully connected networks
+    of L >= 2 also have singular_ratio, the largest second / first singular value of W_1, ..., W_{L-1}; rank, the
+    largest number of their singular values above RANK of the first; and adjacent_alignment, the least |cos| between
     the right singular vector of a layer and the left one of the next.
 
     Applies: losses with an exponential tail, every network. Kind: limit t->infinity. No certificate: there is no
@@ -135,12 +137,12 @@ class SingularVectors(RunByRun):
 class LossRate(RunByRun):
     """Loss t (log t)^{2 - 2/L} -> 1 / (L^2 gammabar^{2/L}), gammabar = lim min_i y_i f(x_i) / ||Theta||^L.
 
-    In logarithms, so that t = e^(1e8) is no matter. gammabar is the endpoint's. distance: |value / predicted - 1|.
-    Where margins of support vectors still part, or samples enter the support, corrections are of order 1 / log t and
-    log log t / log t.
+    It is computed in logarithms, so that t = e^(1e8) does not overflow. gammabar is measured at the endpoint. distance:
+    |value / predicted - 1|. While margins of support vectors still differ, or samples enter the support, corrections
+    are of order 1 / log t and log log t / log t.
 
-    With another loss of exponential tail the constant is the same: its logarithm falls at the same rate, up to a
-    relative l(z) e^z - 1, which for the logistic loss is of the size of the loss itself.
+    The constant is the same for every loss with an exponential tail. The relative difference is l(z) e^z - 1, which for
+    the logistic loss is of the size of the loss itself.
 
     Applies: losses with an exponential tail, every network. Kind: limit t->infinity. No certificate: gammabar is
     measured.
@@ -186,7 +188,7 @@ def _margins(problem: Problem, endpoint: Endpoint) -> Float[np.ndarray, " n"]:
 
 
 def _misalignment(layer: Float[np.ndarray, " k"], slope: Float[np.ndarray, " k"]) -> float:
-    """1 - |cos|, without cancellation; 1 where one of them is zero."""
+    """1 - |cos| of the angle between a layer and its gradient, without cancellation; 1 where one of them is zero."""
     a, b = unit(layer), unit(slope)
     if not (a.any() and b.any()):
         return 1.0
@@ -194,7 +196,7 @@ def _misalignment(layer: Float[np.ndarray, " k"], slope: Float[np.ndarray, " k"]
 
 
 def _with_ranks(found: PredictionRecord, layers: tuple[np.ndarray, ...]) -> PredictionRecord:
-    """The record with what singular values and vectors of matrices say."""
+    """The record with singular_ratio, adjacent_alignment and rank of the layers that are matrices."""
     parts = [np.linalg.svd(layer, full_matrices=False) for layer in layers[:-1]]
     ratios = [float(values[1] / values[0]) if len(values) > 1 and values[0] > 0 else 0.0 for _, values, _ in parts]
     lefts = [*(left[:, 0] for left, _, _ in parts[1:]), unit(layers[-1])]

@@ -1,4 +1,4 @@
-"""How far the dual variable of each coordinate can go: what the curve of a start says of small scales."""
+"""Domains: the interval in which the dual variable nu_j of each coordinate moves as alpha -> 0."""
 
 import math
 from dataclasses import dataclass
@@ -14,15 +14,16 @@ from kernels.theory.systems import System, system
 
 @dataclass(frozen=True, eq=False)
 class Domain:
-    """(-t_j^-, t_j^+) of s_j: the limit, as alpha -> 0, of the domain of nu_j over what nu is of size there.
+    """The interval (-t_j^-, t_j^+) of s_j, the dual variable nu_j in the units in which it stays finite as alpha -> 0.
 
-    L >= 3: alpha^{L-2} nu, whose domain is that of the start at alpha = 1. L = 2: nu / log(1/alpha), t = 1, since
-    rho_j = +-1 lies at nu = +-log(2 / (alpha eta_j^{+-})). Where all layers but one are larger than two equal ones,
-    rho_j keeps its sign, and on the other side t is infinite.
+    L >= 3: s = alpha^{L-2} nu, and the interval is the domain of nu from the start at alpha = 1. L = 2:
+    s = nu / log(1/alpha), and t^+ = t^- = 1, because rho_j = +-1 lies at nu = +-log(2 / (alpha eta_j^{+-})). Where two
+    layers share the least modulus, rho_j keeps its sign, and the end on the other side is infinite.
 
     Attributes:
-        upper, lower: t^+, t^- > 0, shape (m,).
-        eta: eta^+ and eta^- of L = 2, |w_1| + |w_2| and its difference, which of several minimisers choose one. (2, m).
+        upper, lower: t^+ and t^- > 0, shape (m,).
+        eta: eta^+ and eta^- of a start of two layers: the larger modulus plus and minus the signed least one, over
+            alpha. They decide which of several minimisers the flow chooses. Shape (2, m).
         depth: L >= 2.
     """
 
@@ -33,22 +34,26 @@ class Domain:
 
     @property
     def unit(self) -> float:
-        """T_L, the end from w_l = 1 for l < L and w_L = 0; 1 for L = 2."""
+        """T_L, the end for the start w_l = 1 for l < L and w_L = 0; 1 for L = 2."""
         return unit_end(self.depth)
 
     @property
     def key(self) -> bytes:
-        """Equal for equal intervals."""
+        """Bytes that are equal for equal intervals."""
         return self.upper.tobytes() + self.lower.tobytes()
 
     def sum(self, rho: Float[np.ndarray, "*b m"]) -> Float[np.ndarray, "*b"]:
-        """sum_j t_j^+ rho_j^+ + t_j^- rho_j^-, over that of eta = 1; of a sign that rho cannot have, nothing."""
+        """sum_j (t_j^+ rho_j^+ + t_j^- rho_j^-) / T_L, rho_j^+- >= 0 being the positive and the negative part of rho_j.
+
+        A part of a sign that rho_j cannot have adds nothing.
+        """
         weights = np.where(rho > 0, self.upper, self.lower) / self.unit
         return np.asarray((np.where(np.isfinite(weights), weights, 0.0) * np.abs(rho)).sum(axis=-1))
 
     def sides(self, constraint: System) -> SumProblem:
-        """The least `sum`, as of 2 m coordinates >= 0: positive parts, then negative ones; columns of those that cannot
-        be are zero.
+        """The problem of least `sum` in 2 m coordinates >= 0: the positive parts, then the negative ones.
+
+        Columns of parts that rho cannot have are zero.
         """
         open_, size = np.isfinite(np.concatenate([self.upper, self.lower])), 2 * len(self.upper)
         weights = np.where(open_, np.concatenate([self.upper, self.lower]) / self.unit, 1.0)
@@ -65,7 +70,7 @@ def unit_end(depth: int) -> float:
 
 
 def domain(problem: Problem) -> Domain | None:
-    """Of regression from a start with a potential (as minimum_bregman), L >= 2; of other problems None."""
+    """The domain of a regression of L >= 2 from a start with a potential (as minimum_bregman); None for others."""
     start = unit_start(problem)
     if start is None:
         return None
@@ -73,7 +78,7 @@ def domain(problem: Problem) -> Domain | None:
 
 
 def unit_start(problem: Problem) -> Float[np.ndarray, "L m"] | None:
-    """w_l(0) / alpha to 12 digits, the same, bit for bit, at every alpha."""
+    """w_l(0) / alpha to 12 digits, equal to the bit at every alpha, shape (L, m); None as `domain`."""
     w, eta = problem.coordinates, problem.eta
     if not problem.regression or w is None or len(w) < 2 or system(problem) is None:
         return None

@@ -1,4 +1,4 @@
-"""Where classification is at a finite margin: a convex problem at every recorded point, exact up to what it says."""
+"""Where classification is at a finite margin: a convex problem at every recorded point, with a bound on its error."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,9 +16,10 @@ from kernels.theory.optimisers.curves import Curve
 from kernels.theory.recorded import curves, on_curves, products_at, thinned
 
 NEAR = 0.1
-"""Samples whose margins exceed the least by less than this, or this share of it, may keep their multipliers."""
+"""Samples whose margins exceed the least by less than this, or by less than this share of it, are thought to be active.
+"""
 PRICE = 1e-4
-"""Weight of mu.slack, of its largest term, against nu."""
+"""Weight of the term mu.slack beside the equations Z^T mu = nu, both scaled to size one (`_multipliers`)."""
 LARGEST = 1e100
 """Largest ||Theta||^L at which a point is compared: beyond, squares of coefficients overflow."""
 
@@ -27,18 +28,24 @@ LARGEST = 1e100
 class FiniteMargin(Prediction):
     """At every recorded point rho(t) ~ argmin D(rho) subject to y_i x_i.(S^T rho) >= gamma(t), for every scale alpha.
 
-    gamma(t) is the least margin measured there. Coordinate j moves on its curve with nu_j(rho_j(t)) = [Z^T mu(t)]_j,
-    Z = diag(y) X S^T and mu_i(t) = integral_0^t -l'(m_i) ds >= 0, m_i = y_i f(x_i): exact multipliers at every t. They
-    are those of the convex problem, D_j' = nu_j, up to complementarity, so that D(rho(t)) exceeds the minimum by at
-    most sum_i mu_i (m_i - gamma). That bound over D(rho(t)) is `bound` of each point, and says before any comparison
-    whether the statement speaks of it: the sum is small where no sample has a multiplier and a margin far above gamma,
-    so not while multipliers of early samples are remembered, as for L >= 3 and alpha^L below -log Loss.
-    At a point, distance is ||beta - beta*|| / ||beta*||, size included, and beta* is in units of ||Theta||^L, as the
-    orbit's. The record has the distance at the last point, beta* / ||beta*||, and in detail: bound; excess,
-    (D(rho) - min D) / D(rho), which it bounds; identity, the part of nu(rho(t)) outside the range of Z^T, which is a
-    certificate of the integrator; slope, of log distance against log gamma along the points; points.
-    At alpha -> 0 and -> infinity it contains both limits: D / alpha^2 is quadratic while gamma << alpha^L (the l2
-    margin), and the (weighted) l1 norm's for gamma >> alpha^L, L = 2 (the bridge).
+    gamma(t) is the least margin measured there, and D the potential of the start, D_j' = nu_j (minimum_bregman).
+    Coordinate j moves on its curve with nu_j(rho_j(t)) = [Z^T mu(t)]_j, Z = diag(y) X S^T and
+    mu_i(t) = integral_0^t -l'(m_i) ds >= 0, m_i = y_i f(x_i). These mu are exact multipliers at every t: they meet the
+    conditions of the convex problem but for complementarity, so that D(rho(t)) exceeds the minimum by at most
+    sum_i mu_i (m_i - gamma).
+
+    That sum over D(rho(t)) is the `bound` of each point. It says, before any comparison, whether the prediction claims
+    something of the point. It is small where no sample has both a multiplier and a margin far above gamma. It is large
+    while multipliers of samples that were active early still count, as for L >= 3 and alpha^L below -log Loss.
+
+    At a point, distance is ||beta - beta*|| / ||beta*||, so that size counts as well as direction; beta* is in units of
+    ||Theta||^L, as the orbit's beta is. The record has the distance at the last point, beta* / ||beta*||, and in
+    detail: bound; excess, (D(rho) - min D) / D(rho), which is at most bound; identity, the part of nu(rho(t)) outside
+    the range of Z^T, which certifies the integrator; slope, of log distance against log gamma along the points; points,
+    their number.
+
+    It contains both limits in alpha: D / alpha^2 is quadratic while gamma << alpha^L (the l2 margin), and for L = 2 it
+    is the (weighted) l1 norm where gamma >> alpha^L (max_margin_bridge).
 
     Applies: losses with an exponential tail, a real orthogonal decomposition, at most one w_l(0) = 0 in a coordinate,
     and a recorded orbit.
@@ -92,7 +99,7 @@ class FiniteMargin(Prediction):
 
 
 class _Chosen(NamedTuple):
-    """Points of an orbit: their numbers from 1, beta and gamma in units of kappa = ||Theta||^L."""
+    """Points of an orbit that are compared: their numbers from 1, and beta and gamma over kappa = ||Theta||^L."""
 
     point: Int[np.ndarray, " p"]
     beta: Float[np.ndarray, "p d"]
@@ -107,7 +114,7 @@ class _Along:
 
 
 def _chosen(problem: Problem, endpoint: Endpoint) -> _Chosen | None:
-    """Those past -log Loss = 1 with a positive margin, thinned; None if there are none."""
+    """Recorded points past -log Loss = 1 with a positive margin, thinned; None if there are none."""
     orbit = endpoint.trajectory
     if orbit is None:
         return None
@@ -122,14 +129,14 @@ def _chosen(problem: Problem, endpoint: Endpoint) -> _Chosen | None:
 
 
 def _shape(problem: Problem, chosen: _Chosen | None) -> tuple[int, int, int, bool] | None:
-    """Runs of one shape, depth and kind of start are solved together."""
+    """(n, L, m, whether the start is structured): runs for which it is equal are solved together."""
     if chosen is None or problem.coordinates is None:
         return None
     return len(problem.dataset.y), *problem.coordinates.shape, problem.scale is not None
 
 
 def _along(problems: list[Problem], orbits: list[_Chosen]) -> list[_Along]:
-    """The convex problem at every point of every orbit."""
+    """Solve the convex problem at every point of every orbit, and compare."""
     counts = [len(each.point) for each in orbits]
     owner = np.repeat(np.arange(len(problems)), counts)
     signed = [_signed(problem) for problem in problems]
@@ -178,7 +185,7 @@ def _signed(problem: Problem) -> Float[np.ndarray, "n m"]:
 def _point(
     point: int, distance: float, residual: float, objective: float, beta: Float[np.ndarray, " d"], bound: float
 ) -> PathRecord:
-    """What has no small certificate is no prediction."""
+    """The record of a point, without coefficients and distance where the certificate is above CERTIFIED."""
     known = bool(residual <= CERTIFIED and np.isfinite(distance))
     return PathRecord(
         point=point,
@@ -191,7 +198,15 @@ def _point(
 
 
 class _Reached(NamedTuple):
-    """The orbit itself: chart values, m - gamma, multipliers, D(rho), and the part of nu that they do not explain."""
+    """What is computed of the orbit itself at p points.
+
+    Attributes:
+        z: chart values of rho (optimisers/curves.py).
+        slack: m_i - gamma.
+        multipliers: mu.
+        objective: D(rho).
+        identity: ||nu - Z^T mu|| / ||nu||.
+    """
 
     z: Float[np.ndarray, "p m"]
     slack: Float[np.ndarray, "p n"]
@@ -226,7 +241,7 @@ def _reached(
 
 
 def _only_multipliers(rows: Float[np.ndarray, "n m"], nu: Float[np.ndarray, "p m"]) -> Float[np.ndarray, "p n"]:
-    """The mu with Z^T mu = nu of independent samples, NaN where one is negative or samples depend on each other."""
+    """The only mu with Z^T mu = nu of independent samples; NaN where one is negative or samples are dependent."""
     size = np.linalg.norm(rows, axis=1)
     u, values, vh = np.linalg.svd(rows / np.where(size > 0, size, 1.0)[:, None], full_matrices=False)
     if not values[-1] > 1e-8 * values[0]:
@@ -238,10 +253,10 @@ def _only_multipliers(rows: Float[np.ndarray, "n m"], nu: Float[np.ndarray, "p m
 def _multipliers(
     rows: Float[np.ndarray, "n m"], nu: Float[np.ndarray, " m"], slack: Float[np.ndarray, " n"]
 ) -> Float[np.ndarray, " n"]:
-    """mu >= 0 with Z^T mu = nu, of several one of small mu.slack. NaN where there is no nu.
+    """mu >= 0 with Z^T mu = nu; where there are several, one of small mu.slack. NaN where nu is not finite.
 
-    Non-negative least squares with a little of mu.slack as one more residual finds which mu are positive; they are
-    independent, and then follow from nu alone.
+    Non-negative least squares with PRICE mu.slack as one more residual finds which mu are positive. Their samples are
+    independent, so that these mu then follow from nu alone.
     """
     if not np.isfinite(nu).all():
         return np.full(len(rows), np.nan)

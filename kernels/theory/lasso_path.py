@@ -17,26 +17,27 @@ from kernels.theory.optimisers.lasso import Lasso, Path, lasso, lasso_path
 from kernels.theory.recorded import curves, on_curves, products_at, thinned
 
 EARLY = 0.5
-"""Share of the time at which the lasso's first coefficient appears, from which on points are compared."""
+"""Points are compared from this share of the time at which the lasso's first coefficient appears."""
 
 
 @final
 class LassoPath(Prediction):
     """The time average rhobar(t) = 1/t integral_0^t rho ds fits the data as the lasso does, at every t, as alpha -> 0.
 
-    With lambda(t) = integral_0^t (y - X beta) ds, A = X S^T: nu_j(rho_j(t)) = [A^T lambda(t)]_j at any scale, and
-    y - A rhobar(t) = lambda(t) / t. So A^T (y - A rhobar) lies in (-T_j^-, T_j^+) / t, the domain of nu, and near its
-    end where rho_j is not small: the optimality of
+    With lambda(t) = integral_0^t (y - X beta) ds and A = X S^T, nu_j(rho_j(t)) = [A^T lambda(t)]_j at any scale, and
+    y - A rhobar(t) = lambda(t) / t. So [A^T (y - A rhobar)]_j lies in (-T_j^-, T_j^+) / t, (-T_j^-, T_j^+) being the
+    domain of nu_j, and it is near an end where rho_j is not small. These are the optimality conditions of
         min 1/2 ||A r - y||^2 + 1/t sum_j (T_j^+ r_j^+ + T_j^- r_j^-),
-    up to coordinates that have come and gone. From the structured start T_j = T_L (alpha eta_j)^{2-L} for L >= 3
-    (T_3 = pi/2, T_4 = 1); for L = 2, T_j = log(1/alpha) to leading order. Other starts have the ends of their own
-    curves, one for each sign. Where no t r_j(t) of the lasso turns back (detail's monotone is 1 if so at the points
-    compared), nothing comes and goes, and the difference falls like alpha^{L-2}, L >= 3, or 1 / log(1/alpha), L = 2;
-    elsewhere it stays, small but finite.
-    At a point, distance is ||X (betabar - b)|| / ||y||, b the lasso's coefficients, which are its beta; the record has
-    the largest distance, the lasso at the last point and the largest certificate. detail: identity, the largest
-    ||nu(rho(t)) - A^T lambda(t)|| / ||nu|| of the points: exact at every alpha, it is a certificate of the integrator;
-    monotone; points.
+    but for coordinates that have grown and vanished again. From the structured start T_j = T_L (alpha eta_j)^{2-L} for
+    L >= 3 (T_3 = pi/2, T_4 = 1); for L = 2, T_j = log(1/alpha) to leading order. Other starts have the ends of their
+    own curves, one for each sign. Where every t r_j(t) of the lasso is monotone (detail's monotone is 1 if so at the
+    points compared), no coordinate vanishes again, and the difference falls like alpha^{L-2}, L >= 3, or
+    1 / log(1/alpha), L = 2. Elsewhere a small difference remains.
+
+    At a point, distance is ||X (betabar - b)|| / ||y||, b being the lasso's coefficients, which are the point's beta.
+    The record has the largest distance, the lasso at the last point and the largest certificate. detail: identity, the
+    largest ||nu(rho(t)) - A^T lambda(t)|| / ||nu|| of the points, which is 0 at every alpha and so certifies the
+    integrator; monotone; points, their number.
 
     Applies: regression, L >= 2, a real orthogonal decomposition, at most one w_l(0) = 0 in a coordinate, alpha < 1 for
     L = 2, and a recorded orbit that was integrated on curves.
@@ -88,7 +89,7 @@ class LassoPath(Prediction):
 
 
 class _Chosen(NamedTuple):
-    """Points of an orbit: their numbers from 1, times, coefficients, and lambda."""
+    """Points of an orbit that are compared: their numbers from 1, times, coefficients, and lambda."""
 
     point: Int[np.ndarray, " p"]
     time: Float[np.ndarray, " p"]
@@ -114,7 +115,7 @@ def _product(dataset: Dataset, network: Architecture) -> Float[np.ndarray, "n m"
 
 
 def _ends(problem: Problem) -> tuple[float, Domain]:
-    """T^+- of each coordinate is the first times t^+- of the second: for L = 2 what nu is where rho is of order one."""
+    """(unit, domain): T_j^+- = unit t_j^+-, with unit = alpha^{2-L} for L >= 3 and log(1/alpha) for L = 2."""
     interval, alpha = domain(problem), problem.spec.alpha
     assert interval is not None
     if problem.depth == 2:
@@ -124,7 +125,7 @@ def _ends(problem: Problem) -> tuple[float, Domain]:
 
 
 def _chosen(problem: Problem, endpoint: Endpoint) -> _Chosen | None:
-    """Points from EARLY on, thinned; None if there are none."""
+    """Recorded points from EARLY on, thinned; None if there are none."""
     orbit, slopes = endpoint.trajectory, problem.dataset.y @ _drive(problem)
     if orbit is None or orbit.residual_integral is None:
         return None
@@ -157,7 +158,7 @@ def _along(problem: Problem, chosen: _Chosen) -> _Along:
 
 
 def _path(problem: Problem, a: Float[np.ndarray, "n m"]) -> Path:
-    """In units of t^+-, once for all problems that have the same ones."""
+    """The lasso path with penalties t^+- in place of T^+-, found once for all problems that have the same ones."""
     interval = _ends(problem)[1]
     key = (_path, problem.dataset, problem.architecture, interval.key)
     return problem.shared.keep(key, lambda: lasso_path(a, problem.dataset.y, interval.upper, interval.lower))
@@ -176,7 +177,7 @@ def _point(point: int, distance: float, found: Lasso, beta: Float[np.ndarray, " 
 
 
 def _monotone(sums: Float[np.ndarray, "p m"]) -> bool:
-    """Whether no entry of t r(t) turns back: then rho = d(t rhobar)/dt has everywhere the sign that its nu allows."""
+    """Whether every entry of t r(t) is monotone: then rho = d(t rhobar)/dt has everywhere the sign that nu allows."""
     steps, before = np.diff(sums, axis=0), sums[:-1]
     return bool((np.sign(before) * steps >= -1e-9 * np.abs(sums).max(axis=1)[1:, None]).all())
 
@@ -201,6 +202,6 @@ def _identities(problems: Sequence[Problem], chosen: Sequence[_Chosen | None]) -
 
 
 def _shape(problem: Problem, chosen: _Chosen | None) -> tuple[tuple[int, ...], bool] | None:
-    """Curves of one shape, depth and kind of start are asked together."""
+    """((L, m), whether the start is structured): problems for which it is equal are computed together."""
     w = problem.coordinates
     return None if chosen is None or w is None else (w.shape, problem.scale is not None)

@@ -1,5 +1,5 @@
-"""Directions of maximal margin, to which gradient flow on separable data turns if the loss has an exponential tail, as
-exponential and logistic loss have: l2 for fully connected networks, ||rho||_{2/L} for orthogonally decomposable ones.
+"""Directions of maximal margin, to which gradient flow on separable data turns: the l2 margin for fully connected
+networks, the margin of ||rho||_{2/L} for orthogonally decomposable ones. The loss must have an exponential tail.
 """
 
 from typing import final
@@ -26,11 +26,12 @@ from kernels.theory.optimisers.stationary import nearby
 class MaxMarginL2(RunByRun):
     """beta / ||beta|| tends to the hard-margin SVM direction, argmin ||beta|| subject to y_i x_i.beta >= 1.
 
-    Applies: losses with an exponential tail, fully connected networks of any depth with at most one zero layer at the
-    start, not balanced on the wrong side of inputs of one direction (see Balanced), and one-layer networks that are
-    isometries up to a factor. Kind: limit t->infinity.
-    Certificate: KKT residual of the quadratic program in units of the direction, and what rounding makes of it
-    (certificates.margin_norm). detail: margin_ratio, the normalised margin reached over the largest.
+    Applies: losses with an exponential tail; fully connected networks of any depth with at most one zero layer at the
+    start, unless layers are balanced and the flow ends in the saddle at zero (see Balanced); one-layer networks that
+    are isometries up to a factor. Kind: limit t->infinity.
+    Certificate: KKT residual of the quadratic program as an error of the direction, or the error that rounding leaves
+    in it if that is larger (certificates.margin_norm). detail: margin_ratio, the normalised margin reached over the
+    largest.
     Reference: Yun, Krishnan, Mobahi, arXiv:2010.02501, the result on fully connected networks; Ji and Telgarsky,
     arXiv:1810.02032; for one layer Soudry et al., arXiv:1710.10345.
 
@@ -73,27 +74,29 @@ class MaxMarginL2(RunByRun):
 class MaxMarginBridge(RunByRun):
     """rho / ||rho|| tends to a stationary point of min ||rho||_{2/L} subject to y_i x_i.(S^T rho) >= 1.
 
-    L = 1 is a quadratic program; L = 2 a linear one (real) or one over second-order cones on the moduli (complex):
-    the global optimum is predicted, unique or not (objective_reached tells). For L >= 3 the problem is not convex and
-    the flow may rightly end in any stationary point, |rho_j|^{2/L-1} sgn rho_j proportional to [A^H mu]_j on the
-    support with mu >= 0 on active samples. The prediction is the one next to the end, which Newton's method finds from
-    the end's support and active samples (optimisers/stationary.py): that there is one, of margins at least 1, its
-    certificate tells, and the distance how near the run came. Where it finds none, there is neither beta nor distance.
-    detail's stationarity is what can always be said for L >= 3: the residual at the end itself,
-    || |rho| sgn rho - |rho|^{2-2/L} A^H mu || / ||rho||, which no threshold on the support enters. objective and
-    objective_best are the least objective known (reweighted least sums of a fixed seed, or the endpoint itself); the
-    flow may rightly end above it, at objective_reached.
-    For L = 2 a coordinate off the support dies only like (-log Loss)^{kappa - 1}, kappa = |[A^H mu]_j| < 1: where the
-    largest kappa, detail's off_support_dual, is near 1, no run gets near the direction though its objective is near.
-    Coordinates with the same row of S as one on the support, up to sign (u and v of u^L - v^L), are left out: kappa is
-    1 there of itself, they are alive, and what they add is the same direction.
+    L = 1 is a quadratic program, L = 2 a linear one (real) or one over second-order cones on the moduli (complex). The
+    global optimum is predicted; if it is not unique, compare objective_reached with objective.
+
+    For L >= 3 the problem is not convex, and the flow may rightly end in any stationary point: with A = diag(y) X S^T,
+    |rho_j|^{2/L-1} sgn rho_j is proportional to [A^H mu]_j on the support, mu >= 0 on active samples. The prediction is
+    the stationary point next to the end, which Newton's method finds from the end's support and active samples
+    (optimisers/stationary.py). Its certificate says that it is one, of margins at least 1, and the distance how near
+    the run came. Where none is found, there is neither beta nor distance. detail's stationarity is the residual at the
+    end itself, || |rho| sgn rho - |rho|^{2-2/L} A^H mu || / ||rho||, which needs no threshold on the support.
+    objective and objective_best are the least objective known (of reweighted least sums from a fixed seed, or of the
+    end); the flow may rightly end above it, at objective_reached.
+
+    For L = 2 a coordinate off the support decays only like (-log Loss)^{kappa - 1}, kappa = |[A^H mu]_j| < 1. Where the
+    largest kappa, detail's off_support_dual, is near 1, no run comes near the direction, though its objective is near.
+    Coordinates whose row of S is that of one on the support, up to sign (u and v of u^L - v^L), do not count: they have
+    kappa = 1, stay large, and add the same direction.
 
     Applies: losses with an exponential tail, orthogonal decomposition, and in every coordinate one layer of strictly
-    least |w_l(0)|. The theorem is of the exponential loss; the logistic one has its forces in the limit.
-    The theorem's condition is that this be the last layer everywhere; the flow of w is symmetric in the layers,
-    coordinate by coordinate, so which layer it is does not matter. It holds for ordered and structured starts and,
-    with probability one, for Gaussian ones; a small gap only delays. Two layers and one sample: every
-    network, in the singular basis of M(x) (one_sample.py). Kind: limit t->infinity.
+    least |w_l(0)|. The theorem asks that it be the last layer in every coordinate, but in each coordinate the flow is
+    symmetric in the layers. Ordered and structured starts have such a layer, and Gaussian ones with probability one; a
+    small gap only delays. The theorem is stated for the exponential loss, to whose forces those of the logistic loss
+    tend. Two layers and one sample: every network, in the singular basis of M(x) (one_sample.py).
+    Kind: limit t->infinity.
     Certificate: L = 1 KKT residual, L = 2 duality gap; L >= 3 KKT residual of the stationary point, after the run.
     Reference: Yun, Krishnan, Mobahi, arXiv:2010.02501, the classification theorem; for convolutional networks Gunasekar
     et al., arXiv:1806.00468.
@@ -160,7 +163,7 @@ def _off_support(problem: Problem, found: Margin) -> dict[str, float]:
 
 
 def _alike(s: Inexact[np.ndarray, "m d"], support: Bool[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
-    """Coordinates whose row of S is that of one on the support, up to a factor of modulus one."""
+    """Whether each coordinate's row of S is that of one on the support, up to a factor of modulus one."""
     size = np.linalg.norm(s, axis=1)
     products = np.abs(s @ s[support].conj().T)
     equal = np.abs(size[:, None] - size[support]) <= 1e-12 * size[support]
@@ -193,5 +196,5 @@ def _least_bridge(dataset: Dataset, network: Architecture) -> Margin:
         return least_euclidean(signed)
     if depth == 2:
         return least_sum(signed)
-    # about 3 programs a start, 1 ms each where small; fewer starts where they are large
+    # a start takes about 3 programs, of 1 ms each for small problems: so large problems get fewer starts
     return best_known(signed, 2 / depth, max(2, min(12, 2000 // signed.shape[1])))

@@ -1,17 +1,19 @@
 """One sample, two layers: every network is then orthogonally decomposable, by the singular vectors of M(x).
 
-With f(x) = v_1^T M(x) v_2 and one sample (or samples of one direction, whose forces add up along it) both layers are
-driven by M(x) alone. In the clock s = -integral r dt and with M = U diag(sigma) V^T
+With f(x) = v_1^T M(x) v_2 and one sample, or samples of one direction, both layers are driven by M(x) alone. In the
+clock s = -integral r dt and with M = U diag(sigma) V^T
 
     d(U^T v_1)/ds = sigma V^T v_2,  d(V^T v_2)/ds = sigma U^T v_1,  so p = U^T v_1 + V^T v_2 and m = U^T v_1 - V^T v_2
-    obey p(s) = e^{sigma s} p(0),  m(s) = e^{-sigma s} m(0),  f = sum_j sigma_j (p_j^2 - m_j^2) / 4,
+    obey p(s) = e^{sigma s} p(0),  m(s) = e^{-sigma s} m(0),  f = sum_j sigma_j (p_j^2 - m_j^2) / 4.
 
-and what the layers have outside the singular vectors rests. All coordinates of one singular value (repeated ones, and
-those of several channels) keep their directions: with |p| and |m| their norms they are one coordinate of a diagonal
-network, w_1 = (|p| + |m|) / 2 and w_2 = (|p| - |m|) / 2, of which the product rho is the sum of theirs. So a statement
-about diagonal networks on the sample sigma holds of it, and layers, and with them beta, follow from rho. Beta is not
-linear in rho here: products of different coordinates are part of it. Reference for the decomposition: Yun, Krishnan,
-Mobahi, arXiv:2010.02501; that one sample and two layers always have one is a remark beyond it.
+Parts of the layers outside the singular vectors rest. All coordinates of one singular value (repeated values, and
+channels) keep the directions of their p and m. So they are one coordinate of a diagonal network: with |p| and |m| the
+norms over these coordinates, w_1 = (|p| + |m|) / 2 and w_2 = (|p| - |m|) / 2, whose product rho is the sum of theirs.
+Hence a prediction about diagonal networks on the sample sigma holds of the network. The layers follow from rho, and
+beta from the layers; beta is not linear in rho, because it contains products of different coordinates.
+
+Source of the decomposition: Yun, Krishnan, Mobahi, arXiv:2010.02501. That two layers and one sample always have one is
+shown here.
 """
 
 from collections.abc import Sequence
@@ -29,13 +31,13 @@ from kernels.theory.base import Endpoint, Forecast, Forecasts, Kind, Prediction,
 from kernels.theory.optimisers.certificates import ratio, worst
 
 PARALLEL = 1e-12
-"""Inputs whose parts beside the longest one are at most this much of them have one direction."""
+"""Inputs have one direction if at most this share of each is orthogonal to the longest one."""
 
 EQUAL = 1e-10
-"""Relative difference up to which singular values are one."""
+"""Singular values that differ by at most this, relatively, count as one."""
 
 ROUNDED = 64 * float(np.finfo(float).eps)
-"""Share of the layers' norm below which a coordinate of a start is zero."""
+"""A coordinate of a start below this share of the layers' norm counts as zero."""
 
 P = TypeVar("P", bound=Prediction)
 
@@ -57,14 +59,14 @@ class Line:
 
 @dataclass(frozen=True, eq=False)
 class SingularBasis:
-    """M(x) without its null spaces: m singular vectors of g distinct singular values.
+    """The singular vectors of M(x) with sigma > 0: m of them, for g distinct singular values.
 
     Attributes:
         line: the inputs.
-        channels: of the data matrix.
+        channels: number of channels (`DataMatrix.channels`).
         values: distinct sigma > 0, descending, shape (g,).
         left, right: U and V, shapes (a, m) and (b, m).
-        group: column -> distinct value, shape (m,).
+        group: index of the distinct value of each column of U and V, shape (m,).
     """
 
     line: Line
@@ -75,33 +77,33 @@ class SingularBasis:
     group: Int[np.ndarray, " m"]
 
     def moving(self, layers: Sequence[np.ndarray]) -> tuple[Float[np.ndarray, "m c"], Float[np.ndarray, "m c"]]:
-        """p and m."""
+        """p and m of these layers, one column a channel."""
         first, second = (layer.reshape(-1, self.channels) for layer in layers)
         one, other = self.left.T @ first, self.right.T @ second
         return one + other, one - other
 
     def norms(self, parts: Float[np.ndarray, "m c"]) -> Float[np.ndarray, " g"]:
-        """Of the coordinates of each distinct singular value."""
+        """Norm over the coordinates of each distinct singular value, shape (g,)."""
         return np.sqrt(np.bincount(self.group, (parts**2).sum(axis=1), len(self.values)))
 
     def layers(
         self, plus: Float[np.ndarray, "m c"], minus: Float[np.ndarray, "m c"]
     ) -> tuple[Float[np.ndarray, "a c"], Float[np.ndarray, "b c"]]:
-        """What p and m are of both layers."""
+        """The parts of both layers within the singular vectors that have these p and m."""
         return self.left @ (plus + minus) / 2, self.right @ (plus - minus) / 2
 
 
 @dataclass(frozen=True, eq=False)
 class Substitute:
-    """The diagonal network whose flow is that of a problem, and the way back.
+    """The diagonal network that stands for a network of two layers, and the way back from its rho to beta.
 
     Attributes:
-        problem: that network, on the sample sigma; coordinates that rest at zero are left out.
-        basis: of the data matrix.
-        architecture: the network itself.
-        kept: the distinct singular values that are coordinates, shape (k,).
+        problem: the diagonal network on the sample sigma; coordinates that rest at zero are left out.
+        basis: singular vectors of the data matrix.
+        architecture: the original network.
+        kept: indices of the distinct singular values that are coordinates, shape (k,).
         plus, minus: p and m at the start over their norms, shape (m, c).
-        rest: what does not move, one array a layer.
+        rest: parts of the layers that do not move, one array a layer.
         from_zero: whether one layer is zero at the start, so that beta(0) = 0 however large the other is.
     """
 
@@ -115,12 +117,12 @@ class Substitute:
     from_zero: bool
 
     def seen(self, endpoint: Endpoint) -> Endpoint:
-        """An endpoint with the layers of the diagonal network and the coefficients of the problem's own."""
+        """The endpoint with the layers of the diagonal network; beta stays that of the original network."""
         plus, minus = (self.basis.norms(each)[self.kept] for each in self.basis.moving(endpoint.layers))
         return replace(endpoint, layers=((plus + minus) / 2, (plus - minus) / 2))
 
     def restored(self, forecast: Forecast | None, kind: Kind) -> Forecast | None:
-        """A prediction of rho as one of beta."""
+        """A forecast of rho as a forecast of beta, with the detail and the certificate of the original network."""
         if forecast is None or forecast.beta is None:
             return forecast
         plus, minus = self._sizes(forecast.beta, kind)
@@ -140,7 +142,11 @@ class Substitute:
     def _sizes(
         self, rho: Float[np.ndarray, " k"], kind: Kind
     ) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"]]:
-        """|p| and |m| where the products are rho: p^2 - m^2 = 4 rho, and |p| |m| as at the start or negligible."""
+        """|p| and |m| from rho: p^2 - m^2 = 4 rho, and |p| |m|, which is conserved.
+
+        In the limits of small alpha and of large t, |p| |m| is negligible, and 0 is taken for it. As alpha -> infinity
+        the change of the layers is linear in rho.
+        """
         w = self.problem.layers
         if kind == "limit alpha->inf":
             return w[0] + rho / w[0], w[0] - rho / w[0]
@@ -166,10 +172,11 @@ class Substitute:
     def _slope(
         self, limit: tuple[Float[np.ndarray, "a c"], Float[np.ndarray, "b c"]], rho: Float[np.ndarray, " k"]
     ) -> float:
-        """Of the distance to the least sum as alpha -> 0, in which one coordinate is alone, of singular value sigma.
+        """The power of alpha with which the distance of beta to the limit of weighted_l1 vanishes as alpha -> 0.
 
-        In the layers a coordinate of sigma_j is of order alpha^{1 - sigma_j / sigma}, and what rests of order alpha.
-        Beta has the products with the coordinate that is alone, unless they vanish, and squares.
+        In that limit a single coordinate is not zero, of singular value sigma. In the layers a coordinate of sigma_j is
+        of order alpha^{1 - sigma_j / sigma}, and what rests is of order alpha. Beta contains their products with the
+        coordinate that is not zero, unless these vanish, and their squares.
         """
         lead = int(np.argmax(np.abs(rho)))
         side, values = np.sign(rho[lead]), self.basis.values[self.kept]
@@ -201,14 +208,20 @@ def substitute(problem: Problem) -> Substitute | None:
 
 
 def singular_basis(problem: Problem) -> SingularBasis | None:
-    """Of the data matrix of two layers, if the inputs have one direction; once for a data set and a network."""
+    """The singular basis of the data matrix, found once for a data set and a network.
+
+    None unless there are two layers and all inputs have one direction.
+    """
     if problem.depth != 2 or problem.shared.once(_line, problem.dataset) is None:
         return None
     return problem.shared.once(_basis, problem.dataset, problem.architecture)
 
 
 def last_step(basis: SingularBasis, architecture: Architecture, endpoint: Endpoint) -> Float[np.ndarray, " d"]:
-    """The change of beta that fits the sample, along dbeta/ds = beta(M v_2, v_2) + beta(v_1, M^T v_1)."""
+    """The change of beta, to first order, that fits the sample, shape (d,).
+
+    It is along the flow's direction dbeta/ds = beta(M v_2, v_2) + beta(v_1, M^T v_1).
+    """
     parts = basis.moving(endpoint.layers)
     values = basis.values[basis.group, None]
     first, second = basis.layers(values * parts[0], -values * parts[1])
@@ -256,7 +269,7 @@ def _substitute(problem: Problem) -> Substitute | None:
     sizes = np.array([basis.norms(plus), basis.norms(minus)])
     sizes = np.where(sizes > least, sizes, 0.0)
     kept = np.flatnonzero(sizes.any(axis=0))
-    # rho has the sign of the sample's force only in coordinates that can grow that way
+    # no coordinate can grow in the direction of the target: the flow does not reach it
     if not sizes[0 if basis.line.target > 0 else 1].any():
         return None
     units = sizes[:, basis.group, None]
@@ -277,10 +290,10 @@ def _diagonal(problem: Problem, basis: SingularBasis, kept: Int[np.ndarray, " k"
 
 
 def of_one_sample(kind: type[P]) -> type[P]:
-    """Extends a statement about orthogonally decomposable networks to two layers and one sample, of every network.
+    """Extend a prediction about orthogonally decomposable networks to every network of two layers on one sample.
 
-    Where the statement does not apply to a problem as it is, it is asked of the problem's substitute, and what it says
-    is translated. A limit in large alpha exists only if beta(0) = 0.
+    Where the prediction does not apply to a problem itself, it is made for the problem's `Substitute` and translated
+    back. A limit of large alpha exists only if beta(0) = 0.
     """
     own = kind.applies
     if issubclass(kind, RunByRun):
@@ -297,7 +310,7 @@ def of_one_sample(kind: type[P]) -> type[P]:
         return other.from_zero or self.kind(problem) != "limit alpha->inf"
 
     def chosen(self: P, problems: Sequence[Problem]) -> list[Substitute | None]:
-        """What stands for each problem; None where it stands for itself."""
+        """The substitute of each problem; None where the prediction applies to the problem itself."""
         return [None if own(self, problem) else substitute(problem) for problem in problems]
 
     def forecast_all(self: P, problems: Sequence[Problem]) -> list[Forecast | None]:
@@ -324,7 +337,7 @@ def _asked(problems: Sequence[Problem], others: Sequence[Substitute | None]) -> 
 
 
 def _one_by_one(kind: type[RunByRun]) -> tuple[Any, Any]:
-    """`forecast_all` and `compare_all` of a class that has `forecast` and `compare`, as they are now."""
+    """`forecast_all` and `compare_all` by the `forecast` and `compare` that the class has before it is extended."""
     forecast, compare = kind.forecast, kind.compare
 
     def foretold(self: RunByRun, problems: Sequence[Problem]) -> list[Forecast | None]:

@@ -1,4 +1,4 @@
-"""The exact limits of regression: minima of separable potentials, of all runs of a batch at once."""
+"""The exact limits of regression: minima of separable potentials, computed for all runs of a batch at once."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -19,14 +19,14 @@ EPSILON = float(np.finfo(float).eps)
 
 
 class Limit(NamedTuple):
-    """Where a flow ends, and by how much of its norm that moves for each relative error of nu (`sensitivity`)."""
+    """Where a flow ends, and its sensitivity: ||change|| / ||limit|| for each relative error of nu."""
 
     forecast: Forecast
     sensitivity: float
 
 
 def limits(problems: Sequence[Problem]) -> list[Limit]:
-    """argmin D(rho) subject to A rho = y, D the potential of each start; asked once for each problem."""
+    """argmin D(rho) subject to A rho = y, D being the potential of each start; found once for each problem."""
     found: dict[int, Limit] = {}
     for shared, places in grouped(problem.shared for problem in problems):
         found.update(zip(places, shared.each(_limits, [problems[place] for place in places]), strict=True))
@@ -34,7 +34,10 @@ def limits(problems: Sequence[Problem]) -> list[Limit]:
 
 
 def has_limit(problem: Problem) -> bool:
-    """Whether the start has a potential: of a regression, with a coordinate for each number that moves."""
+    """Whether the start of a regression has a potential D.
+
+    It has one if its coordinates are real (or become so, `System`) and at most one layer is zero in each of them.
+    """
     w = problem.coordinates
     if not problem.regression or w is None or system(problem) is None:
         return False
@@ -42,7 +45,7 @@ def has_limit(problem: Problem) -> bool:
 
 
 def exact_limits(problems: Sequence[Problem]) -> list[Forecast | None]:
-    """The predictions that `limits` makes."""
+    """The forecasts of `limits`."""
     return [limit.forecast for limit in limits(problems)]
 
 
@@ -55,7 +58,7 @@ class _Minimum(NamedTuple):
 
 
 class _Twins(NamedTuple):
-    """Coordinates that stay equal, and the first of each set."""
+    """Twins that start equal, folded into one coordinate a set, and the first coordinate of each set."""
 
     folded: Folded
     first: Int[np.ndarray, " g"]
@@ -70,7 +73,7 @@ def _limits(problems: list[Problem]) -> list[Limit]:
         for place, beta in zip(places, betas, strict=True):
             _, objective, residual, steps, moved = minima[place]
             detail = {"newton_steps": float(steps), "converged": float(residual <= REACHED)}
-            # among solutions that nu tells apart by less than its rounding, the residual is small at every one
+            # where rounding of nu moves the minimum, a small residual does not say which solution is the minimum
             rounding = moved.apart * EPSILON
             certificate = residual if rounding <= CERTIFIED else max(residual, rounding)
             made[place] = Limit(Forecast(beta, certificate, objective, detail), moved.together)
@@ -84,7 +87,7 @@ def _constraint(problem: Problem) -> System:
 
 
 def _minima(problems: list[Problem], constraints: list[System]) -> list[_Minimum]:
-    """Problems of one shape, depth and kind of start are solved together."""
+    """The minima. Problems of one shape, depth and kind of start are solved together."""
     twins = [_twins(problem, constraint) for problem, constraint in zip(problems, constraints, strict=True)]
     rows = [
         constraint.rows if twin is None else twin.folded.rows
@@ -126,7 +129,7 @@ def _general(places: list[int], problems: list[Problem]) -> Curve:
 
 
 def _twins(problem: Problem, constraint: System) -> _Twins | None:
-    """Sets of equal coordinates; found once for starts that differ in alpha alone."""
+    """Twins that start equal, found once for starts that differ in alpha alone; None if there are none to fold."""
     if problem.scale is None or constraint.twins is None:
         return None
     eta = problem.eta
@@ -140,7 +143,10 @@ def _twins(problem: Problem, constraint: System) -> _Twins | None:
 
 
 def _copies(problem: Problem, constraint: System) -> Int[np.ndarray, " m"] | None:
-    """The same label for twins whose layers start with equal moduli, and so that the flow keeps them equal."""
+    """Labels of coordinates, equal for twins that the flow keeps equal because their layers start with equal moduli.
+
+    None without twins, or if coordinates are complex.
+    """
     if constraint.twins is None or problem.coordinates is None or np.iscomplexobj(problem.coordinates):
         return None
     signs = np.sign(problem.coordinates).prod(axis=0) * constraint.signs
@@ -149,7 +155,7 @@ def _copies(problem: Problem, constraint: System) -> Int[np.ndarray, " m"] | Non
 
 
 def _nearest(constraint: System, problem: Problem) -> _Minimum:
-    """L = 1, D = |rho - rho(0)|^2 / 2: the orthogonal projection of the start."""
+    """The minimum for L = 1, where D = ||rho - rho(0)||^2 / 2: the orthogonal projection of the start."""
     assert problem.coordinates is not None
     rows, target, start = constraint.rows, constraint.target, problem.coordinates[0]
     change = rows.T @ (target - rows @ start)

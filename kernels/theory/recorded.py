@@ -1,4 +1,4 @@
-"""Recorded points of an orbit in the coordinates of a real decomposition, for statements about the whole path."""
+"""Recorded points of an orbit in the coordinates of a real decomposition, for predictions about the whole path."""
 
 from collections.abc import Sequence
 
@@ -12,9 +12,9 @@ from kernels.theory.optimisers import stacked
 from kernels.theory.optimisers.curves import Curve, GeneralCurve, StraightCurve, StructuredCurve
 
 POINTS, FEWEST = 16, 4
-"""Points of an orbit that are compared: so many, and at least so many where problems are large."""
+"""Most points of an orbit that are compared, and how many are compared where problems are large."""
 ENTRIES = 1 << 15
-"""Entries of A, times points, that one run is given."""
+"""Entries of A times points of an orbit above which fewer points are compared."""
 
 
 def on_curves(problem: Problem) -> bool:
@@ -26,7 +26,7 @@ def on_curves(problem: Problem) -> bool:
 
 
 def curves(problems: Sequence[Problem]) -> Curve:
-    """The curves of the coordinates of problems of one shape, depth and kind of start."""
+    """The curves of all coordinates of these problems, which must have one shape, depth and kind of start."""
     w = np.array([problem.coordinates for problem in problems])
     if w.shape[1] == 1:
         return StraightCurve(w[:, 0])
@@ -37,7 +37,11 @@ def curves(problems: Sequence[Problem]) -> Curve:
 
 
 def thinned(places: Int[np.ndarray, " k"], entries: int) -> Int[np.ndarray, " p"]:
-    """Some of the places, evenly, the last one always; the fewer the more entries A has."""
+    """Evenly chosen places, the last one always among them; the larger A, the fewer.
+
+    Args:
+        entries: number of entries of A.
+    """
     most = int(np.clip(ENTRIES // max(entries, 1), FEWEST, POINTS))
     if len(places) <= most:
         return places
@@ -45,10 +49,10 @@ def thinned(places: Int[np.ndarray, " k"], entries: int) -> Int[np.ndarray, " p"
 
 
 def products_at(problem: Problem, beta: Float[np.ndarray, "p d"]) -> Float[np.ndarray, "p m"]:
-    """rho with S^T rho = beta at each point.
+    """rho with S^T rho = beta at each point, shape (p, m).
 
-    Where S^T has several, the one that a flow has: nu(rho) = S X^T lambda lies in the range of S, so that rho is
-    argmin D(rho) subject to S^T rho = beta.
+    If there are several, it is the one that the flow is at: nu(rho) = S X^T lambda lies in the range of S, so that rho
+    is argmin D(rho) subject to S^T rho = beta.
     """
     basis, triangle, place = problem.shared.once(_factors, problem.architecture)
     target = scipy.linalg.solve_triangular(triangle, beta[:, place[: len(triangle)]].T, trans=1).T
@@ -66,7 +70,7 @@ def products_at(problem: Problem, beta: Float[np.ndarray, "p d"]) -> Float[np.nd
 def _factors(
     network: Architecture,
 ) -> tuple[Float[np.ndarray, "m r"], Float[np.ndarray, "r r"], Int[np.ndarray, " d"]]:
-    """S P = Q R: (Q, R of rank r, P)."""
+    """(Q, R, P) with S P = Q R up to rounding: orthonormal columns Q, R of full rank r, P a permutation."""
     decomposition = network.decomposed
     assert decomposition is not None
     q, r, order = scipy.linalg.qr(decomposition.s, mode="economic", pivoting=True)

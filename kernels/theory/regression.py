@@ -68,9 +68,10 @@ class MinimumQNorm(Prediction):
 class MinimumBregman(Prediction):
     """From any start: rho* = argmin sum_j D_j(rho_j) subject to A rho = y, with D_j' = nu_j(rho_j).
 
-    dw_l/dt = -[A^T r]_j prod_{k != l} w_k keeps coordinate j on the curve dw_l/dnu = prod_{k != l} w_k through w_j(0),
-    at nu_j = [A^T lambda(t)]_j; along it rho_j increases, since drho/dnu = sum_l prod_{k != l} w_k^2.
-    D is the Bregman divergence of that potential from rho(0); minimum_q_norm is the case w_L(0) = 0.
+    With r = X beta - y, dw_l/dt = -[A^T r]_j prod_{k != l} w_k. So coordinate j stays on the curve
+    dw_l/dnu = prod_{k != l} w_k through its start, and is at nu_j = [A^T lambda(t)]_j, lambda(t) = -integral_0^t r ds.
+    Along the curve rho_j increases, because drho/dnu = sum_l prod_{k != l} w_k^2, so that nu_j is a function of rho_j.
+    sum_j D_j is the Bregman divergence of this potential from rho(0); minimum_q_norm is the case w_L(0) = 0.
 
     Applies: regression, real orthogonal decomposition (or as minimum_q_norm), at most one w_l(0) = 0 in a coordinate.
     Two layers and one sample: every network, from every start that can reach the target (one_sample.py).
@@ -110,23 +111,24 @@ class MinimumBregman(Prediction):
 class WeightedL1(Prediction):
     """As alpha -> 0 the limit tends to min sum_j |rho_j| |eta_j|^{2-L} subject to A rho = y; unweighted for L = 2.
 
-    Where several beta are minimal, detail's face_dimension is the dimension of their set, and the prediction the flow's
-    choice among them: of least sum |rho| log(|rho| / eta^2) for L = 2, of greatest sum |rho|^{2/L} for L >= 3, by the
-    next order of the potential in alpha. A choice that Newton's method does not find is not certified. detail's slope
-    is the power of alpha with which the distance vanishes (optimisers/sums.py: decay).
+    Where several beta are minimal, detail's face_dimension is the dimension of their set, and the prediction is the one
+    that the flow chooses by the next order of the potential in alpha: that of least sum |rho| log(|rho| / eta^2) for
+    L = 2, of greatest sum |rho|^{2/L} for L >= 3. A choice that Newton's method does not find is not certified.
+    detail's slope is the power of alpha with which the distance vanishes (optimisers/sums.py: decay).
 
-    So from w_l(0) = alpha eta for l < L with w_L(0) = 0, or, real, of one modulus alpha eta in all layers, such as
-    u^L - v^L from u = v = alpha: rho_j then keeps its sign, and the least sum is among rho of these signs. From any
-    other start it is sum_j t_j^+ rho_j^+ + t_j^- rho_j^- over the t of eta = 1, with t^+- the ends of the domain of nu
-    (kernels/theory/domains.py; 1 for L = 2), and eta^+- in place of eta.
+    This sum belongs to two kinds of starts: w_l(0) = alpha eta for l < L with w_L(0) = 0, and real starts whose layers
+    all have modulus alpha eta, such as u^L - v^L from u = v = alpha. From the second kind rho_j keeps its sign, and the
+    least sum is taken among rho of these signs. From any other start the sum is
+    (1 / T_L) sum_j (t_j^+ rho_j^+ + t_j^- rho_j^-), t_j^+- being the ends of the domain of nu_j and T_L that of eta = 1
+    (kernels/theory/domains.py; both 1 for L = 2), and eta^+- stands for eta in the choice.
 
     Applies: regression, L >= 2, a real orthogonal decomposition or parallel inputs (as minimum_q_norm), and any start
-    with a potential (as minimum_bregman). Complex decompositions only with parallel inputs: with others the flow of
-    moduli has no potential, and integrations (d = 5 and 8, L = 2 and 3, alpha to 1e-4) end up to 20 % and more above
-    the least sum. Also as one_sample.py says.
+    with a potential (as minimum_bregman). A complex decomposition with other inputs has no potential: integrations
+    (d = 5 and 8, L = 2 and 3, alpha to 1e-4) end up to 20 % and more above the least sum of moduli. Two layers and one
+    sample: as one_sample.py says.
     Kind: limit alpha->0; rates differ between L = 2 and L >= 3 (Matt and Stoeger, arXiv:2506.01143).
-    Certificate: the worst of A rho = y, the multipliers' feasibility, the duality gap and the choice's stationarity,
-    relative, in the coordinates themselves (equal ones are merged to find the solution, not to check it).
+    Certificate: the worst of A rho = y, feasibility of the multipliers, the duality gap and the stationarity of the
+    choice, relative, in all coordinates (twins are folded to find the solution, not to check it).
     Reference: Yun, Krishnan, Mobahi, arXiv:2010.02501, the regression theorem; the choice: Wind et al.,
     arXiv:2307.07410.
 
@@ -165,7 +167,9 @@ class WeightedL1(Prediction):
 class WeightedL2(Prediction):
     """As alpha -> infinity the limit tends to min sum_j |rho_j|^2 |eta_j|^{2-2L} subject to A rho = y.
 
-    The network then stays linear about its start, where only the zero layer moves: dw_L/dt = -(conj(S) X^T r) c^{L-1}.
+    The network then stays linear about its start, and only the zero layer moves: dw_L/dt = -(conj(S) X^T r) c^{L-1},
+    r = X beta - y, c = alpha eta.
+
     Applies: regression, L >= 2, structured start, any orthogonal decomposition, real or complex; or two layers, one of
     them zero, and one sample, as one_sample.py says.
     Kind: limit alpha->inf. Certificate: residual of A rho = y and of the gradient in the row space of A, relative.
@@ -202,11 +206,13 @@ class WeightedL2(Prediction):
 class MinimumL2Norm(Prediction):
     """The limit is min ||beta|| subject to X beta = y.
 
-    Fully connected, from W_l(0) W_l(0)^T = a_l^2 I for l < L and w_L(0) = 0, at every scale: beta never leaves the row
-    space of X. From any other start with at most one zero layer, as alpha -> 0; not from balanced layers that lead into
-    the saddle at zero, and from other balanced ones like alpha, detail's slope (see Balanced). One layer with beta = v
-    up to rotation, any architecture: at every scale from v(0) = 0, since v never leaves the row space, else as
-    alpha -> 0.
+    Fully connected networks: exactly, at every scale, from W_l(0) W_l(0)^T = a_l^2 I for l < L and w_L(0) = 0, because
+    beta never leaves the row space of X. From any other start with at most one zero layer, as alpha -> 0, unless layers
+    are balanced and the flow ends in the saddle at zero (see Balanced). From other balanced layers the distance
+    vanishes like alpha, which is detail's slope 1.
+
+    One layer v with beta = M v, M an isometry up to a factor, in any architecture: exactly, at every scale, from
+    v(0) = 0, because v never leaves the row space; else as alpha -> 0.
 
     Applies: regression, fully connected networks, and one-layer networks that are isometries up to a factor.
     Kind: exact or limit alpha->0, as above. Certificate: residual of X beta = y and of beta in the row space of X.
@@ -250,7 +256,7 @@ class MinimumL2Norm(Prediction):
 def _once_for_all_scales(
     problems: Sequence[Problem], make: Callable[[Problem, Float[np.ndarray, " m"]], Forecast]
 ) -> list[Forecast | None]:
-    """make(problem, eta) once for all problems that differ in alpha alone."""
+    """make(problem, eta) for every problem, called once for all that differ in alpha alone."""
     etas = [_known(problem.eta) for problem in problems]
     signs = [_known(problem.signs) for problem in problems]
     keys = [
@@ -272,9 +278,10 @@ def _known(values: Float[np.ndarray, " m"] | None) -> Float[np.ndarray, " m"]:
 
 
 def _least_sum(problem: Problem) -> Forecast:
-    """Where the saddles end; else, for all scales at once, by a program.
+    """The forecast of weighted_l1: the end of the saddles where that is known and unique, else by a linear program.
 
-    Where one number a coordinate does not tell the start, its two sides have weights of their own.
+    Where one number a coordinate does not describe the start, positive and negative parts have weights of their own
+    (`least_sum`).
     """
     interval, constraint = domain(problem), system(problem)
     assert interval is not None
@@ -296,7 +303,10 @@ def _least_sum(problem: Problem) -> Forecast:
 
 
 def _least_moduli(problem: Problem, constraint: System, start: Start) -> Solution:
-    """By a program, once for equal starts; of two layers, where one beta is least, for all."""
+    """The least weighted sum of moduli by a linear program, solved once for equal starts.
+
+    For L = 2 the sum does not depend on eta: where one beta alone is minimal, it is that of every start.
+    """
     if start.depth == 2 and constraint.twins is None and (start.eta != 1).any():
         found = _least_moduli(problem, constraint, replace(start, eta=np.ones_like(start.eta)))
         if found.freedom == 0:
@@ -319,7 +329,7 @@ def _least_norm(dataset: Dataset, balanced: bool) -> Forecast:
 def _reached(
     problems: Sequence[Problem], endpoints: Sequence[Endpoint], terms: Callable[..., Float[np.ndarray, "b m"]]
 ) -> list[dict[str, float]]:
-    """The sum over coordinates of terms(rho, eta, L) at every endpoint, as objective_reached."""
+    """{objective_reached: sum over coordinates of terms(rho, eta, L)} of every endpoint."""
     values = np.zeros(len(problems))
     found = products_all(problems, endpoints)
     sizes = [(len(rho), problem.depth) for rho, problem in zip(found, problems, strict=True)]
@@ -330,7 +340,7 @@ def _reached(
 
 
 def _sums_reached(problems: Sequence[Problem], endpoints: Sequence[Endpoint]) -> list[dict[str, float]]:
-    """What weighted_l1 minimises, at every endpoint."""
+    """{objective_reached: the sum that weighted_l1 minimises} of every endpoint."""
     scaled = [place for place, problem in enumerate(problems) if problem.eta is not None]
     moduli = _reached(
         [problems[place] for place in scaled],

@@ -1,4 +1,4 @@
-"""How far a regression run that was stopped still had to go. Imports no JAX."""
+"""`remaining`: how far a regression run that was stopped still had to go to its limit. Imports no JAX."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,16 +20,17 @@ Back = Callable[[Float[np.ndarray, "b p"]], Float[np.ndarray, "b d"]]
 def remaining(problems: Sequence[Problem], endpoints: Sequence[Endpoint]) -> list[float]:
     """||M (X M)^+ (y - X beta)|| / ||beta_end||, one a run: the rest of the way to the limit, to first order.
 
-    Along the flow dbeta/dt = M M^T X^T (y - X beta), M M^T = (dbeta / dTheta)(dbeta / dTheta)^T. With M as it is where
-    the run stopped, the flow ends at beta_end = beta + M (X M)^+ (y - X beta). The pseudo-inverse is an oblique
-    projection: the rest is the distance to the nearest solution times the condition that the network adds to the data.
+    Along the flow dbeta/dt = M M^T X^T (y - X beta) with M M^T = (dbeta / dTheta)(dbeta / dTheta)^T. If M stays as it
+    is where the run stopped, the flow ends at beta_end = beta + M (X M)^+ (y - X beta). That is an oblique projection
+    onto the solutions: the way there may be longer than the distance to the nearest one, by up to the condition that
+    the network adds to the data.
 
     Args:
-        problems: of regression, in fully connected networks, with a decomposition, of two layers on inputs of one
-            direction, or of one layer that is an isometry up to a factor.
+        problems: regressions whose network is fully connected, or has a decomposition, or has two layers on inputs of
+            one direction, or has one layer that is an isometry up to a factor.
         endpoints: where their flows were stopped.
     """
-    with np.errstate(all="ignore"):  # of runs that diverged
+    with np.errstate(all="ignore"):  # runs may have diverged
         return _remaining(problems, endpoints)
 
 
@@ -68,7 +69,7 @@ def decomposed(x: Float[np.ndarray, "n d"], layers: Sequence[Any], decomposition
     Args:
         x: X, shape (n, d).
         layers: v_1, ..., v_L with a leading axis of states.
-        decomposition: of the network.
+        decomposition: that of the network.
     """
     s = real_columns(decomposition.s.T)
     w = np.array([np.abs(v.astype(u.dtype) @ u) ** 2 for v, u in zip(layers, decomposition.bases, strict=True)])

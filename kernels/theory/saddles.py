@@ -1,4 +1,4 @@
-"""The saddles that gradient flow of the squared loss visits on its way, from small weights."""
+"""The saddles that gradient flow of the squared loss visits, one after the other, from small weights."""
 
 import itertools
 import math
@@ -22,14 +22,15 @@ from kernels.theory.sequences import saddles
 class SaddleSequence(Prediction):
     """As alpha -> 0 the flow rests at one saddle after the other, and jumps from each to the next at known times.
 
-    With A = X S^T, from k = 0, s = 0, clock 0: u = A^T (y - A k). The s_j of a zero coordinate moves as ds = u dclock
-    in (-t_j^-, t_j^+), the domain of nu_j from the start at alpha = 1 (L >= 3), or (-1, 1) (L = 2). The first one to
-    meet an end, j, jumps: the next k is the least squares over the coordinates that are not zero, with their signs
-    kept, and j. So until u = 0. beta = S^T k; time = alpha^{2-L} clock (L >= 3), log(1/alpha) clock (L = 2).
+    With A = X S^T, start at the saddle k = 0, with s = 0, clock 0. At a saddle k let u = A^T (y - A k). For coordinates
+    with k_j = 0, s_j moves as ds_j = u_j dclock within (-t_j^-, t_j^+), the domain of nu_j from the start at alpha = 1
+    (L >= 3), or (-1, 1) (L = 2). The first s_j to meet an end makes its coordinate j jump: the next k is the least
+    squares solution over j and the coordinates that are not zero, whose signs are kept. This goes on until u = 0.
+    beta = S^T k; time = alpha^{2-L} clock (L >= 3), log(1/alpha) clock (L = 2).
 
-    Of the recorded orbit, detail tells how far it stays from a saddle at most (saddle_distance), the greatest relative
-    error of a jump's time (time_error), and whether the points nearest to the saddles come in their order (in_order).
-    A run that is not recorded is compared with the last saddle alone.
+    For a recorded orbit, detail has the largest distance from a saddle to the nearest point (saddle_distance), the
+    largest relative error of a jump's time (time_error), and whether the points nearest to the saddles come in the
+    saddles' order (in_order). A run that is not recorded is compared with the last saddle alone.
 
     Applies: regression, L >= 2, from a start with a potential (as minimum_bregman). Not certified where two coordinates
     that are no twins jump at once. Two layers and one sample: every network, in the singular basis of M(x)
@@ -75,12 +76,12 @@ def _forecast(problem: Problem) -> Forecast:
 
 
 def _along(problem: Problem, endpoint: Endpoint, record: PredictionRecord) -> PredictionRecord:
-    """The record with what the orbit says of every saddle; as it is where the sequence is not certified."""
+    """The record with every saddle and the orbit's nearest point; unchanged where the sequence is not certified."""
     found = saddles(problem)
     if record.beta is None or found is None or not len(found.beta):
         return record
     expected = _log_times(problem, found.clock)
-    # one saddle is the end, which the record has in the network's own coefficients
+    # a single saddle is the end, and the record has its beta also where the problem is a substitute (one_sample.py)
     beta = found.beta if len(found.beta) > 1 else record.beta[None]
     visits = _visits(endpoint.trajectory, np.vstack([np.zeros((1, beta.shape[1])), beta]), [None, *expected])
     if endpoint.trajectory is None:
@@ -89,7 +90,7 @@ def _along(problem: Problem, endpoint: Endpoint, record: PredictionRecord) -> Pr
 
 
 def _log_times(problem: Problem, clock: Float[np.ndarray, " k"]) -> list[float | None]:
-    """log of the jumps' times; None for L = 2 and alpha >= 1, where log(1/alpha) is no time."""
+    """log of the times of the jumps; None for L = 2 and alpha >= 1, where log(1/alpha) is not positive."""
     alpha, depth = problem.spec.alpha, problem.depth
     if depth > 2:
         unit = (2 - depth) * math.log(alpha)
@@ -140,7 +141,7 @@ def _jump(orbit: Trajectory, pair: Float[np.ndarray, "2 d"], before: np.integer,
 
 
 def _summary(visits: Sequence[SaddleRecord]) -> dict[str, float]:
-    """How near, how much in time, whether in order; no error where a jump was not seen, or has no predicted time."""
+    """saddle_distance, in_order, and time_error unless some jump was not seen or has no predicted time."""
     jumps = [(visit.log_time, visit.log_time_predicted) for visit in visits[1:]]
     errors = [abs(math.expm1(seen - due)) for seen, due in jumps if seen is not None and due is not None]
     points = [visit.point or 0 for visit in visits]

@@ -25,22 +25,24 @@ class MaxMarginSchatten(RunByRun):
     """beta / ||beta|| tends to a stationary point of min sum_r w_r ||F_r||_{2/L}^{2/L} subject to y_i x_i.beta >= 1.
 
     F_r = sum_g beta(g) r(g) are the Fourier coefficients of beta, one block for every irreducible representation r of
-    the group, w_r its dimension (twice that where r stands for its conjugate, too), and ||.||_p the Schatten
-    quasi-norm, (sum of p-th powers of singular values)^{1/p}. It is the least sum_l ||v_l||^2 of layers that give beta,
-    times n / L.
-    L = 2 is convex, the nuclear norm: its optimum is predicted, unique or not (objective_reached tells). For L >= 3 the
-    flow may rightly end in any stationary point: the prediction is the one next to the end, which Newton's method finds
-    from the end's ranks and active samples; that there is one, of margins at least 1, its certificate tells. Where
-    there is none, there is neither beta nor distance. detail's stationarity is the residual at the end itself, which no
-    threshold on ranks enters (optimisers/schatten.py).
-    objective is the sum's 1/p-th power at the prediction, objective_reached that of the end. For L = 2 detail has
-    off_support_dual, the largest singular value of the dual outside the spans of F_r, below 1: where it is near 1, what
-    is outside dies slowly.
+    the group; w_r is its dimension, twice that where r stands for its conjugate, too; ||.||_p is the Schatten
+    quasi-norm, (sum of p-th powers of singular values)^{1/p}. The sum is n / L times the least sum_l ||v_l||^2 of
+    layers that give beta.
 
-    Applies: losses with an exponential tail, networks `group_convolutional` of L >= 2 layers, of whose starts no
-    conserved quantity is degenerate: numbers F_r have one layer of strictly least modulus, as for max_margin_bridge,
-    and of matrices no A_l^* A_l - A_{l+1} A_{l+1}^* is singular. It holds for Gaussian starts with probability one.
-    Kind: limit t->infinity.
+    L = 2 is convex, the nuclear norm. Its optimum is predicted; if it is not unique, compare objective_reached with
+    objective. For L >= 3 the flow may rightly end in any stationary point. The prediction is the one next to the end,
+    which Newton's method finds from the end's ranks and active samples; its certificate says that it is one, of margins
+    at least 1. Where none is found, there is neither beta nor distance. detail's stationarity is the residual at the
+    end itself, which needs no threshold on ranks (optimisers/schatten.py).
+
+    With p = 2/L, objective is the sum's 1/p-th power at the prediction, objective_reached that at the end. For L = 2
+    detail has off_support_dual, the largest singular value of the dual outside the spans of F_r, below 1. Where it is
+    near 1, what lies outside these spans decays slowly.
+
+    Applies: losses with an exponential tail and networks `group_convolutional` of L >= 2 layers, if no conserved
+    quantity is degenerate at the start: blocks that are numbers have one layer of strictly least modulus, as for
+    max_margin_bridge, and for other blocks no A_l^* A_l - A_{l+1} A_{l+1}^* is singular, A_l being the layer's
+    block. Gaussian starts are such with probability one. Kind: limit t->infinity.
     Certificate: L = 2 duality gap; L >= 3 residual of the stationary point's conditions, after the run.
     Reference: Lawrence, Georgiev, Dienes, Kiani, arXiv:2110.06084, the results on linear group convolutions; for
     abelian groups, where it is max_margin_bridge, Gunasekar et al., arXiv:1806.00468.
@@ -93,7 +95,11 @@ class MaxMarginSchatten(RunByRun):
 
 
 def _decided(layers: tuple[np.ndarray, ...]) -> bool:
-    """Whether what the flow conserves of one block leaves no layer tied with another."""
+    """Whether no conserved quantity of one block is degenerate, so that no two layers are tied.
+
+    Args:
+        layers: the block of every layer.
+    """
     if layers[0].shape == (1, 1):
         least, second = np.sort([abs(layer.item()) ** 2 for layer in layers])[:2]
         return bool(second - least > 1e-12 * second)
@@ -105,7 +111,7 @@ def _decided(layers: tuple[np.ndarray, ...]) -> bool:
 
 
 def blocks_of(group: Group) -> Blocks:
-    """The Fourier coefficients of a group."""
+    """The Fourier transform of a group's functions, block by block."""
     return Blocks(tuple(each.matrices for each in group.irreps), tuple(each.weight for each in group.irreps))
 
 

@@ -1,4 +1,4 @@
-"""The saddles of a problem in its own coordinates, and the least weighted sum at which they end."""
+"""The saddles of a problem in the coordinates of its network, and the least weighted sum at which they end."""
 
 from dataclasses import dataclass
 
@@ -18,9 +18,10 @@ class Saddles:
 
     Attributes:
         beta: coefficients of saddles 1, 2, ..., shape (k, d).
-        clock: of the jump to each one; its time is alpha^{2-L} times that (L >= 3), log(1/alpha) times (L = 2). (k,).
+        clock: clock of the jump to each saddle, shape (k,); the time is alpha^{2-L} clock (L >= 3), log(1/alpha) clock
+            (L = 2).
         certificate: residual of the conditions along the sequence and at its end, relative.
-        end: rho, sum and dimension at the last one.
+        end: the last saddle as a minimiser of the weighted sum.
     """
 
     beta: Float[np.ndarray, "k d"]
@@ -30,7 +31,10 @@ class Saddles:
 
 
 def saddles(problem: Problem) -> Saddles | None:
-    """Found once for all problems that differ in alpha alone, and for L = 2 in the start; None without a domain."""
+    """The saddles of a problem; None without a domain.
+
+    They are found once for all problems that differ in alpha alone, and for L = 2 also for those of other starts.
+    """
     interval, constraint = domain(problem), system(problem)
     if interval is None or constraint is None:
         return None
@@ -39,13 +43,13 @@ def saddles(problem: Problem) -> Saddles | None:
 
 
 def only_least_sum(problem: Problem) -> Solution | None:
-    """min sum t^+ rho^+ + t^- rho^-: where the saddles end; None where that is not the only one, or unknown."""
+    """The minimum of sum_j t_j^+ rho_j^+ + t_j^- rho_j^-, by the end of the saddles; None unless known and unique."""
     found = saddles(problem)
     return found.end if found is not None and found.end.freedom == 0 and found.end.certificate <= REACHED else None
 
 
 def least_sum(constraint: System, interval: Domain) -> Solution:
-    """The same by a program, of several minimisers the flow's choice."""
+    """The same minimum by a linear program; where there are several minimisers, the one that the flow chooses."""
     whole = interval.sides(constraint)
     least = sums.least_weighted_sum(whole)
     if least is None:
@@ -57,7 +61,7 @@ def least_sum(constraint: System, interval: Domain) -> Solution:
 
 
 REACHED = 1e-12
-"""Residual at which an end of saddles is the least sum to all digits that count."""
+"""Largest certificate of an end of saddles that is taken for the least sum."""
 
 
 def _saddles(problem: Problem, constraint: System, interval: Domain) -> Saddles:
@@ -71,7 +75,7 @@ def _saddles(problem: Problem, constraint: System, interval: Domain) -> Saddles:
     multipliers = constraint.rows @ folded.dual(path.ends) / interval.unit
     whole = interval.sides(constraint)
     parts = np.concatenate([np.maximum(rho[-1], 0), np.maximum(-rho[-1], 0)])
-    # long clocks leave rounding in s; at the end it is that of the support
+    # rounding of s has grown along the clock: at the end take the s that is exact on the support
     last = sums.LeastSum(parts, sums.polished(whole.rows / whole.weights, parts, multipliers))
     residual = sums.certificate(whole, last)
     unique = folded.unique(path) and folded.agree(constraint)
@@ -82,18 +86,18 @@ def _saddles(problem: Problem, constraint: System, interval: Domain) -> Saddles:
 
 @dataclass(frozen=True)
 class _Folded:
-    """One coordinate, sqrt(k) times their mean, for k whose columns and intervals are equal, up to sign.
+    """Sets of k coordinates whose columns and intervals are equal, up to sign, folded into one coordinate each.
 
-    They jump at the same time. Of their sum each has the share of eta^2 on that side for L = 2, where rho_j is
-    eta_j^2 e^{2 nu} / 4, and the same for L >= 3.
+    The coordinates of a set jump at the same time. The folded coordinate is sqrt(k) times their mean. For L = 2, where
+    rho_j = eta_j^2 e^{2 nu} / 4, each coordinate has the share of its eta^2 in their sum; for L >= 3 shares are equal.
 
     Attributes:
-        index: coordinate -> set.
-        first: set -> its first coordinate.
-        signs: +-1, of each column against the others of its set.
-        root: sqrt(k).
-        ends: t^+, t^- of each set, times sqrt(k).
-        shares: of each coordinate where its set is positive, and where it is negative.
+        index: set of each coordinate, shape (m,).
+        first: first coordinate of each set, shape (g,).
+        signs: +-1, the sign of each column relative to the others of its set, shape (m,).
+        root: sqrt(k), shape (g,).
+        ends: t^+ and t^- of each set, times sqrt(k).
+        shares: share of each coordinate where its set is positive, and where it is negative, shape (2, m).
     """
 
     index: Int[np.ndarray, " m"]
@@ -111,17 +115,17 @@ class _Folded:
         return self.signs * sums * np.where(sums > 0, *self.shares)
 
     def dual(self, values: Float[np.ndarray, " g"]) -> Float[np.ndarray, " m"]:
-        """s of every coordinate."""
+        """s of every coordinate from that of the sets."""
         return self.signs * (values / self.root)[self.index]
 
     def unique(self, path: Sequence) -> bool:
-        """Whether every set that is zero at the end is inside its interval there, by TIGHT."""
+        """Whether every set that is zero at the end is inside its interval by more than TIGHT: the end is unique."""
         upper, lower = self.ends
         room = np.minimum(1 - path.ends / upper, 1 + path.ends / lower)
         return bool(np.isfinite(path.residual) and (room[path.rho[-1] == 0] > sums.TIGHT).all())
 
     def agree(self, constraint: System) -> bool:
-        """Whether coefficients do not depend on the shares."""
+        """Whether beta is the same for all shares, because the columns of S^T are equal within each set, up to sign."""
         lift = constraint.lift * self.signs
         return len(self.first) == len(self.index) or bool(np.allclose(lift, lift[:, self.first][:, self.index]))
 

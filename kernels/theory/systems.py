@@ -17,19 +17,21 @@ from kernels.theory.optimisers import certificates, sums
 
 @dataclass(frozen=True, eq=False)
 class System:
-    """A rho = y as Q rho = t, A = X S^T; where A has no solution, the least-squares one, to which the flow goes.
+    """A rho = y with A = X S^T, written as Q rho = t with orthonormal rows.
 
-    Complex decompositions: with all inputs parallel, A = u a^T, the drive of coordinate j keeps its phase, that of
-    conj(a_j), for ever. From a real start w_l(0) = c_l (l < L), w_L(0) = 0 the moduli then obey the real equations
-    with |a_j| for a_j, and rho is the modulus times the phase. With two directions of inputs no such reduction
-    exists: the flow of moduli has no potential (observed: as alpha -> 0 it then misses the least sum of moduli).
+    If A rho = y has no solution, Q rho = t are the least-squares ones, to which the flow goes.
+
+    Complex decompositions: if all inputs are parallel, A = u a^T, the force on coordinate j keeps its phase, that of
+    conj(a_j), for ever. From a real start w_l(0) = c_l (l < L), w_L(0) = 0 the moduli then obey the real equations with
+    |a_j| for a_j, and rho is the modulus times the phase. If inputs have two directions, no such reduction exists: the
+    flow of moduli has no potential (as alpha -> 0 it was observed to miss the least sum of moduli).
 
     Attributes:
         rows: Q, orthonormal rows spanning those of A (or |A|), shape (r, m).
         target: t, shape (r,).
         lift: S^T, times the phases where complex: beta = Re(lift rho), shape (d, m).
-        twins: the same label for columns of A that are equal up to sign, shape (m,), or None if there are none.
-        signs: +-1, of each column against its twins.
+        twins: labels of columns, equal for columns of A that are equal up to sign, shape (m,); None without twins.
+        signs: +-1, the sign of each column relative to its twins, shape (m,).
     """
 
     rows: Float[np.ndarray, "r m"]
@@ -44,17 +46,17 @@ class System:
 
 @dataclass(frozen=True)
 class Folded:
-    """One coordinate for each set of twins from the same start: by symmetry they stay equal, up to sign.
+    """A system in which each set of twins that start equal is one coordinate; by symmetry they stay equal, up to sign.
 
-    Small scales and large depths tell coordinates apart whose columns differ in the last bit, so what is equal must be
-    made so exactly. In the variables sqrt(k) rho, k the number of copies, the rows remain orthonormal.
+    Folding makes them exactly equal. At small scales and large depths, columns that differ in the last bit would
+    otherwise end at different rho. In the variables sqrt(k) rho, k the number of copies, rows remain orthonormal.
 
     Attributes:
-        rows: shape (r, g).
+        rows: Q in these variables, shape (r, g).
         c: scales of the start, shape (g,).
         copies: k, shape (g,).
-        index: coordinate -> set, shape (m,).
-        signs: shape (m,).
+        index: set of each coordinate, shape (m,).
+        signs: +-1, the sign of each coordinate in its set, shape (m,).
     """
 
     rows: Float[np.ndarray, "r g"]
@@ -68,7 +70,7 @@ class Folded:
 
 
 def fold(constraint: System, c: Float[np.ndarray, " m"]) -> Folded:
-    """Coordinates merged that have equal columns, up to sign, and equal scales c."""
+    """The system with coordinates folded that have equal columns, up to sign, and equal scales c."""
     if constraint.twins is None:
         return Folded(constraint.rows, c, np.ones(len(c)), np.arange(len(c)), np.ones(len(c)))
     marks = np.column_stack([constraint.twins, digits(c)])
@@ -100,7 +102,7 @@ def _system(dataset: Dataset, network: Architecture) -> System | None:
     q, r, order = scipy.linalg.qr(scaled.T, mode="economic", pivoting=True)
     size = np.abs(np.diag(r))
     rank = int((size > max(matrix.shape) * np.finfo(float).eps * size[0]).sum())
-    # A^T P = Q R, so the leading pivoted samples read R_r^T (Q^T rho) = y; the others follow or are fitted
+    # A^T P = Q R: the first r samples, in pivots' order, are R_r^T (Q^T rho) = y; the others follow, or are fitted
     rows, triangle, fitted = np.ascontiguousarray(q[:, :rank].T), r[:rank].T, target[order]
     solution = np.linalg.lstsq(triangle, fitted, rcond=None)[0]
     if np.linalg.norm(triangle @ solution - fitted) > FIT_TOLERANCE * np.linalg.norm(fitted):
@@ -111,14 +113,20 @@ def _system(dataset: Dataset, network: Architecture) -> System | None:
 def by_rows(
     matrix: Inexact[np.ndarray, "n m"], target: Float[np.ndarray, " n"]
 ) -> tuple[Inexact[np.ndarray, "n m"], Float[np.ndarray, " n"]]:
-    """Rows and targets divided by powers of two near the rows' norms: all samples count, and nothing is rounded."""
+    """Rows and targets over powers of two near the norms of the rows.
+
+    So all samples count alike in what follows, and nothing is rounded.
+    """
     exponents = np.frexp(np.linalg.norm(matrix, axis=1))[1]
     factors = np.ldexp(1.0, -exponents)
     return matrix * factors[:, None], target * factors
 
 
 def _twins(matrix: Float[np.ndarray, "n m"]) -> tuple[Int[np.ndarray, " m"] | None, Float[np.ndarray, " m"]]:
-    """Labels of columns that agree, up to sign, to 13 digits of their own largest entry, rows being of unit size."""
+    """(labels, signs) of columns, the rows being of unit size.
+
+    Labels are equal for columns that agree, up to sign, to 13 digits of their largest entry; None without twins.
+    """
     largest = np.abs(matrix).max(axis=0)
     scaled = np.round(matrix / np.where(largest > 0, largest, 1.0), 13)
     leads = np.take_along_axis(scaled, (scaled != 0).argmax(axis=0)[None], axis=0)[0]
@@ -129,7 +137,7 @@ def _twins(matrix: Float[np.ndarray, "n m"]) -> tuple[Int[np.ndarray, " m"] | No
 
 
 def digits(size: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
-    """The same number for sizes that agree to 12 digits, each relative to itself."""
+    """log2 of sizes to 12 decimals: equal numbers for sizes that agree to about 12 digits."""
     return np.round(np.log2(np.where(size > 0, size, 0.5**1000)), 12)
 
 
@@ -146,8 +154,14 @@ def _common_phases(matrix: Complex[np.ndarray, "n m"]) -> Complex[np.ndarray, " 
 
 @dataclass(frozen=True)
 class Solution:
-    """rho, its objective, the residual of its optimality conditions, the dimension of the set of minimising beta, and
-    the power of alpha with which small starts reach it.
+    """A minimiser.
+
+    Attributes:
+        rho: the minimiser, shape (m,).
+        objective: its objective.
+        certificate: relative residual of its optimality conditions.
+        freedom: dimension of the set of beta of all minimisers; -1 where it is not known.
+        slope: the power of alpha with which the distance to it vanishes as alpha -> 0; NaN where it is not known.
     """
 
     rho: Inexact[np.ndarray, " m"]
@@ -159,11 +173,11 @@ class Solution:
 
 @dataclass(frozen=True)
 class Start:
-    """A start in which one number a coordinate is small with alpha, w_l(0) = alpha eta up to sign for l < L.
+    """A start that one number a coordinate describes: |w_l(0)| = alpha eta for l < L (`Problem.eta`).
 
     Attributes:
         eta: scales, shape (m,).
-        signs: 0 where w_L(0) = 0; the sign of rho_j(0) where |w_L(0)| = alpha eta too, which rho_j then keeps. (m,).
+        signs: 0 where w_L(0) = 0; the sign of rho_j(0), which rho_j keeps, where |w_L(0)| = alpha eta, too. Shape (m,).
         depth: L >= 2.
     """
 
@@ -173,7 +187,7 @@ class Start:
 
 
 def weighted_l1(system: System, start: Start) -> Solution:
-    """min sum_j |rho_j| eta_j^{2-L}, of several minimisers the flow's choice."""
+    """min sum_j |rho_j| eta_j^{2-L} subject to Q rho = t; of several minimisers the one that the flow chooses."""
     eta, signs, depth = start.eta, start.signs, start.depth
     whole = sums.SumProblem(system.rows, system.target, eta ** (2 - depth), signs, depth, eta, np.ones(len(eta)))
     folded = Folded(system.rows, eta, np.ones(len(eta)), np.arange(len(eta)), np.ones(len(eta)))
@@ -215,14 +229,17 @@ def weighted_l2(problem: Problem, weights: Float[np.ndarray, " m"]) -> Solution:
 
 
 def _off_rows(rows: Inexact[np.ndarray, "n m"], solution: Inexact[np.ndarray, " m"]) -> float:
-    """||x - Q^H Q x|| / ||x||, Q an orthonormal basis of the rows: multipliers are large where rows are near."""
+    """||x - Q^H Q x|| / ||x||, Q an orthonormal basis of the rows.
+
+    It needs no multipliers, which are large where rows are nearly parallel.
+    """
     basis = row_basis(rows)
     outside = solution - basis @ (basis.conj().T @ solution)
     return certificates.ratio(float(np.linalg.norm(outside)), float(np.linalg.norm(solution)))
 
 
 def row_basis(rows: Inexact[np.ndarray, "n m"]) -> Inexact[np.ndarray, "m r"]:
-    """Q^H, orthonormal columns that span the conjugated rows."""
+    """Q^H: orthonormal columns that span the conjugated rows, shape (m, r)."""
     q, r, _ = scipy.linalg.qr(rows.conj().T, mode="economic", pivoting=True)
     size = np.abs(np.diag(r))
     found: Inexact[np.ndarray, "m r"] = q[:, size > max(rows.shape) * np.finfo(float).eps * size[0]]
@@ -230,7 +247,7 @@ def row_basis(rows: Inexact[np.ndarray, "n m"]) -> Inexact[np.ndarray, "m r"]:
 
 
 def minimum_norm(dataset: Dataset) -> Solution:
-    """min ||beta|| subject to X beta = y; in place of rho, beta."""
+    """min ||beta|| subject to X beta = y; the solution's rho is beta."""
     rows, target = by_rows(dataset.x, dataset.y)
     beta = np.linalg.lstsq(rows, target, rcond=None)[0]
     certificate = certificates.worst(certificates.interpolation(rows, target, beta), _off_rows(rows, beta))

@@ -1,4 +1,4 @@
-"""Every prediction by name. A new one is a class in this folder and a line here."""
+"""Every prediction by name, and what all of them say of a run. A new one is a class in this folder and a line here."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -61,8 +61,9 @@ def applicable(problem: Problem) -> list[Prediction]:
 def forecast_of(name: str, x: ArrayLike, y: ArrayLike, **axes: Any) -> PredictionRecord:
     """What one prediction says of one run before its flow; distance is None.
 
-    x has shape (n, d), y shape (n,). The others are axes of a grid (docs/grids.md), one value each; the task is
-    regression unless they say otherwise. Raises InputError for what is no run, and where the prediction says nothing.
+    x has shape (n, d), y shape (n,). The other arguments are axes of a grid (docs/grids.md), one value each; the task
+    is regression unless they say otherwise. Raises InputError where they do not make a run, where the prediction does
+    not apply to it, and where it says nothing before the flow.
 
     >>> from kernels.theory.table import forecast_of
     >>> forecast_of("minimum_l2_norm", [[1, 2]], [1], architecture="diagonal", depth=1).beta.round(9)
@@ -97,12 +98,12 @@ def _written_out(x: ArrayLike, y: ArrayLike, axes: Mapping[str, Any]) -> Problem
 
 
 def forecasts(spec: RunSpec, dataset: Dataset) -> tuple[PredictionRecord, ...]:
-    """What theory predicts of a run without its flow; distance is None."""
+    """The records of every prediction that applies to a run, without its flow; distances are None."""
     return forecasts_all([(spec, dataset)])[0]
 
 
 def forecasts_all(runs: Sequence[tuple[RunSpec, Dataset]]) -> list[tuple[PredictionRecord, ...]]:
-    """What theory predicts of every run without its flow; distance is None."""
+    """`forecasts` of many runs, computed together."""
     problems = problems_of(runs)
 
     def made(prediction: Prediction, places: list[int]) -> Iterable[PredictionRecord | None]:
@@ -114,7 +115,7 @@ def forecasts_all(runs: Sequence[tuple[RunSpec, Dataset]]) -> list[tuple[Predict
 
 
 def comparisons(problems: Sequence[Problem], endpoints: Sequence[Endpoint]) -> list[tuple[PredictionRecord, ...]]:
-    """Every applicable prediction of every problem against where its flow ended."""
+    """The records of every prediction that applies, with its distance from where the flow ended, a tuple a problem."""
 
     def made(prediction: Prediction, places: list[int]) -> Iterable[PredictionRecord | None]:
         some = [problems[place] for place in places]
@@ -126,7 +127,7 @@ def comparisons(problems: Sequence[Problem], endpoints: Sequence[Endpoint]) -> l
 def _with_remaining(
     problems: Sequence[Problem], endpoints: Sequence[Endpoint], found: Sequence[tuple[PredictionRecord, ...]]
 ) -> list[tuple[PredictionRecord, ...]]:
-    """The records with, in the detail of exact ones, how much of the way to its limit the stop rule left."""
+    """The same records; those of exact predictions have `remaining` in their detail (kernels/theory/remaining.py)."""
     places = [place for place, records in enumerate(found) if any(each.kind == "exact" for each in records)]
     rest = dict(zip(places, remaining([problems[k] for k in places], [endpoints[k] for k in places]), strict=True))
     return [tuple(_telling(each, rest.get(place)) for each in records) for place, records in enumerate(found)]
@@ -141,7 +142,7 @@ def _telling(each: PredictionRecord, rest: float | None) -> PredictionRecord:
 def _by_problem(
     problems: Sequence[Problem], made: Callable[[Prediction, list[int]], Iterable[PredictionRecord | None]]
 ) -> list[tuple[PredictionRecord, ...]]:
-    """The records of every prediction, made of all problems to which it applies, sorted by problem."""
+    """The records, a tuple a problem. `made` makes those of one prediction for all problems to which it applies."""
     found: list[list[PredictionRecord]] = [[] for _ in problems]
     for prediction in PREDICTIONS.values():
         places = [place for place, problem in enumerate(problems) if prediction.applies(problem)]

@@ -16,14 +16,15 @@ from kernels.theory.optimisers.certificates import worst
 class TwoLayerOneSample(Prediction):
     """Two fully connected layers, one sample (x, y), any start: the limit in closed form.
 
-    With s = -integral r dt, omega = ||x||, p = W(0)^T x, w = w_2(0): d(W^T x)/ds = omega^2 w_2 and dw_2/ds = W^T x, so
-    f(s) = b sinh(2 omega s) + c cosh(2 omega s), b = (||p||^2 + omega^2 ||w||^2) / (2 omega), c = p.w, f(s*) = y,
+    Let s = -integral r dt, omega = ||x||, p = W(0)^T x, w = w_2(0). In the clock s the flow is linear,
+    d(W^T x)/ds = omega^2 w_2 and dw_2/ds = W^T x, so that f(s) = b sinh(2 omega s) + c cosh(2 omega s) with
+    b = (||p||^2 + omega^2 ||w||^2) / (2 omega) and c = p.w. It ends at s = s* with f(s*) = y, where
     W = W(0) + x (w sinh(omega s) / omega + p (cosh(omega s) - 1) / omega^2)^T,
     w_2 = w cosh(omega s) + p sinh(omega s) / omega, and beta = W w_2.
 
     Applies: regression, fully connected, L = 2, n = 1, |c| < b.
-    Kind: exact. Certificate: relative residual of x.beta = y, and of f(s*) = y by a second route, W^T x and w_2.
-    Reference: a linear flow in the clock s; the case w = 0 is of Yun, Krishnan, Mobahi, arXiv:2010.02501's kind.
+    Kind: exact. Certificate: relative residual of x.beta = y, and of f(s*) = y computed from W^T x and w_2.
+    Reference: the derivation above; for w = 0 see Yun, Krishnan, Mobahi, arXiv:2010.02501.
 
     x = (1, 0), W(0) = (0, 1)^T, w = 1: p = 0, omega = 1, f(s) = sinh(2 s) / 2, W = (sinh s, 1)^T and w_2 = cosh s.
     y = 15/16 is met at sinh s = 3/4, cosh s = 5/4, where beta = (15/16, 5/4):

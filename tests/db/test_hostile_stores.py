@@ -1,5 +1,7 @@
 """Stores from somebody else: what is not a store to the letter is refused when it is opened, and nothing is read."""
 
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,6 +95,22 @@ def test_what_is_no_store_to_the_letter_is_refused(altered: Callable[[str], Stor
         assert SECRET not in str(caught.value)
     assert store.path.read_bytes() == before
     assert not {"merged.duckdb", "out"} & {path.name for path in store.path.parent.iterdir()}
+
+
+def test_a_store_that_is_swapped_for_one_with_its_size_and_time_is_compared_again(store: Store, tmp_path: Path) -> None:
+    other = tmp_path / "other.duckdb"
+    shutil.copy(store.path, other)
+    with duckdb.connect(str(other)) as connection:
+        connection.execute("CREATE MACRO abs(a) AS 42")
+    good, bad = store.path.read_bytes(), other.read_bytes()
+    size = max(len(good), len(bad))
+    store.path.write_bytes(good.ljust(size, b"\0"))
+    assert store.query("SELECT abs(-1) AS a")["a"].to_pylist() == [1]
+    times = store.path.stat()
+    store.path.write_bytes(bad.ljust(size, b"\0"))
+    os.utime(store.path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    with pytest.raises(NotAStore, match="there is a function abs"):
+        Store(store.path).query("SELECT abs(-1)")
 
 
 def test_the_refusal_names_a_few_differences_and_says_what_to_do(altered: Callable[[str], Store]) -> None:

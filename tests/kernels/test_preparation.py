@@ -26,6 +26,16 @@ def test_standardised_features_have_mean_zero_and_variance_one_or_are_zero(x: np
     assert np.allclose(found[:, ~constant].std(axis=0), 1)
 
 
+@pytest.mark.parametrize("unit", [1e-300, 1e-200, 1.0, 1e200, 1e300])
+def test_units_of_a_feature_do_not_matter(unit: float) -> None:
+    x = np.array([[1.0], [2.0], [5.0]])
+    np.testing.assert_allclose(standardised(unit * x), standardised(x), rtol=1e-14)
+
+
+def test_rounding_of_a_constant_feature_is_not_data() -> None:
+    assert not standardised(np.array([[0.1 + 0.2], [0.3], [0.3]])).any()
+
+
 @given(inputs.filter(lambda x: x.any(axis=1).all()))
 def test_samples_of_unit_norm_keep_their_direction(x: np.ndarray) -> None:
     found = of_unit_norm(x)

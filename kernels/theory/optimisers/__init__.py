@@ -1,1 +1,1 @@
-"""The optimisation problems that predictions are solutions of, and the residuals that certify a solution."""
+"""The optimisation problems whose solutions are predictions, and the residuals that certify a solution."""

@@ -1,14 +1,15 @@
 """min sum_j D_j(rho_j) subject to Z rho >= b, D_j'(rho_j) = nu_j along a known curve: many problems at once.
 
-Its dual, max over mu >= 0 of b.mu - sum_j D_j*([Z^T mu]_j), is concave, and with the samples that have multipliers
-known it is the equality problem of stacked.py. So an active set is sought. Newton's method of all problems at once,
-from where they are thought to end, changes the sets on the way and solves nearly all that come from a flow. The others
-are searched one by one. Rounds of pivoting first, in which all negative multipliers leave and all violated samples
-enter; they usually end at once, and may cycle. Then one sample at a time as in the method of Lawson and Hanson for
-non-negative least squares: mu moves towards the solution of the present set until a multiplier vanishes, which leaves,
-and the most violated sample enters only where mu is that solution. The dual never falls, so that this ends. A sample
-that depends on those present takes the place of the one whose multiplier vanishes first (Goldfarb and Idnani,
-Mathematical Programming 27, 1983).
+The dual, max over mu >= 0 of b.mu - sum_j D_j*([Z^T mu]_j), is concave. Once it is known which samples have
+multipliers, the problem is the equality problem of stacked.py. So an active set is sought, in two ways. Followed:
+Newton's method for all problems at once, from a guess of the minima, changes the sets on the way. It solves nearly all
+problems that come from a flow.
+Searched: the others are solved one by one. First come rounds of pivoting, in which all negative multipliers leave and
+all violated samples enter; these usually end at once, but may cycle. Then samples enter and leave one at a time, as in
+the method of Lawson and Hanson for non-negative least squares: mu moves towards the solution of the present set until a
+multiplier vanishes, whose sample leaves; the most violated sample enters only where mu is that solution. The dual never
+falls, so that this ends. A sample that depends on those present takes the place of the one whose multiplier vanishes
+first (Goldfarb and Idnani, Mathematical Programming 27, 1983).
 """
 
 from dataclasses import dataclass, field
@@ -23,27 +24,27 @@ from kernels.theory.optimisers import separable, stacked
 from kernels.theory.optimisers.curves import Curve, Point
 
 SHORT = 1e-11
-"""A sample is violated if it falls short by more than this, relative to its terms."""
+"""A sample is violated if its margin falls short by more than this share of its terms."""
 NEGATIVE = 1e-12
-"""A multiplier is negative if it is below minus this times the largest."""
+"""A multiplier is negative if it is below minus this share of the largest."""
 DEPENDENT = 1e-10
-"""A row of unit length this near to the span of others depends on them."""
+"""A row of unit length depends on others if it is at most this far from their span."""
 PIVOTS = 8
-"""Rounds of pivoting before one sample enters at a time."""
+"""Most rounds of pivoting before samples enter one at a time."""
 STEPS = 120
-"""Newton steps of one equality problem, before it is given up."""
+"""Most Newton steps of one equality problem."""
 SOLVED = 1e-9
-"""Residual of an equality problem on which the search may rely."""
+"""Largest residual of an equality problem on which the search relies."""
 REACHED = 1e-11
-"""Residual of Newton's method above which a problem is searched by itself."""
+"""Largest residual at which a followed problem counts as solved."""
 LOOSE = 1e-3
-"""Residual of a set's own equations below which Newton's method asks whether it is the right one."""
+"""The active set changes where the residual of its own equations is below this; before, signs say little."""
 FOLLOWED = 60
-"""Steps of Newton's method."""
+"""Most Newton steps of a followed problem."""
 DENSE = 80
 """Up to this many unknowns no coordinate is eliminated."""
 ALONE = 4
-"""Up to so many problems of one shape are solved one by one."""
+"""Up to this many problems of one shape are solved one by one."""
 
 
 class Above(NamedTuple):
@@ -53,7 +54,7 @@ class Above(NamedTuple):
         rho, nu: the minimiser, and D'(rho) there.
         multipliers: mu >= 0.
         objective: sum_j D_j(rho_j).
-        residual: of the optimality conditions, as `optimality` has them.
+        residual: that of the optimality conditions (`optimality`).
     """
 
     rho: Float[np.ndarray, "b m"]
@@ -64,9 +65,12 @@ class Above(NamedTuple):
 
 
 class Guess(NamedTuple):
-    """Where minima are thought to be: chart values, and multipliers, positive for the samples at their bounds.
+    """Where minima are thought to be.
 
-    Problems of one owner stand together, in the order of their bounds: where one is solved, its neighbours may begin.
+    Attributes:
+        z: chart values (curves.py).
+        multipliers: mu, positive for samples that are thought to be active.
+        owner: equal for problems of one orbit, which follow each other by their bounds: each is a guess for the next.
     """
 
     z: Float[np.ndarray, "b m"]
@@ -77,13 +81,13 @@ class Guess(NamedTuple):
 def minimise_above(
     curve: Curve, rows: Float[np.ndarray, "b n m"], bounds: Float[np.ndarray, "b n"], guess: Guess | None = None
 ) -> Above:
-    """The minima of b problems; `residual` tells which were found, no failure raises.
+    """The minima of b problems. Failure does not raise: `residual` says which were found.
 
     Args:
-        curve: of all coordinates of all problems.
-        rows: Z of each problem.
-        bounds: b of each.
-        guess: where to begin; without one, at the initialisation and without multipliers.
+        curve: the curves of all coordinates of all problems.
+        rows: Z of each problem, shape (b, n, m).
+        bounds: b of each problem, shape (b, n).
+        guess: where to begin; None for the initialisation, without multipliers.
     """
     if guess is None:
         return searched(curve, rows, bounds, np.zeros(bounds.shape, dtype=bool))
@@ -114,7 +118,7 @@ def minimise_above(
 
 
 def _improve(found: Above, places: Int[np.ndarray, " a"], others: Above) -> None:
-    """Take what is better in these places."""
+    """Replace the minima in these places where the others have a smaller residual."""
     known = np.where(np.isnan(found.residual[places]), np.inf, found.residual[places])
     better = others.residual < known
     for values, new in zip(found, others, strict=True):
@@ -124,7 +128,7 @@ def _improve(found: Above, places: Int[np.ndarray, " a"], others: Above) -> None
 def searched(
     curve: Curve, rows: Float[np.ndarray, "b n m"], bounds: Float[np.ndarray, "b n"], proposed: Bool[np.ndarray, "b n"]
 ) -> Above:
-    """The minima of b problems, each by a search for its active set; proposed: samples thought to have multipliers."""
+    """The minima of b problems, each by a search for its active set, from samples that are proposed as active."""
     searches = [_Search(*each) for each in zip(rows, bounds, proposed, strict=True)]
     waiting = list(range(len(searches)))
     while waiting:
@@ -157,7 +161,7 @@ def optimality(
     nu: Float[np.ndarray, "b m"],
     mu: Float[np.ndarray, "b n"],
 ) -> Float[np.ndarray, " b"]:
-    """The worst of what a convex minimum must have, relative: nu = Z^T mu, Z rho >= b, mu >= 0, mu.(Z rho - b) = 0."""
+    """The largest relative residual of nu = Z^T mu, Z rho >= b, mu >= 0, mu.(Z rho - b) = 0, one number a problem."""
     terms = np.abs(bounds) + _times(np.abs(rows), np.abs(rho))
     slack = _times(rows, rho) - bounds
     off = np.linalg.norm(nu - _combined(rows, mu), axis=1), np.linalg.norm(nu, axis=1)
@@ -165,12 +169,12 @@ def optimality(
     apart = (np.abs(mu) * np.abs(slack)).sum(axis=1), (np.abs(mu) * terms).sum(axis=1)
     parts = [np.maximum(-slack / np.where(terms > 0, terms, 1.0), 0.0).max(axis=1)]
     parts += [np.where(up == 0, 0.0, up / np.where(down > 0, down, np.nan)) for up, down in (off, negative, apart)]
-    worst: Float[np.ndarray, " b"] = np.max(parts, axis=0)  # NaN where one is
+    worst: Float[np.ndarray, " b"] = np.max(parts, axis=0)  # NaN if a part is NaN
     return np.where(np.isnan(worst), np.inf, worst)
 
 
 def _followed(curve: Curve, rows: Float[np.ndarray, "b n m"], bounds: Float[np.ndarray, "b n"], guess: Guess) -> Above:
-    """Newton's method in (z, mu), whose active set loses negative multipliers and gains violated samples as it goes."""
+    """Newton's method in (z, mu); on the way the active set loses negative multipliers and gains violated samples."""
     length = np.linalg.norm(rows, axis=2)
     length = np.where(length > 0, length, 1.0)
     units, heights = rows / length[:, :, None], bounds / length
@@ -187,7 +191,7 @@ def _followed(curve: Curve, rows: Float[np.ndarray, "b n m"], bounds: Float[np.n
             here, held = mu[going], active[going]
             dual = nu[going] - _combined(part, here)
             following = np.where(held, here > -NEGATIVE * np.abs(here).max(axis=1)[:, None], gap > SHORT * terms)
-            # a set is judged near its own solution: signs on the way there say little
+            # the set changes only near the solution of its own equations (LOOSE)
             far = np.linalg.norm(dual, axis=1) > LOOSE * np.linalg.norm(nu[going], axis=1)
             far |= (np.where(held, np.abs(gap), 0.0) > LOOSE * terms).any(axis=1)
             following = np.where(far[:, None], held, following)
@@ -217,10 +221,10 @@ def _direction(
     gap: Float[np.ndarray, "b n"],
     active: Bool[np.ndarray, "b n"],
 ) -> tuple[Float[np.ndarray, "b m"], Float[np.ndarray, "b n"]]:
-    """(dz, dmu) that close nu - Z^T mu and the gaps of active samples; mu of the others stays as it is.
+    """The Newton step (dz, dmu) that closes nu - Z^T mu and the gaps of active samples; other mu stay as they are.
 
-    [[dnu/drho, -Z^T], [Z, 0]], in units of rho and nu. Where it is large, coordinates are eliminated, which loses
-    digits of those on which nu hardly depends: the residual tells.
+    Its matrix is [[dnu/drho, -Z^T], [Z, 0]], in units of rho and nu. A large one is reduced by eliminating all
+    coordinates, which loses digits of saturated ones; the residual of the result shows whether they mattered.
     """
     (count, samples, size), held = rows.shape, active[:, :, None]
     unit = np.maximum(np.abs(point.rho).max(axis=1), 1e-300)[:, None]
@@ -260,12 +264,13 @@ class _Search:
     """The search for one problem's active set.
 
     Attributes:
-        rows, bounds: Z and b.
-        proposed: where to begin.
-        active: samples whose equality problem comes next; independent.
+        rows, bounds, proposed: Z, b, and the samples with which the search begins.
+        active: independent samples whose equality problem comes next.
         base: mu >= 0, at which the dual has its largest value so far.
-        rho, nu, multipliers: of the last equality problem.
-        done: whether that is the answer, or no more can be done.
+        rho, nu, multipliers: solution of the last equality problem.
+        done: whether that is the answer, or the search has failed.
+        rounds: equality problems solved so far.
+        seen: sets that pivoting has tried, which show that it cycles.
     """
 
     rows: Float[np.ndarray, "n m"]
@@ -285,7 +290,7 @@ class _Search:
         self.active = self._independent(self.proposed)
 
     def take(self, rho: Float[np.ndarray, " m"], nu: Float[np.ndarray, " m"]) -> None:
-        """The answer of the present equality problem: is it that of the whole problem, and if not, what is next."""
+        """Take the solution of the present equality problem; end if it solves the whole problem, else choose a next."""
         self.rounds += 1
         count = len(self.rows)
         if not np.isfinite(rho).all():
@@ -317,7 +322,7 @@ class _Search:
                 return
         if self.rounds <= PIVOTS or self.rounds == PIVOTS + 1:
             self.rounds = PIVOTS + 1
-            if negative.any():  # back to the last mu >= 0
+            if negative.any():  # go back to the last mu >= 0
                 self.active = np.flatnonzero(self.base > 0).tolist()
                 if set(self.active) != set(np.flatnonzero(present).tolist()):
                     self.rounds += 1
@@ -328,7 +333,7 @@ class _Search:
             self._enter(int(np.argmax(np.where(violated, short, -np.inf))))
 
     def _leave(self, mu: Float[np.ndarray, " n"], negative: Bool[np.ndarray, " n"]) -> None:
-        """From base towards mu until the first multiplier vanishes."""
+        """Move from base towards mu until the first multiplier vanishes; its sample leaves."""
         shares = np.full(len(mu), np.inf)
         shares[negative] = self.base[negative] / (self.base[negative] - mu[negative])
         leaving = int(np.argmin(shares))
@@ -337,7 +342,7 @@ class _Search:
         self.active = [sample for sample in self.active if sample != leaving]
 
     def _enter(self, entering: int) -> None:
-        """One more sample, in the place of another if it depends on those present."""
+        """Add a sample; if it depends on those present, it takes the place of one of them."""
         if self.active:
             present, row = self.units[self.active].T, self.units[entering]
             shares = np.linalg.lstsq(present, row, rcond=None)[0]
@@ -367,7 +372,7 @@ class _Search:
 def _equal(
     curve: Curve, searches: list[_Search], count: int
 ) -> tuple[Float[np.ndarray, "b m"], Float[np.ndarray, "b m"]]:
-    """rho and nu of min D(rho) subject to Z_P rho = b_P; not a number where it was not solved."""
+    """(rho, nu) of min D(rho) subject to Z_P rho = b_P, P the active samples of each search; NaN where not solved."""
     start = np.zeros_like(curve.start)
     if not count:
         return curve.at(start).rho, start

@@ -1,13 +1,13 @@
-"""Blocks of a function on a group, and what is stationary in their Schatten norms: sum_r w_r ||F_r||_p^p, Z beta >= 1.
+"""Blocks of a function on a group, and the stationary points of min sum_r w_r ||F_r||_p^p subject to Z beta >= 1.
 
-F_r are the Fourier coefficients of beta; w_r = k_r counts a block's copies, too. With
-<g, beta> = 1/n sum_r w_r Re <G_r, F_r> the conditions of a stationary point of 1/p times the sum are, for G the
-coefficients of Z^T mu, over n, with mu >= 0 on active samples,
+The blocks F_r are the Fourier coefficients of beta, and w_r is the size of a block times its copies
+(`Irrep.weight`), so that <g, beta> = 1/n sum_r w_r Re <G_r, F_r>. Let mu >= 0 be multipliers of the active samples, and
+G_r the blocks of Z^T mu, over n. A stationary point of 1/p times the sum has in every block
 
     P_T(G_r - U Sigma^{p-1} V^*) = 0,   F_r = U Sigma V^* without its zeros,   P_T(X) = X - (1 - U U^*) X (1 - V V^*).
 
-For p = 1 the problem is convex, and ||G_r|| <= 1 in every block makes such a point its optimum. For p < 1 the norm has
-an infinite slope out of a rank, so nothing is asked there.
+For p = 1 the problem is convex, and such a point is its optimum if ||G_r|| <= 1 in every block. For p < 1 there is no
+condition outside of P_T, because the quasi-norm has an infinite slope towards higher rank.
 """
 
 from collections.abc import Sequence
@@ -18,18 +18,18 @@ from jaxtyping import Bool, Float, Inexact
 
 STEPS = 12
 PATIENCE = 3
-"""Newton steps without a halving of the residual after which it is given up."""
+"""Newton's method gives up after this many steps in which the residual was not halved."""
 DIFFERENCE = 1e-7
-"""Relative length of a difference that stands for a derivative."""
+"""Length of a finite difference, relative to ||beta||."""
 
 
 @dataclass(frozen=True, eq=False)
 class Blocks:
-    """beta -> F_r = sum_g beta(g) r(g) for every r, and back.
+    """The Fourier transform beta -> F_r = sum_g beta(g) r(g) for every irreducible representation r, and its inverse.
 
     Attributes:
         matrices: r(g), shape (n, k, k), one array a block.
-        weights: w_r.
+        weights: w_r, one a block.
     """
 
     matrices: tuple[Inexact[np.ndarray, "n _ _"], ...]
@@ -66,7 +66,10 @@ def schatten(blocks: Blocks, signed: Float[np.ndarray, "s n"], beta: Float[np.nd
 def conditions(
     blocks: Blocks, beta: Float[np.ndarray, "*b n"], gradient: Float[np.ndarray, "*b n"], floor: float, power: float
 ) -> Float[np.ndarray, "*b n"]:
-    """P_T(G - U Sigma^{p-1} V^*) + (1 - U U^*) F (1 - V V^*) as functions: n equations, all zero where stationary."""
+    """The functions with blocks P_T(G - U Sigma^{p-1} V^*) + (1 - U U^*) F (1 - V V^*), one a row.
+
+    These are n equations for each beta, all zero at a stationary point. Singular values up to `floor` count as zeros.
+    """
     found = []
     for f, g in zip(blocks.transform(beta), blocks.transform(gradient / blocks.size), strict=True):
         u, values, vh = np.linalg.svd(f)
@@ -84,7 +87,10 @@ def newton(
     blocks: Blocks, signed: Float[np.ndarray, "s n"], beta: Float[np.ndarray, " n"], mu: Float[np.ndarray, " s"],
     held: Bool[np.ndarray, " s"], floor: float, power: float,
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " s"]]:  # fmt: skip
-    """The conditions and margins of one on the held samples, by differences in all coordinates at once."""
+    """(beta, mu) after Newton's method for the conditions and for margins of one on the held samples.
+
+    The Jacobian is taken by finite differences. The best iterate is returned.
+    """
     size, rows = len(beta), signed[held]
     mu = np.where(held, mu, 0.0)
     best, least, halved, waited = (beta, mu), np.inf, np.inf, 0

@@ -1,10 +1,10 @@
-"""Residuals that vanish at a prediction and nowhere else, whatever solver found it."""
+"""Certificates: residuals that vanish at a predicted point and nowhere else, whatever solver found it."""
 
 import numpy as np
 from jaxtyping import Float, Inexact
 
 SAME = 1e-13
-"""Unit vectors at a smaller angle are one sample, which was written twice."""
+"""Unit vectors at a smaller angle count as one sample that was written twice."""
 
 
 def ratio(numerator: float, denominator: float) -> float:
@@ -32,21 +32,29 @@ def optimality(
     rho: Float[np.ndarray, " m"],
     gradient: Float[np.ndarray, " m"],
 ) -> float:
-    """Conditions of a convex minimum of D(rho) subject to Q rho = t, with `gradient` = D'(rho) computed from rho."""
+    """The worse of ||Q rho - t|| / ||t|| and the part of D'(rho) outside the rows of Q, relative.
+
+    Both vanish at the minimum of a convex D(rho) subject to Q rho = t.
+
+    Args:
+        gradient: D'(rho), computed from rho.
+    """
     return worst(interpolation(rows, target, rho), row_space(rows, gradient))
 
 
 def margin_norm(
     signed: Float[np.ndarray, "n d"], beta: Float[np.ndarray, " d"], multipliers: Float[np.ndarray, " n"]
 ) -> float:
-    """KKT of min 1/2 ||beta||^2 s.t. Z beta >= 1, as errors of the direction d of beta, and what rounding makes of it.
+    """KKT residual of min 1/2 ||beta||^2 s.t. Z beta >= 1, as an error of the direction d = beta / ||beta||.
 
-    A margin that is short by e_i turns d by about s_i = e_i / (||z_i|| ||beta||) where sample i stands alone, whatever
-    the samples' norms are. Active ones, mu_i > 0 or at the margin, hold d together, U_A d = 1 / (||z_i|| ||beta||) with
-    unit vectors u_i: shortfalls s_A turn it by T s_A, T = (I - d d^T) U_A^+, and what is not known of them, about
-    r_i = eps |u_i|.|d|, by |T| r. The largest of: s_i > 0 of all samples, ||T s|| of those with mu_i > 0, || |T| r ||,
-    the part of d outside the span of the u_i with mu_i > 0, and, unless rounding decides their sign, their negative
-    multipliers (U_A^+)^T d relative to the largest.
+    Let u_i = z_i / ||z_i||. A margin that is short by e_i turns d by about s_i = e_i / (||z_i|| ||beta||) if sample i
+    is the only active one. Active samples, those with mu_i > 0 or at the margin, determine d together, by
+    [U_A d]_i = 1 / (||z_i|| ||beta||). So shortfalls s_A turn d by T s_A, T = (I - d d^T) U_A^+, and their rounding, of
+    about r_i = eps |u_i|.|d|, by up to |T| r.
+
+    The certificate is the largest of: s_i > 0 of all samples; ||T s|| of those with mu_i > 0; || |T| r ||; the part of
+    d outside the span of the u_i with mu_i > 0; negative multipliers (U_A^+)^T d of these, relative to the largest,
+    unless rounding decides their sign.
     """
     size, length = np.linalg.norm(signed, axis=1), float(np.linalg.norm(beta))
     if not (np.isfinite(beta).all() and length > 0 and size.all() and (multipliers > 0).any()):
@@ -76,7 +84,10 @@ def _turning(units: Float[np.ndarray, "a d"], direction: Float[np.ndarray, " d"]
 def margin_modulus(
     signed: Inexact[np.ndarray, "n m"], rho: Inexact[np.ndarray, " m"], multipliers: Float[np.ndarray, " n"]
 ) -> float:
-    """Duality of min sum_j |rho_j| s.t. Re(Z rho) >= 1: margins, mu >= 0, |Z^H mu| <= 1 and sum mu = sum |rho|."""
+    """The worse of the missing margin and the relative duality gap of min sum_j |rho_j| s.t. Re(Z rho) >= 1.
+
+    mu is first made feasible, mu >= 0 and |[Z^H mu]_j| <= 1; the gap is |sum mu - sum_j |rho_j||.
+    """
     mu = np.maximum(multipliers, 0)
     mu = mu / max(1.0, float(np.abs(signed.T @ mu).max()))
     value = float(np.abs(rho).sum())
@@ -85,6 +96,6 @@ def margin_modulus(
 
 
 def worst(*residuals: float) -> float:
-    """The largest; inf if one is not a number."""
+    """The largest of the residuals; inf if one is NaN."""
     largest = max(residuals)
     return float(largest) if all(residual == residual for residual in residuals) else float("inf")

@@ -1,17 +1,18 @@
 """The curve along which a coordinate of an orthogonally decomposable network moves, in a chart where nothing overflows.
 
-Coordinate j of the flow is dw_l/dnu = prod_{k != l} w_k. Its invariants w_l^2 - w_k^2 leave one degree of freedom,
-the layer x of least modulus (times the signs of the others); with the gaps d_k = w_k^2 - x^2 >= 0 of the others
+In each coordinate the flow is dw_l/dnu = prod_{k != l} w_k, nu being its dual variable. The invariants w_l^2 - w_k^2
+leave one degree of freedom, the layer x of least modulus (times the signs of the others). With the gaps
+d_k = w_k^2 - x^2 >= 0 of the other layers
 
     rho = x prod_k sqrt(x^2 + d_k),   dnu/dx = prod_k (x^2 + d_k)^{-1/2},   drho/dnu = sum_l prod_{k != l} w_k^2.
 
-Chart: x = g sinh(z_0 + z) with g^2 the least gap, where dnu/dz = prod_{k >= 2} (x^2 + d_k)^{-1/2} is analytic in
-|Im z| < pi/2 whatever the other gaps are. x, rho and drho/dnu grow like powers of e^z: thirty orders of magnitude are
-|z| < 10. z = 0 at the initialisation, where nu = 0, so that small changes keep all their digits.
-If the least gap is zero, x keeps its sign and x = x_0 e^{+-z}.
+The chart is x = g sinh(z_0 + z) with g^2 the least gap. In it dnu/dz = prod_{k >= 2} (x^2 + d_k)^{-1/2} is analytic in
+|Im z| < pi/2, whatever the other gaps are. x, rho and drho/dnu grow like powers of e^z, so that thirty orders of
+magnitude are |z| < 10. At the initialisation z = 0 and nu = 0, so that small changes keep all their digits. If the
+least gap is zero, x keeps its sign, and x = x_0 e^{+-z}.
 
-Problems that are solved together have their curves together: one leading axis b, of problems, in front of that of the m
-coordinates, or none.
+Arrays of problems that are solved together have a leading axis b of problems in front of the axis of the m coordinates;
+those of a single problem have none.
 """
 
 import copy
@@ -41,7 +42,7 @@ class Curve(ABC):
 
     Attributes:
         depth: L.
-        start: z_0, where the initialisation lies from the point x = 0.
+        start: z_0, the distance in z from the point x = 0 to the initialisation.
     """
 
     depth: int
@@ -53,7 +54,7 @@ class Curve(ABC):
 
     @abstractmethod
     def nu(self, z: Coordinates) -> Coordinates:
-        """nu(z), without the help of a nearby value."""
+        """nu(z), computed from z alone."""
 
     @abstractmethod
     def advance(self, nu: Coordinates, old: Coordinates, new: Coordinates) -> Coordinates:
@@ -76,12 +77,12 @@ class Curve(ABC):
 
     @abstractmethod
     def unit(self) -> Coordinates:
-        """A size of rho, in each coordinate: asinh(rho / unit) has a slope between 1 and L in z."""
+        """A size of rho in each coordinate, such that asinh(rho / unit) has a slope between 1 and L in z."""
 
     def chart(self, rho: Coordinates) -> Coordinates:
         """z with rho(z) = rho, by Newton's method in asinh(rho / unit), kept within a bracket.
 
-        Where rho is of a sign that a coordinate never takes, the end of the bracket.
+        Where rho has a sign that the coordinate never takes, it is the end of the bracket.
         """
         far = max(60.0, 300.0 / self.depth)
         low, high = -far - self.start, far - self.start
@@ -138,7 +139,7 @@ class StraightCurve(Curve):
 class StructuredCurve(Curve):
     """w_l(0) = c for l < L, w_L(0) = 0: rho = c^L sinh z cosh^{L-1} z, nu = c^{2-L} integral_0^z cosh^{2-L}.
 
-    With k copies of a coordinate taken together, rho and nu are sqrt(k) times one copy's.
+    For a coordinate that stands for k copies, rho and nu are sqrt(k) times those of one copy.
     """
 
     def __init__(self, c: Coordinates, depth: int, copies: Coordinates | None = None):
@@ -178,7 +179,10 @@ class StructuredCurve(Curve):
 
 
 def sech_integral(z: Coordinates, power: int) -> Coordinates:
-    """integral_0^z cosh^{-power}, power >= -1: cosh^{-p} tanh / p + (p-1)/p ... all terms of one sign."""
+    """integral_0^z cosh^{-p}, p = power >= -1, by the recurrence in steps of 2, all of whose terms have one sign:
+
+    I_{p+2} = (cosh^{-p} tanh + p I_p) / (p + 1).
+    """
     if power == -1:
         return np.sinh(z)
     if power == 0:
@@ -194,18 +198,25 @@ def sech_integral(z: Coordinates, power: int) -> Coordinates:
 
 
 TIED = 1e-8
-"""Two least layers whose gap, the root of the difference of their squares, is below this share of them are equal."""
+"""The two least layers count as equal if the root of the difference of their squares is at most this share of them."""
 
 Rule = tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"]]
 
 _RULES = [(length, np.polynomial.legendre.leggauss(count)) for length, count in ((0.06, 4), (0.5, 8), (2.0, 16))]
-"""Gauss's points and weights that integrate a function analytic in |Im z| < pi/2 over a length to 1e-16: with n points
-the error is of order r^{-2n}, r = p + sqrt(p^2 + 1), p = pi / length (16 points over 2: p = 1.57, r = 3.43)."""
+"""(length, Gauss's points and weights) that integrate a function analytic in |Im z| < pi/2 over that length to 1e-16.
+
+With n points the error is of order r^{-2n}, r = p + sqrt(p^2 + 1), p = pi / length (16 points over 2: p = 1.57,
+r = 3.43).
+"""
 
 
 @final
 class GeneralCurve(Curve):
-    """Any start with at most one zero in a coordinate; L >= 2. w: w_l(0), layers first."""
+    """Any real start with at most one zero layer in a coordinate, L >= 2.
+
+    Args:
+        w: w_l(0), the axis of layers first.
+    """
 
     def __init__(self, w: Float[np.ndarray, "L *b m"]):
         self.depth = len(w)
@@ -217,12 +228,12 @@ class GeneralCurve(Curve):
         self._x = others * lead
         self._gaps = np.sort((modulus - first) * (modulus + first), axis=0)[1:]
         self._gap = np.sqrt(self._gaps[0])
-        # a gap below rounding is a tie: there the chart's origin would lie beyond z = 20
+        # a gap below rounding counts as zero, because the chart's origin would lie beyond z = 20
         self._tied = self._gap <= TIED * first
         self._gaps[0, self._tied] = 0.0
         self._side = np.where(self._x < 0, -1.0, 1.0)
         chart = np.arcsinh(self._x / np.where(self._tied, 1.0, self._gap))
-        # a tied coordinate counts as far out: it tends to zero without reaching it
+        # a tied coordinate tends to zero without reaching it, so that its origin is taken to be far away
         self.start = np.where(self._tied, self._side * 20.0, chart)
 
     def at(self, z: Coordinates) -> Point:
@@ -272,9 +283,9 @@ class GeneralCurve(Curve):
         return some
 
     def ends(self) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
-        """nu at rho = inf, and -nu at rho = -inf, of one problem: inf for L = 2, and where rho keeps the other sign.
+        """(nu at rho = inf, -nu at rho = -inf) of one problem; inf for L = 2, and where rho keeps the other sign.
 
-        Each tail is cut where e^{-(L-2) z} is 1e-17 of the integral.
+        The integral is cut where e^{-(L-2) z}, the size of what follows, is 1e-17 of it.
         """
         infinite = np.full_like(self._x, np.inf)
         if self.depth == 2:
@@ -294,7 +305,7 @@ class GeneralCurve(Curve):
         return np.asarray(self._integral(edges[:-1], edges[1:]).sum(axis=0))
 
     def unit(self) -> Coordinates:
-        """drho/dz where the least layer is zero; a coordinate that never is has rho ~ e^{lz} there."""
+        """drho/dz where the least layer is zero; tiny for a tied coordinate, whose least layer is never zero."""
         return np.where(self._tied, 1e-200, np.sqrt(self._gaps).prod(axis=0))
 
     def _least(self, z: Float[np.ndarray, "*p m"]) -> Float[np.ndarray, "*p m"]:

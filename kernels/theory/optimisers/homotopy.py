@@ -1,9 +1,10 @@
 """The saddles that gradient flow visits from ever smaller weights, and the clock of its jumps.
 
-Every coordinate has s_j = alpha^{L-2} nu_j in an interval (-t_j^-, t_j^+), ds/dclock = A^T (y - A rho). It stays zero
-while s_j is inside, and where it is not zero s_j is at an end. So the flow rests at a saddle k, where s moves along the
-line u = A^T (y - A k), until the first s_j meets an end; then, in no time on this clock, it falls to the next saddle,
-the least squares in which j may grow and those that are there keep their signs.
+Every coordinate has a dual variable s_j in an interval (-t_j^-, t_j^+), with ds/dclock = A^T (y - A rho); for L >= 3
+s_j = alpha^{L-2} nu_j (kernels/theory/domains.py). rho_j is zero while s_j is inside, and where rho_j is not zero s_j
+is at an end. So the flow rests at a saddle k, while s moves along the line u = A^T (y - A k), until the first s_j meets
+an end. Then, in no time on this clock, it falls to the next saddle: the least squares solution in which rho_j may grow
+and the coordinates that are not zero keep their signs or vanish.
 
 Source: Pesme and Flammarion, arXiv:2304.00488, for L = 2; Zhao et al., arXiv:2607.12332, for every depth.
 """
@@ -15,14 +16,14 @@ from jaxtyping import Float
 from scipy.optimize import nnls
 
 ROUNDING = 1e-12
-"""A force |u_j| below this share of ||a_j|| ||y|| is one of rounding: at rest."""
+"""A force |u_j| below this share of ||a_j|| ||y|| is rounding, and counts as zero."""
 
 TIE = 1e-9
-"""Jumps that are so near on the clock, relatively, are one jump of two coordinates, of which this says nothing."""
+"""Two jumps this near on the clock, relatively, count as one jump of two coordinates, where the sequence breaks off."""
 
 MOST = 128
-"""Saddles at most, so that they take a fraction of a second. The last one has as many coordinates as there are samples,
-so that of more samples nothing is asked."""
+"""Most saddles, so that they take a fraction of a second. The last saddle has as many non-zero coordinates as there are
+samples, so that no sequence is tried for more samples than this."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,12 +31,13 @@ class Sequence:
     """Saddles 1, 2, ... of one problem; the origin, where the flow starts, is not among them.
 
     Attributes:
-        rho: shape (k, m).
-        clock: of the jump to each saddle, shape (k,).
-        ends: s = A^T lambda at the last one, shape (m,).
-        residual: the worst, over the saddles, of forces on coordinates that are not zero, relative, and of s_j against
-            the end of the interval at which it must be; infinite where the sequence breaks off: two coordinates at
-            once, columns that depend on each other, more than MOST saddles, or a force that no coordinate may follow.
+        rho: the saddles, shape (k, m).
+        clock: clock of the jump to each saddle, shape (k,).
+        ends: s = A^T lambda at the last saddle, shape (m,).
+        residual: the largest, over the saddles, of the relative forces on coordinates that are not zero and of the
+            relative difference of s_j from the end at which it must be. It is infinite where the sequence breaks off:
+            two coordinates jump at once, columns are dependent, there are more than MOST saddles, or a force pulls no
+            coordinate towards a finite end.
     """
 
     rho: Float[np.ndarray, "k m"]
@@ -51,7 +53,7 @@ def visited(
     lower: Float[np.ndarray, " m"],
     most: int = MOST,
 ) -> Sequence:
-    """The saddles, from rho = 0 and s = 0, with t^+ = upper and t^- = lower, both > 0, inf where there is no end."""
+    """The saddles from rho = 0, s = 0, for t^+ = upper and t^- = lower, both > 0, infinite where there is no end."""
     size = np.linalg.norm(a, axis=0) * float(np.linalg.norm(y))
     rest = ROUNDING * np.where(size > 0, size, 1.0)
     signs, multipliers = np.zeros(len(size)), np.zeros(len(y))
@@ -76,7 +78,7 @@ def visited(
         if fitted is None:
             worst = np.inf
             break
-        # what has fallen to zero leaves its end from there, inwards
+        # a coordinate that has fallen to zero starts at its end of the interval, and moves inwards
         s = a.T @ multipliers
         held = signs != 0
         at = np.where(signs > 0, upper, -lower)
@@ -93,7 +95,7 @@ def visited(
 def _least_squares(
     a: Float[np.ndarray, "n m"], y: Float[np.ndarray, " n"], signs: Float[np.ndarray, " m"]
 ) -> Float[np.ndarray, " m"] | None:
-    """min ||A k - y|| over k with these signs or zero, zero where the sign is; None where that is not one point."""
+    """argmin ||A k - y|| over k_j of sign signs_j or zero, zero where signs_j is; None where it is not unique."""
     fitted, places = np.zeros(len(signs)), np.flatnonzero(signs)
     while True:
         block = a[:, places]

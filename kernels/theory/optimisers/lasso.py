@@ -1,9 +1,9 @@
 """The lasso with a weight for each sign, min 1/2 ||A r - y||^2 + lambda sum_j (T_j^+ r_j^+ + T_j^- r_j^-), lambda > 0.
 
-The path of r is piecewise linear in lambda: followed from the lambda at which r = 0 down to zero, once for given T.
-Where it breaks off (equal columns, several coefficients at once) the dual finds single points, a projection:
-u = y - A r is the point nearest to y with -p_j^- <= a_j.u <= p_j^+, p = lambda T, and r are the multipliers. So it is
-the problem of above.py with one straight line a sample.
+The path of r is piecewise linear in lambda. It is followed from the lambda at which r = 0 down to zero, once for given
+T. Where it breaks off (equal columns, or several coefficients that change at once), single points are found from the
+dual, a projection: u = y - A r is the point nearest to y with -p_j^- <= a_j.u <= p_j^+, p = lambda T, and r are its
+multipliers. That is the problem of above.py with a straight curve for each sample.
 
 Source: Osborne, Presnell and Turlach, IMA J. Numer. Anal. 20 (2000); Efron et al., Ann. Statist. 32 (2004).
 """
@@ -18,14 +18,15 @@ from kernels.theory.optimisers.above import searched
 from kernels.theory.optimisers.curves import StraightCurve
 
 NEARLY = 0.98
-"""Share of a penalty from which on a correlation is thought to reach it."""
+"""A correlation of at least this share of its penalty is thought to reach it, when a projection begins."""
 
 
 class Lasso(NamedTuple):
-    """r and the fits A r of each problem, its objective, and the worst of the conditions below.
+    """The solutions of b problems: r, the fits A r, the objective, and the certificate.
 
-    Certificate: -p^- <= A^T (y - A r) <= p^+, with the bound of its sign where r_j is not zero, each violation
-    relative to ||a_j|| ||y||, the latter times |r_j| ||a_j|| relative to the whole fit's.
+    The conditions are -p^- <= A^T (y - A r) <= p^+, and equality with the bound of the sign of r_j where r_j is not
+    zero. The certificate is the largest violation over ||a_j|| ||y||; one of the second kind also counts only by its
+    share |r_j| ||a_j|| of sum_k |r_k| ||a_k||.
     """
 
     r: Float[np.ndarray, "b m"]
@@ -35,26 +36,26 @@ class Lasso(NamedTuple):
 
 
 GOOD = 1e-10
-"""Certificate of a point of the path that needs no projection."""
+"""Largest certificate with which a point of the path is taken without a projection."""
 
 STEPS = 8
-"""Pieces of a path, at most, for each coordinate and sign."""
+"""Most pieces of a path for each coordinate and sign."""
 
 
 @dataclass(frozen=True, eq=False)
 class Path:
-    """r at the ends of the pieces: positive parts, then negative ones, each times its T.
+    """The path of r, by the ends of its linear pieces.
 
     Attributes:
-        penalties: lambda, falling, shape (k,).
-        sides: shape (k, 2 m).
+        penalties: lambda at the ends, falling, shape (k,).
+        sides: T_j^+ r_j^+, then T_j^- r_j^-, at the ends, shape (k, 2 m).
     """
 
     penalties: Float[np.ndarray, " k"]
     sides: Float[np.ndarray, "k s"]
 
     def at(self, penalties: Float[np.ndarray, " b"]) -> Float[np.ndarray, "b s"]:
-        """r at these lambda; of the last piece's end below it."""
+        """`sides` at these lambda, shape (b, 2 m); below the last end, the values there."""
         rising = self.penalties[::-1]
         if len(rising) < 2:
             return np.repeat(self.sides[:1], len(penalties), axis=0)
@@ -71,7 +72,10 @@ def lasso_path(
     plus: Float[np.ndarray, " m"],
     minus: Float[np.ndarray, " m"],
 ) -> Path:
-    """The path for T^+ = plus and T^- = minus, > 0, infinite for a sign that r_j may not take; as far as it goes."""
+    """The path for T^+ = plus and T^- = minus, both > 0, up to lambda = 0 or to where it breaks off.
+
+    An infinite T forbids r_j that sign.
+    """
     columns = np.hstack([a / plus, -a / minus])
     size, r = columns.shape[1], np.zeros(columns.shape[1])
     slopes = columns.T @ y
@@ -114,9 +118,10 @@ def lasso(
     """The lasso at b penalties.
 
     Args:
-        a, y: A and y.
-        plus, minus: p^+ and p^-, > 0; infinite for a sign that r_j may not take.
-        sides: r from a path, positive parts, then negative ones; where it is not right, or not known, it is found here.
+        a, y: A, shape (n, m), and y, shape (n,).
+        plus, minus: p^+ and p^-, both > 0, shape (b, m); an infinite one forbids r_j that sign.
+        sides: r from a path, positive parts, then negative ones, shape (b, 2 m); None if unknown. Where its certificate
+            is above GOOD, r is found by a projection.
     """
     size = plus.shape[1]
     most = 2 * np.linalg.norm(a, axis=0) * np.linalg.norm(y)  # no correlation is larger

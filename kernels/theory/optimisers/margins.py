@@ -1,4 +1,4 @@
-"""Solvers of margin problems: least norms subject to y_i x_i^T S^T rho >= 1, and the best of the quasi-norms known."""
+"""Margin problems, min ||rho||_p subject to Z rho >= 1, z_i = y_i S x_i: p = 2, p = 1, and upper bounds for p < 1."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from scipy.optimize import linprog
 from kernels.theory.optimisers import certificates
 
 DEPENDENT = 1e-13
-"""A unit vector this near to the span of others adds no direction that double precision holds."""
+"""A unit vector depends on others if it is at most this far from their span: rounding hides its direction."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Margin:
 def least_norm(signed: Float[np.ndarray, "n d"]) -> Margin:
     """min ||beta|| subject to Z beta >= 1, the hard-margin SVM, for samples of any norms and angles.
 
-    With z_i = ||z_i|| u_i the constraints are U beta >= b, b_i = 1 / ||z_i||. Clarabel's interior point proposes the
-    active samples; a dual active-set method goes on from there (`_least_norm`).
+    With z_i = ||z_i|| u_i the constraints are U beta >= b, b_i = 1 / ||z_i||. Clarabel's interior-point method proposes
+    the active samples, and a dual active-set method goes on from there (`_least_norm`).
     """
     size = np.linalg.norm(signed, axis=1)
     if not size.all():
@@ -54,11 +54,14 @@ def least_norm(signed: Float[np.ndarray, "n d"]) -> Margin:
 def _least_norm(
     units: Float[np.ndarray, "n d"], bounds: Float[np.ndarray, " n"], proposed: Int[np.ndarray, " k"]
 ) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, " n"]]:
-    """min 1/2 ||x||^2 subject to U x >= b, rows of unit length: x and its multipliers.
+    """(x, mu) of min 1/2 ||x||^2 subject to U x >= b, rows of unit length. NaN where no x has these margins.
 
-    The dual active-set method of Goldfarb and Idnani (1983): x is the least-norm point with U_A x = b_A, mu >= 0, and
-    the most violated row enters, others leaving on the way as their multipliers reach zero. A = Q R by Householder's
-    method of U_A^T, never U_A U_A^T, which squares the condition: angles down to 1e-13 are told from zero.
+    By the dual active-set method of Goldfarb and Idnani (1983): x is the point of least norm with U_A x = b_A, and
+    mu >= 0. The most violated row enters A; rows whose multipliers reach zero on the way leave. U_A^T is factorised by
+    QR, never U_A U_A^T, which would square the condition, so that angles down to 1e-13 are told from zero.
+
+    Args:
+        proposed: indices of rows that are thought to be active.
     """
     active, mu = _consistent(units, bounds, proposed.tolist())
     for _ in range(8 * len(units) + 50):
@@ -107,7 +110,10 @@ def _least_norm(
 def _consistent(
     units: Float[np.ndarray, "n d"], bounds: Float[np.ndarray, " n"], active: list[int]
 ) -> tuple[list[int], Float[np.ndarray, " k"]]:
-    """The rows that are independent and have mu > 0 where U_A x = b_A, x = U_A^T mu; one after the other is dropped."""
+    """(A, mu): rows of `active` that are independent and have mu > 0, where x = U_A^T mu and U_A x = b_A.
+
+    The other rows are dropped one by one.
+    """
     if active:
         _, r, order = scipy.linalg.qr(units[active].T, mode="economic", pivoting=True)
         rank = int((np.abs(np.diag(r)) > DEPENDENT).sum())
@@ -122,7 +128,7 @@ def _consistent(
 
 
 def least_sum(signed: Inexact[np.ndarray, "n m"], weights: Float[np.ndarray, " m"] | None = None) -> Margin:
-    """min sum_j w_j |rho_j| subject to Re(Z rho) >= 1: a linear program (HiGHS), if complex second-order cones."""
+    """min sum_j w_j |rho_j| subject to Re(Z rho) >= 1, by HiGHS (a linear program) or, if complex, Clarabel."""
     w = np.ones(signed.shape[1]) if weights is None else weights
     scaled = signed / w
     if np.iscomplexobj(signed):
@@ -145,11 +151,11 @@ def least_euclidean(signed: Inexact[np.ndarray, "n m"]) -> Margin:
 
 
 def _real_sum(signed: Float[np.ndarray, "n m"]) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " n"]]:
-    """The program with rows and columns scaled to largest entries of one, refined until both sides are met.
+    """(rho, mu) of the real program, with rows and columns scaled to largest entries of one.
 
-    Its tolerances are absolute, and margins b_i = 1 / ||z_i|| of samples of very different norms lie below them. So
-    what is left of constraints and costs is magnified and solved again (iterative refinement; Gleixner, Steffy and
-    Wolter, 2016): two or three rounds reach the last digit.
+    The solver's tolerances are absolute, and margins b_i = 1 / ||z_i|| of samples of very different norms may lie below
+    them. So the residuals of constraints and costs are magnified and the program is solved again for them (iterative
+    refinement; Gleixner, Steffy and Wolter, 2016). Two or three rounds reach the last digit.
     """
     count, size = signed.shape
     heights = np.abs(signed).max(axis=1)
@@ -188,7 +194,7 @@ def _real_sum(signed: Float[np.ndarray, "n m"]) -> tuple[Float[np.ndarray, " m"]
 
 
 def _complex_sum(signed: Inexact[np.ndarray, "n m"]) -> tuple[Inexact[np.ndarray, " m"], Float[np.ndarray, " n"]]:
-    """Variables (t_j, Re rho_j, Im rho_j) in second-order cones, objective sum t_j."""
+    """(rho, mu) of the complex program: min sum_j t_j with (t_j, Re rho_j, Im rho_j) in second-order cones."""
     count, size = signed.shape
     margins = np.zeros((count, size, 3))
     margins[:, :, 1], margins[:, :, 2] = -signed.real, signed.imag
@@ -214,7 +220,12 @@ def solve_conic(
     right: Float[np.ndarray, " c"],
     cones: list[object],
 ) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " c"]]:
-    """min 1/2 x.P x + q.x subject to b - A x in the cones; the primal and dual solution."""
+    """The primal and the dual solution of min 1/2 x.P x + q.x subject to b - A x in the cones, by Clarabel.
+
+    Args:
+        quadratic, linear: P and q.
+        constraint, right: A and b.
+    """
     settings = clarabel.DefaultSettings()
     settings.verbose = False
     settings.max_threads = 1
@@ -227,11 +238,12 @@ def solve_conic(
 
 
 def best_known(signed: Inexact[np.ndarray, "n m"], power: float, starts: int) -> Margin:
-    """The least ||rho||_p, p < 1, among those found by reweighted least sums from `starts` weights of a fixed seed.
+    """The least ||rho||_p, p < 1, that reweighted least sums find from `starts` weights of a fixed seed.
 
-    Each step solves min sum_j w_j |rho_j|, w_j = (|rho_j| + e)^{p-1} of the step before: |.|^p is concave, so it lies
-    below its tangent. The problem is not convex, so this is an upper bound of the optimum; starting weights over three
-    decades and 32 starts found the best vertex in all of 36 problems small enough to try every one.
+    Each step solves min sum_j w_j |rho_j| with w_j = (|rho_j| + e)^{p-1} of the step before; |.|^p is concave and lies
+    below its tangent, so that ||rho||_p falls. The problem is not convex, so that the result is an upper bound of the
+    optimum. 32 starts, of weights over three decades, found the best vertex in all of 36 problems that were small
+    enough to try every vertex.
     """
     rng = np.random.default_rng(0)
     size = signed.shape[1]

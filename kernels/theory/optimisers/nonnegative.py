@@ -1,4 +1,4 @@
-"""Least squares in numbers that are not negative: the multipliers that leave least of a condition."""
+"""Non-negative least squares: the multipliers mu >= 0 that leave the least residual of a condition."""
 
 import numpy as np
 from jaxtyping import Float
@@ -8,10 +8,10 @@ from scipy.optimize import nnls
 def nonnegative(
     matrix: Float[np.ndarray, "k n"], target: Float[np.ndarray, " k"]
 ) -> tuple[Float[np.ndarray, " n"], float]:
-    """mu >= 0 that minimises ||M mu - t||, and that norm; NaN where no answer was found."""
+    """(mu, norm): mu >= 0 that minimises ||M mu - t||, and that norm, which is NaN where no answer was found."""
     count = matrix.shape[1]
     if len(matrix) > 2 * count:
-        # the residual outside the columns' span is the same for all mu: solve in the span of (M, t)
+        # the span of (M, t) contains all residuals, so that a smaller problem within it has the same solution
         triangle: Float[np.ndarray, "n+1 n+1"] = np.linalg.qr(np.column_stack([matrix, target])).R
         matrix, target = triangle[:, :count], triangle[:, count]
     try:

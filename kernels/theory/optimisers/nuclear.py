@@ -1,4 +1,4 @@
-"""Least nuclear norms of blocks subject to margins: a convex problem, solved to the last digits."""
+"""min sum_r w_r ||F_r||_1 subject to margins, ||.||_1 the nuclear norm: a convex problem, solved to rounding."""
 
 import clarabel
 import numpy as np
@@ -10,14 +10,14 @@ from kernels.theory.optimisers.certificates import ratio, worst
 from kernels.theory.optimisers.margins import Margin, solve_conic
 
 GOOD = 1e-11
-"""A certificate that needs no better ranks."""
+"""A certificate that ends the search for better ranks and active samples."""
 
 SHARES = (1e-7, 1e-5, 1e-3)
-"""Of the largest singular value and multiplier: what is below may be zero."""
+"""Singular values and multipliers below such a share of the largest are tried as zeros."""
 
 
 def least_nuclear(blocks: Blocks, signed: Float[np.ndarray, "s n"]) -> Margin:
-    """The optimum for p = 1: a semidefinite program (Clarabel), made exact on its ranks and active samples."""
+    """The optimum, by a semidefinite program (Clarabel), made exact by Newton's method on ranks and active samples."""
     size = np.linalg.norm(signed, axis=1)
     if not size.all():
         return Margin(np.full(signed.shape[1], np.nan), np.zeros(len(signed)), np.inf, np.inf)
@@ -40,7 +40,11 @@ def least_nuclear(blocks: Blocks, signed: Float[np.ndarray, "s n"]) -> Margin:
 def _certified(
     blocks: Blocks, signed: Float[np.ndarray, "s n"], beta: Float[np.ndarray, " n"], mu: Float[np.ndarray, " s"]
 ) -> Margin:
-    """Duality: margins at least 1, mu >= 0, ||G_r|| <= 1 in every block, and sum mu = sum_r w_r ||F_r||_1."""
+    """beta and mu with their certificate, by duality (G is the dual of blocks.py).
+
+    The conditions are margins of at least 1, mu >= 0, ||G_r|| <= 1 in every block, and sum mu = sum_r w_r ||F_r||_1.
+    mu is scaled so that the second and the third hold.
+    """
     if not (np.isfinite(beta).all() and np.isfinite(mu).all()):
         return Margin(beta, mu, float("inf"), float("inf"))
     mu = np.maximum(mu, 0)
@@ -52,12 +56,12 @@ def _certified(
 
 
 def largest(blocks: Blocks, gradient: Float[np.ndarray, " n"]) -> float:
-    """max_r ||G_r||, the dual norm."""
+    """max_r ||G_r||, the norm dual to the sum of nuclear norms, of a gradient by beta."""
     return max(float(np.linalg.norm(g, 2)) for g in blocks.transform(gradient / blocks.size))
 
 
 def outside(blocks: Blocks, signed: Float[np.ndarray, "s n"], found: Margin) -> float:
-    """max_r ||(1 - U U^*) G_r (1 - V V^*)||, U and V the spans of F_r."""
+    """max_r ||(1 - U U^*) G_r (1 - V V^*)||, where U and V are the left and right singular vectors of F_r != 0."""
     values, gradient = 0.0, blocks.transform(found.multipliers @ signed / blocks.size)
     parts = [np.linalg.svd(f) for f in blocks.transform(found.solution)]
     floor = 1e-6 * max(float(part.S[0]) for part in parts)
@@ -71,7 +75,11 @@ def outside(blocks: Blocks, signed: Float[np.ndarray, "s n"], found: Margin) -> 
 def _semidefinite(
     blocks: Blocks, signed: Float[np.ndarray, "s n"]
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " s"]]:
-    """beta; beside it t_r >= |F_r|, or A, B with [[A, F_r], [F_r^T, B]] >= 0, whose half trace bounds ||F_r||_1."""
+    """(beta, mu) of the semidefinite program.
+
+    Its further variables are t_r >= |F_r| for a block that is a number, else A and B with [[A, F_r], [F_r^T, B]] >= 0,
+    half of whose trace bounds ||F_r||_1.
+    """
     count, size = signed.shape
     rows: list[scipy.sparse.csc_matrix] = [_margins(signed)]
     right, costs, cones = [-np.ones(count)], [np.zeros(size)], [clarabel.NonnegativeConeT(count)]
@@ -110,7 +118,9 @@ def _margins(signed: Float[np.ndarray, "s n"]) -> scipy.sparse.csc_matrix:
 
 
 def _real(matrices: Inexact[np.ndarray, "n k k"]) -> Float[np.ndarray, "n i j"]:
-    """Complex numbers as columns (Re, Im), complex matrices as [[Re, -Im], [Im, Re]], which have every value twice."""
+    """Real matrices for complex ones: (Re, Im) for numbers, else [[Re, -Im], [Im, Re]], which has every singular value
+    twice.
+    """
     if not np.iscomplexobj(matrices):
         return matrices
     if matrices.shape[1] == 1:
@@ -122,8 +132,10 @@ def _real(matrices: Inexact[np.ndarray, "n k k"]) -> Float[np.ndarray, "n i j"]:
 def _triangle(
     parts: Float[np.ndarray, "n k k"],
 ) -> tuple[Float[np.ndarray, "t n"], Float[np.ndarray, "t v"], Float[np.ndarray, " v"]]:
-    """The upper triangle of [[A, F], [F^T, B]], column by column, times sqrt 2 off the diagonal: F from beta, and A, B;
-    half the trace.
+    """The upper triangle of [[A, F], [F^T, B]] as Clarabel takes it: column by column, times sqrt 2 off the diagonal.
+
+    Returns:
+        its matrix for beta, which gives F; its matrix for the variables A and B; half the trace as costs of A and B.
     """
     dim = parts.shape[1]
     places = [(i, j) for j in range(2 * dim) for i in range(j + 1)]

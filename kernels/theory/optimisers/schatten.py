@@ -1,8 +1,8 @@
 """The stationary point of min sum_r w_r ||F_r||_p^p subject to margins that is next to a given one, p <= 1.
 
-As `stationary` for numbers: Newton's method on the ranks and active samples of the end. A flow on its way has small
-singular values of which it cannot be told whether they will stay: ranks are cut where singular values part most, and
-the nearest point with a certificate is taken.
+It is for blocks what `stationary` is for numbers: Newton's method on the ranks and active samples of the end. A run
+that was stopped has small singular values that may or may not tend to zero. So several ranks are tried, cut where
+consecutive singular values differ most, and the nearest point with a small certificate is taken.
 """
 
 from collections.abc import Iterator
@@ -17,10 +17,10 @@ from kernels.theory.optimisers.nonnegative import nonnegative
 from kernels.theory.optimisers.stationary import CLOSE, EQUAL
 
 CUTS = 8
-"""Ranks that are tried."""
+"""Most cuts of the ranks that are tried."""
 
 ROUNDS = 4
-"""Sets of active samples that are tried on one rank, as long as the certificate falls."""
+"""Most sets of active samples that are tried with one cut, as long as the certificate falls."""
 
 GOOD = 1e-11
 """A certificate that ends the search for a better set of active samples."""
@@ -28,7 +28,7 @@ GOOD = 1e-11
 
 @dataclass(frozen=True)
 class Stationary:
-    """A point that was reached; certificate is the residual of its conditions, relative to their terms."""
+    """A point, and as its certificate the largest residual of its conditions, relative to their terms."""
 
     beta: Float[np.ndarray, " n"]
     certificate: float
@@ -38,10 +38,10 @@ def nearby(
     blocks: Blocks, signed: Float[np.ndarray, "s n"], beta: Float[np.ndarray, " n"], active: Bool[np.ndarray, " s"],
     power: float,
 ) -> Stationary:  # fmt: skip
-    """The stationary point next to beta, by Newton's method; the certificate is 1 or more where there is none.
+    """The stationary point next to beta, by Newton's method; the certificate is 1 or more where none was found.
 
     Args:
-        blocks: of n functions.
+        blocks: the Fourier transform of the group of n elements.
         signed: Z, rows y_i x_i, shape (s, n).
         beta: where the flow ended, at any scale, shape (n,).
         active: samples that may have a multiplier, shape (s,).
@@ -65,10 +65,10 @@ def nearby(
 
 
 def _floors(blocks: Blocks, beta: Float[np.ndarray, " n"], most: int) -> Iterator[float]:
-    """Values between singular values where these part most, at most `most` of them above: what is below is zero.
+    """Thresholds below which singular values are set to zero, in the widest gaps, with at most `most` values above.
 
-    Were there more of them than samples, some change of them alone would keep all margins, along which the concave norm
-    falls. Equal ones count once, as in `stationary`.
+    `most` is the number of samples: with more values some change of them keeps all margins, and the concave norm falls
+    along it. Equal values count once, as in `stationary`.
     """
     values = np.concatenate([np.linalg.svd(f, compute_uv=False) for f in blocks.transform(beta)])
     present = np.append(np.sort(values[values > 0])[::-1], 0.0)
@@ -82,7 +82,7 @@ def _settled(
     blocks: Blocks, signed: Float[np.ndarray, "s n"], beta: Float[np.ndarray, " n"], mu: Float[np.ndarray, " s"],
     floor: float, power: float,
 ) -> Stationary:  # fmt: skip
-    """Newton's result, while samples of negative multipliers leave and a violated one enters."""
+    """The best result of Newton's method, while samples of negative multipliers leave and violated ones enter."""
     best = Stationary(beta, np.inf)
     for _ in range(ROUNDS):
         held = mu > 1e-9 * mu.max()
@@ -108,7 +108,7 @@ def stationarity(
 ) -> float:
     """min over mu >= 0 of the distance of (F F^*)^{1-p/2} G and of G (F^* F)^{1-p/2} from F, over ||F||.
 
-    No threshold tells what is zero. Both vanish with P_T(G - U Sigma^{p-1} V^*).
+    Both distances vanish with P_T(G - U Sigma^{p-1} V^*), and need no threshold below which values are zero.
     """
     size = float(np.linalg.norm(beta)) or 1.0
     whole = blocks.transform(beta / size)
@@ -130,7 +130,7 @@ def _multipliers(
     blocks: Blocks, signed: Float[np.ndarray, "s n"], beta: Float[np.ndarray, " n"], active: Bool[np.ndarray, " s"],
     floor: float, power: float,
 ) -> Float[np.ndarray, " s"]:  # fmt: skip
-    """mu >= 0 on active samples that leaves least of the conditions."""
+    """mu >= 0 on active samples that leaves the least residual of the conditions, shape (s,)."""
     mu = np.zeros(len(signed))
     rest = conditions(blocks, beta, np.zeros_like(beta), floor, power)
     rows = conditions(blocks, np.tile(beta, (int(active.sum()), 1)), signed[active], floor, power) - rest

@@ -1,10 +1,13 @@
-"""By how much the minimum of a separable potential moves when its dual variables do.
+"""Sensitivity: how far the minimum of a separable potential moves when its dual variables nu are slightly wrong.
 
-Where nu is replaced by nu + e, the minimum subject to Q rho = t moves by diag(K)^{1/2} P diag(K)^{1/2} e, with
-K = drho/dnu and P the orthogonal projection onto the kernel of Q diag(K)^{1/2}. For three and more layers from small
-weights nu of every large rho is next to an end of its domain, and K is huge. If no more coordinates are large than Q
-has independent columns for, P leaves nothing of them. If more are, as where several solutions have the same least norm,
-nu decides between them by digits that it may not have.
+Let rho minimise sum_j D_j(rho_j) subject to Q rho = t, D_j' = nu_j(rho_j). If nu is replaced by nu + e, the minimum
+moves by diag(K)^{1/2} P diag(K)^{1/2} e, to first order, with K = drho/dnu and P the orthogonal projection onto the
+kernel of Q diag(K)^{1/2}.
+
+From small weights in three or more layers, nu_j of every large rho_j is next to an end of its domain, and K_j is huge.
+If the columns of Q of the large coordinates are independent, P removes these coordinates, and the minimum hardly moves.
+If they are dependent, as where several solutions have the same least norm, digits of nu decide between the solutions
+that nu may not have.
 """
 
 from collections.abc import Sequence
@@ -17,20 +20,21 @@ from jaxtyping import Float, Int
 from kernels.theory.optimisers.curves import Coordinates, Curve
 
 ORDINARY = 1e2
-"""A sensitivity that is not looked into: each coordinate by itself moves by less."""
+"""Up to this, the upper bound by single coordinates is returned in place of the sensitivity, which is at most that."""
 LARGE = 0.1
-"""Share of ||rho|| at which a coordinate is large: K is the secant to there where that is steeper."""
+"""Share of ||rho|| from which on a coordinate is large. Below it K_j is the slope of the secant from rho_j to there, if
+that is steeper than the tangent, because an error may carry a small coordinate as far."""
 DEPENDENT = 1e-13
-"""What other columns leave of a column, relative to it, if it depends on them."""
+"""A column of which the pivots leave at most this share depends on them."""
 EPSILON = float(np.finfo(float).eps)
 
 
 class Sensitivity(NamedTuple):
-    """Change of rho over ||rho||, for each relative change of nu, of the coordinate that moves it most.
+    """||change of rho|| / ||rho|| for each relative change of nu_j, of the coordinate j for which it is largest.
 
     Attributes:
-        apart: where each coordinate has an error of its own, as in an optimiser.
-        together: where copies have the same, as in a flow, which keeps them equal.
+        apart: if every coordinate has an error of its own, as in an optimiser.
+        together: if copies have the same error, as in a flow, which keeps them equal.
     """
 
     apart: float
@@ -43,13 +47,14 @@ def sensitivities(
     rho: Coordinates,
     copies: Sequence[Int[np.ndarray, " m"] | None],
 ) -> list[Sensitivity]:
-    """Of b minima.
+    """The sensitivity of each of b minima.
 
     Args:
-        curve: of b problems.
-        rows: Q of each, orthonormal.
+        curve: the curves of b problems.
+        rows: Q of each problem, orthonormal rows.
         rho: the minima, shape (b, m).
-        copies: the same label for coordinates with equal columns, up to sign, and equal starts; None without any.
+        copies: for each problem, labels that are equal for coordinates with equal columns, up to sign, and equal
+            starts, shape (m,); None if there are no such coordinates.
     """
     if rho.shape[1] < 2:
         return [Sensitivity(0.0, 0.0)] * len(rho)
@@ -61,7 +66,7 @@ def sensitivities(
         way = np.abs(far - rho) / np.maximum(np.abs(curve.nu(curve.chart(far)) - nu), EPSILON * np.abs(nu))
         rates = np.maximum(point.drho / point.dnu, np.where(np.abs(rho) < np.abs(far), way, 0.0))
         alone = rates * np.abs(nu) / size
-    # a single coordinate cannot move along a constraint that it is part of
+    # where only one coordinate could move, the constraint holds it: so the second largest is the bound
     second = np.sort(alone, axis=1)[:, -2]
     found = [Sensitivity(value, value) for value in second.tolist()]
     for place in np.flatnonzero(second > ORDINARY).tolist():
@@ -78,9 +83,15 @@ def sensitivities(
 def _sensitivity(
     rows: Float[np.ndarray, "r g"], rates: Float[np.ndarray, " g"], alone: Float[np.ndarray, " g"]
 ) -> float:
-    """By a QR factorisation of Q diag(K)^{1/2} with pivots, so that no difference of large numbers is taken.
+    """The largest of alone_j / (1 + ||C_j||^2) over columns j that are no pivots; 0 if all are.
 
-    A coordinate that is no pivot moves by itself, and pivots with it by C, (pivots) C = (column): the more, the less.
+    The columns of Q diag(K)^{1/2} are factorised by QR with pivots, and C_j solves (pivots) C_j = (column j). Then
+    1 / (1 + ||C_j||^2) is about the diagonal entry of P at j, without a difference of large numbers.
+
+    Args:
+        rows: Q.
+        rates: K, shape (g,).
+        alone: K_j |nu_j| / ||rho||, the sensitivity of each coordinate if it were free, shape (g,).
     """
     left = rows * np.sqrt(rates / rates.max())
     least = DEPENDENT * np.linalg.norm(left, axis=0)

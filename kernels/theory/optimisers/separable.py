@@ -1,10 +1,13 @@
-"""min sum_j D_j(rho_j) subject to Q rho = t, where rho_j and D_j'(rho_j) = nu_j run along a known curve.
+"""min sum_j D_j(rho_j) subject to Q rho = t, where rho_j and D_j'(rho_j) = nu_j are functions along a known curve.
 
-Unknowns are the chart values z and the multipliers lambda:  nu(z) = Q^T lambda,  Q rho(z) = t.
-Newton's linear system is kept in the form [[dnu/drho, -Q^T], [Q, S]] (S: coordinates eliminated because they are far
-from saturation), since for small initialisations dnu/drho ranges over a hundred orders of magnitude: eliminating the
-coordinates on the support, where nu is constant to rounding, would lose every digit of their rho.
-Continuation over t(g) = t_0 + g (t - t_0) starts at the initialisation, exact at g = 0, and takes g to 1 in growing
+The unknowns are the chart values z (curves.py) and the multipliers lambda: nu(z) = Q^T lambda, Q rho(z) = t.
+
+Newton's linear system has the form [[dnu/drho, -Q^T], [Q, S]], where S comes from coordinates that were eliminated.
+From small initialisations dnu/drho ranges over a hundred orders of magnitude. On the support nu is saturated: it is
+constant to rounding near the end of its domain. Eliminating such a coordinate would lose every digit of its rho, so
+that only coordinates far from saturation are eliminated.
+
+Continuation: t(g) = t_0 + g (t - t_0). At g = 0 the initialisation is the exact solution, and g grows to 1 by growing
 factors.
 """
 
@@ -20,17 +23,17 @@ from kernels.theory.optimisers.certificates import optimality
 from kernels.theory.optimisers.curves import Coordinates, Curve, Point
 
 DENSE = 100
-"""Up to this many unknowns no coordinate is eliminated: the larger system costs less than choosing."""
+"""Up to this many unknowns no coordinate is eliminated, because the larger system costs less than choosing."""
 SATURATED = 1e-6
-"""Coordinates with dnu/dz below this fraction of max |nu| are not eliminated: rounding in nu would move them."""
+"""A coordinate is saturated, and not eliminated, if dnu/dz is below this share of max |nu|."""
 REGULARISATION = 1e-15
-"""Of the multipliers that the data leave undetermined: fewer coordinates on the support than samples."""
+"""Added to the diagonal of the multipliers, because fewer coordinates on the support than samples leave them open."""
 REACHED = 1e-12
-"""Residual that is promised; between this and rounding Newton's method goes on while it still gains."""
+"""Residual at which a problem counts as solved; Newton's method goes on below it while it still gains."""
 LOOSE = 1e-2
 """Accuracy of the continuation before g = 1."""
 PACES = (1e3, 3.0)
-"""First growth of g in the continuation, and its growth throughout if that led astray."""
+"""Growth of g at first, which then grows itself; and its constant growth in a second attempt if the first failed."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class _State(NamedTuple):
 
 
 class _Units(NamedTuple):
-    """What one is measured in: rho in the distance still to go, nu in its largest value so far."""
+    """Sizes that count as one: of rho, g times the distance from Q rho(0) to t; of nu, its largest value so far."""
 
     rho: float
     nu: float
@@ -59,15 +62,15 @@ class _Units(NamedTuple):
 def minimise(
     curve: Curve, rows: Float[np.ndarray, "r m"], target: Float[np.ndarray, " r"], steps: int = 400
 ) -> Minimum:
-    """The minimum; `residual` tells whether it was reached, no failure raises.
+    """The minimum. Failure does not raise: `residual` says whether it was reached.
 
-    Problems with as many rows as coordinates at large scales may stay above 1e-12: rounding decides there.
+    Problems with as many rows as coordinates and a large scale may stay above 1e-12 by rounding.
 
     Args:
-        curve: of all coordinates.
+        curve: the curves of all coordinates.
         rows: Q, orthonormal rows, shape (r, m).
         target: t, shape (r,).
-        steps: Newton steps after which it gives up.
+        steps: most Newton steps.
     """
     with np.errstate(all="ignore"):
         found = [_attempt(curve, rows, target, steps, PACES[0])]
@@ -115,7 +118,7 @@ class _Solver:
         return self._finish(state).z
 
     def _first(self, state: _State) -> tuple[_State, float]:
-        """Solution at the g where the tangent at g = 0 has length 1 (or at g = 1 if that is nearer)."""
+        """(state, log g) of the first g: the one at which the tangent at g = 0 has length 1, at most 1."""
         point = self.curve.at(state.z)
         units = _Units(self.distance, float((point.dnu / point.drho).min()) * self.distance)
         step, _ = self._direction(state, point, self.change / self.distance, units)
@@ -125,7 +128,7 @@ class _Solver:
         return found or state, float(np.log(g))
 
     def _finish(self, state: _State) -> _State:
-        """g = 1 to rounding; the best state on the way if that is not reached."""
+        """The solution at g = 1 to rounding; if that is not reached, the best state that was met."""
         for uniform in (False, True):
             found, _ = self._newton(state, 1.0, 1e-13, 60, uniform)
             if found is not None:
@@ -135,7 +138,7 @@ class _Solver:
     def _newton(
         self, state: _State, g: float, tolerance: float, limit: int, uniform: bool = False
     ) -> tuple[_State | None, int]:
-        """Newton's method at one g, and its steps; None if it did not converge in `limit` steps."""
+        """(state, steps) of Newton's method at one g; the state is None if it did not converge in `limit` steps."""
         error = np.inf
         for count in range(limit + 1):
             point = self.curve.at(state.z)
@@ -151,11 +154,11 @@ class _Solver:
                 self._best = min(self._best, (error, state), key=operator.itemgetter(0))
                 if REACHED >= self._best[0] > before / 2:
                     return self._best[1], count
-            # not <=: a step from a singular matrix is not a number and ends here too
+            # "not <=" also ends after a step from a singular matrix, which is not a number
             if count == limit or self.left <= 0 or not feasible <= 1e3 * units.rho:
                 break
             self.left -= 1
-            # at its rounding the constraint has no more to say and would only stir undetermined multipliers
+            # a gap of rounding size is set to zero, because it would only move undetermined multipliers
             gap = gap / units.rho if feasible > self._rounding(point, units) else np.zeros_like(gap)
             step, move = self._direction(state, point, gap, units)
             if (
@@ -205,7 +208,7 @@ class _Solver:
         return step, move * units.nu
 
     def _moved(self, state: _State, step: Coordinates, move: Float[np.ndarray, " r"], uniform: bool) -> _State:
-        """The state after a damped step: all by one factor, or each coordinate by what its own curve bears."""
+        """The state after a damped step: all coordinates by one factor, or each as its own curve allows."""
         if uniform:
             factor = min(1.0, 1 / float(np.abs(step).max()))
             step, move = factor * step, factor * move
@@ -215,9 +218,13 @@ class _Solver:
         return _State(z, self.curve.advance(state.nu, state.z, z), state.multipliers + move)
 
     def _tempered(self, place: Coordinates, step: Coordinates) -> Coordinates:
-        """Outwards, a step linear in rho ~ e^{L|z|}; inwards, linear in nu_max - nu ~ e^{-(L-2)|z|}; at most 2.
+        """The step in z that a Newton step stands for in a variable in which the curve is nearly linear; at most 2.
 
-        place: chart values counted from where the least layer is zero.
+        Outwards that variable is rho ~ e^{L|z|}, inwards nu_max - nu ~ e^{-(L-2)|z|}.
+
+        Args:
+            place: chart values counted from where the least layer is zero.
+            step: Newton's step in z.
         """
         length = np.abs(step)
         depth = self.curve.depth

@@ -1,9 +1,9 @@
-"""The problems of separable.py many at once: the same Newton method and continuation on stacks of arrays.
+"""The problems of separable.py, many at once: the same Newton method and continuation on stacks of arrays.
 
-Every problem goes its own way: it has its own place g on the continuation, step count and phase. One round evaluates
-the curves of all problems, lets those that converged or failed go on to what is next for them, and takes one Newton
-step of the others, with one stack of linear systems. Ended problems leave the stack. What is not solved to the residual
-that is promised is handed to `separable.minimise`, one by one, and so are large problems: they would gain nothing.
+Every problem has its own place g on the continuation, its own step count and phase. A round evaluates the curves of all
+problems, moves those that converged or failed to their next phase or g, and takes one Newton step of the others, with
+one stack of linear systems. Solved problems leave the stack. Problems that end with a residual above REACHED are solved
+by `separable.minimise`, one by one, and so are large ones, which would gain nothing from a stack.
 """
 
 from collections.abc import Sequence
@@ -18,21 +18,21 @@ from kernels.theory.optimisers.curves import Coordinates, Curve, Point
 from kernels.theory.optimisers.separable import LOOSE, PACES, REACHED, REGULARISATION, SATURATED
 
 FIRST, CONTINUED, FINISHING, UNIFORM, DONE = range(5)
-"""Phases: the first g, larger ones, g = 1 with each coordinate damped by itself, then all by one factor."""
+"""Phases: the first g; larger g; g = 1 with each coordinate damped by itself; g = 1 with one factor for all; done."""
 LIMITS = np.array([50, 8, 60, 60, 0])
-"""Newton steps that one g is given, by phase."""
+"""Most Newton steps at one g, by phase."""
 TIGHT = 1e-13
 ENTRIES = 1 << 18
-"""Entries of Q, or of linear systems, that one stack has: what stays in cache counts more than the calls it takes."""
+"""Most entries of Q, or of linear systems, in one stack: stacks that stay in the cache are faster than fewer calls."""
 WORTHWHILE = 16
-"""Where fewer problems make a stack, arithmetic counts more than calls, and they are solved one by one."""
+"""Problems so large that a stack would hold fewer than this are solved one by one, because arithmetic dominates."""
 
 Numbers = Float[np.ndarray, " b"]
 Multipliers = Float[np.ndarray, "b r"]
 
 
 class Minima(NamedTuple):
-    """As `separable.Minimum`, one row a problem."""
+    """The fields of `separable.Minimum`, one row a problem."""
 
     rho: Float[np.ndarray, "b m"]
     objective: Numbers
@@ -44,10 +44,10 @@ def minimise(curve: Curve, rows: Sequence[Float[np.ndarray, "r m"]], target: Mul
     """The minima of b problems, each as `separable.minimise` finds it.
 
     Args:
-        curve: of all coordinates of all problems.
+        curve: the curves of all coordinates of all problems.
         rows: Q of each problem, orthonormal rows, all of one shape.
-        target: t of each.
-        steps: Newton steps after which it gives up.
+        target: t of each problem, shape (b, r).
+        steps: most Newton steps of a problem.
     """
     count, (rank, size) = len(rows), rows[0].shape
     width = ENTRIES // max(rank * size, (rank + min(size, 2 * rank)) ** 2)
@@ -74,19 +74,20 @@ def _attempt(curve: Curve, rows: Float[np.ndarray, "b r m"], target: Multipliers
 
 @dataclass
 class _Runs:
-    """Where each problem is.
+    """The state of each problem in a stack, one row a problem.
 
     Attributes:
         owner: position among all problems.
+        curve, rows: its curves and Q.
         origin, change: Q rho(0), and t - Q rho(0).
         distance: ||t - Q rho(0)||.
         z, nu, multipliers: the Newton iterate.
         last_z, last_nu, last_multipliers: the solution at the last g that was reached.
-        log_g, ahead: of that g, and of the one that is tried.
+        log_g, ahead: log of the last g that was reached, and of the one that is tried.
         factor: log of the growth of g.
-        phase: of FIRST ... DONE.
-        count, left: Newton steps at this g, and steps that are left in all.
-        error, best, best_z: at g = 1, error of the iterate before, the least so far, and where that was.
+        phase: FIRST, ..., or DONE.
+        count, left: Newton steps taken at this g, and steps that are left in all.
+        error, best, best_z: at g = 1, the error of the iterate before, the least error so far, and its z.
     """
 
     owner: Int[np.ndarray, " b"]
@@ -118,7 +119,7 @@ class _Runs:
 
 
 class _Units(NamedTuple):
-    """What one is measured in: rho in the distance still to go, nu in its largest value so far."""
+    """Sizes that count as one, as in separable.py: of rho, g times the distance; of nu, its largest value so far."""
 
     rho: Numbers
     nu: Numbers
@@ -157,7 +158,7 @@ class _Stack:
             self.runs = self.runs.of(np.flatnonzero(kept))
 
     def _begin(self) -> None:
-        """g where the tangent at g = 0 has length 1 (or g = 1 if that is nearer)."""
+        """Set the first g of every problem: the one at which the tangent at g = 0 has length 1, at most 1."""
         runs = self.runs
         point = runs.curve.at(runs.z)
         units = _Units(runs.distance, (point.dnu / point.drho).min(axis=1) * runs.distance)
@@ -167,7 +168,7 @@ class _Stack:
         runs.ahead = np.where(sensible, -np.log(np.maximum(np.where(sensible, length, 1.0), 1.0)), 0.0)
 
     def _round(self) -> None:
-        """One evaluation of all problems, then one step of each: to its next phase or g, or one of Newton's."""
+        """Evaluate all problems, then move each to its next phase or g, or by one Newton step."""
         runs = self.runs
         point = runs.curve.at(runs.z)
         g = np.exp(runs.ahead)
@@ -181,18 +182,18 @@ class _Stack:
             feasible <= np.where(tight, rounding, LOOSE * units.rho)
         )
         stalled = self._noted(tight & ~met, np.maximum(off / units.nu, feasible / units.rho))
-        # not <=: a step from a singular matrix is not a number and ends here too
+        # "not <=" is also true after a step from a singular matrix, which is not a number
         lost = (runs.count == LIMITS[runs.phase]) | (runs.left <= 0) | ~(feasible <= 1e3 * units.rho)
         lost &= ~(met | stalled)
         moving = np.flatnonzero(~(met | stalled | lost))
         if moving.size:
-            # at its rounding the constraint has no more to say and would only stir undetermined multipliers
+            # a gap of rounding size is set to zero, because it would only move undetermined multipliers
             gap = np.where((feasible > rounding)[:, None], gap / units.rho[:, None], 0.0)
             met[moving] = self._step(moving, point, dual, gap, units)
         self._proceed(met, stalled, lost)
 
     def _noted(self, asked: Bool[np.ndarray, " b"], error: Numbers) -> Bool[np.ndarray, " b"]:
-        """Keep the best state at g = 1; True where it is as good as promised and no longer gains."""
+        """Keep the best state at g = 1. True for problems whose best error is below REACHED and no longer falls."""
         runs = self.runs
         better = asked & (error < runs.best)
         runs.best = np.where(better, error, runs.best)
@@ -204,7 +205,7 @@ class _Stack:
     def _step(
         self, moving: Int[np.ndarray, " a"], point: Point, dual: Coordinates, gap: Multipliers, units: _Units
     ) -> Bool[np.ndarray, " a"]:
-        """One Newton step of some problems, damped; True for one that is left where it is: no double is nearer."""
+        """Take a damped Newton step of some problems. True for those that stay, because no double is nearer."""
         runs, every = self.runs, len(moving) == len(self.runs.owner)
         some = runs if every else runs.of(moving)
         if not every:
@@ -231,7 +232,7 @@ class _Stack:
     def _proceed(
         self, met: Bool[np.ndarray, " b"], stalled: Bool[np.ndarray, " b"], lost: Bool[np.ndarray, " b"]
     ) -> None:
-        """What follows on success or failure, in every phase."""
+        """Move problems that succeeded or failed to their next phase or g."""
         runs = self.runs
         if not (met.any() or stalled.any() or lost.any()):
             return
@@ -277,7 +278,7 @@ def _direction(
     slope = point.dnu / units.nu[:, None]
     stretch = units.rho[:, None] / point.drho
     stiffness = slope * stretch
-    # eliminated are the coordinates farthest from saturation, as many as no problem has to keep
+    # every problem keeps as many coordinates as the one with most saturated ones; the others are eliminated
     most = int((~(slope >= SATURATED)).sum(axis=1).max())
     kept = np.argsort(slope, axis=1)[:, :most]
     weights = 1 / stiffness
@@ -301,7 +302,7 @@ def _solve(
     lower: Multipliers,
     block: Float[np.ndarray, "b r r"],
 ) -> Float[np.ndarray, "b k+r"]:
-    """[[D, -Q^T], [Q, S + e]] solution = (upper, lower)."""
+    """The solutions of [[D, -Q^T], [Q, S + e I]] v = (upper, lower), e being REGULARISATION."""
     count, rank, size = rows.shape
     matrix = np.zeros((count, size + rank, size + rank))
     matrix[:, :size, size:] = -rows.transpose(0, 2, 1)
@@ -314,7 +315,7 @@ def _solve(
 
 
 def solutions(matrix: Float[np.ndarray, "b k k"], right: Float[np.ndarray, "b k"]) -> Float[np.ndarray, "b k"]:
-    """The solution of each system; not a number where it is singular."""
+    """The solution of each system; NaN where it is singular."""
     sides = right[:, :, None]
     try:
         return np.asarray(np.linalg.solve(matrix, sides)[:, :, 0])
@@ -330,7 +331,7 @@ def _single(matrix: Float[np.ndarray, "k k"], right: Float[np.ndarray, "k 1"]) -
 
 
 def tempered(place: Coordinates, step: Coordinates, depth: int) -> Coordinates:
-    """As in `separable`: outwards linear in rho ~ e^{L|z|}, inwards in nu_max - nu ~ e^{-(L-2)|z|}; at most 2."""
+    """`separable._Solver._tempered` of many problems: the step in a variable in which the curve is nearly linear."""
     length = np.abs(step)
     outwards = np.log1p(depth * length) / depth
     inwards = np.log1p((depth - 2) * length) / (depth - 2) if depth > 2 else length

@@ -4,10 +4,10 @@ With 1/p sum |rho_j|^p for the norm (the same stationary points), on the support
 
     |rho_j|^{p-2} rho_j = [Z^H mu]_j on S,   Re(z_i rho) = 1 on A,   mu_i >= 0,   Re(z_i rho) >= 1 everywhere.
 
-The first two are as many real equations as unknowns and are solved by Newton's method, in steps of d rho_j / |rho_j|.
-Nothing is asked of coordinates off the support, where |.|^p has an infinite slope. A flow on its way has small
-coordinates of which it cannot be told whether they will stay: supports are cut where moduli part most, and the nearest
-point with a certificate is taken.
+The first two are as many real equations as unknowns, and Newton's method solves them in steps of d rho_j / |rho_j|.
+There is no condition on coordinates off the support, because |.|^p has an infinite slope at zero. A run that was
+stopped has small coordinates that may or may not tend to zero. So several supports are tried, cut where consecutive
+moduli differ most, and the nearest point with a small certificate is taken.
 """
 
 from dataclasses import dataclass
@@ -18,16 +18,16 @@ from scipy.optimize import nnls
 
 STEPS = 40
 PATIENCE = 6
-"""Newton steps without a halving of the residual after which it is given up."""
+"""Newton's method gives up after this many steps in which the residual was not halved."""
 
 CUTS = 16
-"""Supports that are tried."""
+"""Most supports that are tried."""
 
 EQUAL = 1e-6
-"""Relative difference below which two moduli are not told apart."""
+"""Two moduli that differ by less than this, relatively, count as equal."""
 
 CLOSE = 1e-3
-"""A point at this distance between directions ends the search for a nearer one on another support."""
+"""A point whose direction is at most this far from the end's finishes the search on other supports."""
 
 GOOD = 1e-10
 """A certificate that ends the search for a better set of active samples."""
@@ -35,7 +35,7 @@ GOOD = 1e-10
 
 @dataclass(frozen=True)
 class Stationary:
-    """A point that was reached; certificate is the residual of all four conditions, each relative to its own terms."""
+    """A point, and as its certificate the largest residual of the four conditions, each relative to its terms."""
 
     rho: Inexact[np.ndarray, " m"]
     certificate: float
@@ -44,7 +44,7 @@ class Stationary:
 def nearby(
     signed: Inexact[np.ndarray, "n m"], rho: Inexact[np.ndarray, " m"], active: Bool[np.ndarray, " n"], power: float
 ) -> Stationary:
-    """Newton's method from rho; the certificate is 1 or more where there is nothing to start from.
+    """The stationary point next to rho; the certificate is 1 or more where none was found.
 
     Args:
         signed: Z, rows y_i a_i, shape (n, m).
@@ -74,10 +74,11 @@ def _unit(rho: Inexact[np.ndarray, " m"]) -> Inexact[np.ndarray, " m"]:
 
 
 def _supports(modulus: Float[np.ndarray, " m"], most: int) -> list[Bool[np.ndarray, " m"]]:
-    """What lies above the widest gaps of the moduli, at most `most` different ones.
+    """Supports of the coordinates above one of the widest gaps between moduli, of at most `most` different moduli.
 
-    Where more moduli than samples could change, the concave norm falls along some change, and no flow ends there. Equal
-    ones count once: conjugates, and coordinates that a symmetry of data and start keeps equal.
+    `most` is the number of samples: with more moduli than samples some change of them keeps all margins, and the
+    concave norm falls along it, so that no flow ends there. Equal moduli count once, because conjugates, or a symmetry
+    of data and start, keep them equal.
     """
     present = np.append(np.sort(modulus[modulus > 0])[::-1], 0.0)
     ratios = present[1:] / present[:-1]
@@ -93,7 +94,7 @@ def _on_support(
     active: Bool[np.ndarray, " n"],
     power: float,
 ) -> Stationary:
-    """The best of Newton's results while samples of negative multipliers leave and violated ones enter."""
+    """The best result of Newton's method, while samples of negative multipliers leave and violated ones enter."""
     z, start = signed[:, support], rho[support]
     if np.iscomplexobj(signed):
         rows, values = np.stack([z.real, -z.imag], axis=1), np.stack([start.real, start.imag])
@@ -143,7 +144,7 @@ def _multipliers(
 
 
 def _entered(rows: Float[np.ndarray, "n c s"], mu: Float[np.ndarray, " n"], entering: int) -> Float[np.ndarray, " n"]:
-    """mu with a violated sample among those held; where its row is a combination of theirs, one of them leaves."""
+    """mu after a violated sample has entered; if its row is a combination of those held, one of these leaves."""
     held = np.flatnonzero(mu > 1e-9 * mu.max())
     matrix = rows[held].reshape(len(held), -1).T
     row = rows[entering].ravel()
@@ -163,7 +164,7 @@ def _entered(rows: Float[np.ndarray, "n c s"], mu: Float[np.ndarray, " n"], ente
 def _equations(
     rows: Float[np.ndarray, "n c s"], values: Float[np.ndarray, "c s"], mu: Float[np.ndarray, " n"], power: float
 ) -> Float[np.ndarray, "c s"]:
-    """rho / |rho| - |rho|^{1-p} Z^H mu: zero where stationary, of size one where not."""
+    """rho / |rho| - |rho|^{1-p} Z^H mu: zero at a stationary point, of size one elsewhere."""
     modulus = np.sqrt((values**2).sum(axis=0))
     return values / modulus - modulus ** (1 - power) * np.einsum("ncs,n->cs", rows, mu)
 
@@ -175,7 +176,10 @@ def _newton(
     held: Bool[np.ndarray, " n"],
     power: float,
 ) -> tuple[Float[np.ndarray, "c s"], Float[np.ndarray, " n"]]:
-    """Both equations on the held samples, in steps that change no modulus by more than half."""
+    """(rho, mu) after Newton's method for both equations on the held samples.
+
+    No step changes a modulus by more than half.
+    """
     parts, size = values.shape
     count, rank = int(held.sum()), parts * size
     least, waited = np.inf, 0
@@ -206,7 +210,7 @@ def _newton(
 
 
 def _solved(matrix: Float[np.ndarray, "k k"], right: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
-    """By elimination; by least squares where the matrix is singular, as where samples are repeated."""
+    """The solution by elimination; by least squares where the matrix is singular, as for repeated samples."""
     try:
         solution = np.linalg.solve(matrix, right)
     except np.linalg.LinAlgError:

@@ -1,11 +1,15 @@
 """Least weighted sums of moduli subject to linear equations, and of several minimisers the one that a flow chooses.
 
-min sum_j w_j |rho_j| subject to Q rho = t, s_j rho_j >= 0 where s_j is not zero. In x_j = w_j |rho_j| the minimisers
-are a face {x >= 0 : B x = t}, B the columns o_j q_j / w_j where a multiplier is tight, o_j = sgn [Q^T lambda]_j. As the
-scale of a start tends to zero, the potential whose minimum the flow finds is the sum plus a term of the next order, and
-that term chooses on the face: sum |rho| log(|rho| / eta^2) is least for L = 2, sum |rho|^{2/L} greatest for L >= 3.
-Both are strictly convex (or concave) with infinite slope at zero, so the choice is the one stationary point in the
-face's relative interior, found by Newton's method. Source: Wind et al., arXiv:2307.07410; eta and signs by expansion of
+The problem is min sum_j w_j |rho_j| subject to Q rho = t, and s_j rho_j >= 0 where s_j is not zero. In
+x_j = w_j |rho_j| the minimisers are a face {x >= 0 : B x = t}. B has the columns o_j q_j / w_j of those j for which the
+multiplier is tight, |[Q^T lambda]_j| = w_j, with o_j = sgn [Q^T lambda]_j.
+
+As the scale of a start tends to zero, the potential whose minimum the flow finds is the sum plus a term of the next
+order. That term chooses on the face: sum |rho| log(|rho| / eta^2) is least for L = 2, sum |rho|^{2/L} greatest for
+L >= 3. The first is strictly convex, the second strictly concave, and both have infinite slope at zero. So the choice
+is the only stationary point in the face's relative interior, which Newton's method finds.
+
+Source: Wind et al., arXiv:2307.07410; eta and signs by expansion of
 nu_j(rho_j) = +-(T_L c^{2-L} - |rho_j|^{2/L-1} / (L-2)), c = alpha eta.
 """
 
@@ -20,20 +24,20 @@ from scipy.optimize import linprog
 from kernels.theory.optimisers.certificates import ratio
 
 TIGHT = 1e-9
-"""A multiplier is tight if |[Q^T lambda]_j| / w_j is at most this much below one: no scale of a start that a double
-holds tells such a coordinate from a tie."""
+"""A multiplier is tight if |[Q^T lambda]_j| / w_j is at most this much below one. No scale of a start that a double can
+hold tells such a coordinate from a tie."""
 
 STRETCH = 1e5
-"""Most by which a face is stretched to look for coordinates that some minimiser takes: more would turn the rounding of
-the equations, 1e-16, into more than the program's tolerance."""
+"""Largest factor theta by which a face is stretched to find the coordinates that are positive in some minimiser. A
+larger one would turn the rounding of the equations, 1e-16, into more than the program's tolerance."""
 
 TAKEN = 1e-2
-"""A coordinate that reaches this on the stretched face, 1e-7 of the largest, is taken by some minimiser."""
+"""A coordinate that reaches this on the stretched face, 1e-7 of the largest, is positive in some minimiser."""
 
 
 @dataclass(frozen=True)
 class SumProblem:
-    """min sum_j w_j |rho_j| subject to Q rho = t, and what chooses among minimisers.
+    """min sum_j w_j |rho_j| subject to Q rho = t, with what decides the choice among several minimisers.
 
     Attributes:
         rows: Q, shape (r, m).
@@ -42,7 +46,7 @@ class SumProblem:
         signs: +1 or -1 where rho_j keeps that sign, else 0, shape (m,).
         depth: L >= 2.
         eta: scales of the start, shape (m,).
-        copies: how many equal coordinates each one stands for; |rho_j| / sqrt(copies) is each one's. Shape (m,).
+        copies: how many equal coordinates each coordinate stands for, each with |rho_j| / sqrt(copies_j). Shape (m,).
     """
 
     rows: Float[np.ndarray, "r m"]
@@ -61,7 +65,7 @@ class LeastSum:
     Attributes:
         rho: shape (m,).
         multipliers: lambda, shape (r,).
-        choice: relative residual of the choice's stationarity among all minimisers; infinite where it was not found.
+        choice: relative residual of the stationarity of the choice on the face; infinite where none was found.
     """
 
     rho: Float[np.ndarray, " m"]
@@ -70,7 +74,14 @@ class LeastSum:
 
 
 class Face(NamedTuple):
-    """The minimisers: x_j = w_j |rho_j| = inner + null u on the coordinates `kept`, of signs `oriented`; else zero."""
+    """The set of minimisers: x = inner + null u >= 0 for x_j = w_j |rho_j| on the coordinates `kept`, zero elsewhere.
+
+    Attributes:
+        kept: coordinates that are positive in some minimiser, shape (k,).
+        oriented: the signs of rho there, shape (k,).
+        inner: a point in the relative interior, shape (k,).
+        null: orthonormal directions along which x may change, shape (k, f).
+    """
 
     kept: Int[np.ndarray, " k"]
     oriented: Float[np.ndarray, " k"]
@@ -79,9 +90,10 @@ class Face(NamedTuple):
 
 
 def least_weighted_sum(problem: SumProblem) -> LeastSum | None:
-    """A vertex by HiGHS, made exact on its support; then, if it is not the only minimiser, the flow's choice.
+    """The minimiser that the flow chooses; None where the linear program has no answer.
 
-    None where the program has no answer.
+    HiGHS finds a vertex, which is made exact on its support. If it is not the only minimiser, the choice is made on the
+    face of all of them.
     """
     scale = float(np.abs(problem.target).max()) or 1.0
     columns = problem.rows / problem.weights
@@ -102,7 +114,7 @@ def least_weighted_sum(problem: SumProblem) -> LeastSum | None:
 
 
 def minimisers(problem: SumProblem, found: LeastSum) -> Face | None:
-    """The set of all, from one with its multipliers; None where the program for its interior has no answer."""
+    """The face of all minimisers, from one and its multipliers; None where the program for its interior fails."""
     scale = float(np.abs(problem.target).max()) or 1.0
     columns, target = problem.rows / problem.weights, problem.target / scale
     x, slope = found.rho * problem.weights, columns.T @ found.multipliers
@@ -121,7 +133,7 @@ def minimisers(problem: SumProblem, found: LeastSum) -> Face | None:
 
 
 def freedom(problem: SumProblem, found: LeastSum, lift: Inexact[np.ndarray, "d m"]) -> int:
-    """The dimension of the set of beta = Re(lift rho) of all minimisers rho; -1 where it was not found."""
+    """The dimension of the set of beta = Re(lift rho) over all minimisers rho; -1 where the face was not found."""
     face = minimisers(problem, found)
     if face is None:
         return -1
@@ -131,14 +143,16 @@ def freedom(problem: SumProblem, found: LeastSum, lift: Inexact[np.ndarray, "d m
 
 
 def decay(problem: SumProblem, found: LeastSum, several: bool) -> float:
-    """The power of alpha with which a start of scale alpha reaches the least sum; NaN where the support is everything.
+    """The power of alpha with which a flow from scale alpha comes near the least sum; NaN if no coordinate is off it.
 
     For L >= 3 coordinates off the support stay of order alpha^L. For L = 2 they are alpha^2 e^{2 |nu|} with
-    nu = log(1 / alpha) A^T lambda, so the power is 2 (1 - r), r the largest |[A^T lambda]_j| / w_j off the support (s_j
-    times [A^T lambda]_j / w_j where rho_j has the sign s_j), least over all lambda that are tight on the support. Where
-    several beta are minimal the support is the face's, and the choice on it is known to alpha^4 from a start with a
-    zero layer, as nu has no term between the one that chooses and alpha^4 times it. Matt and Stoeger, arXiv:2506.01143,
-    for the orders; the program and the ties are derived here.
+    nu = log(1 / alpha) A^T lambda, so that the power is 2 (1 - r). Here r is the largest |[A^T lambda]_j| / w_j off the
+    support (s_j [A^T lambda]_j / w_j where rho_j keeps the sign s_j), made least over all lambda that are tight on the
+    support. Where several beta are minimal, the support is that of the face, and from a start with a zero layer the
+    choice on the face is reached with the power 4: after the term of nu that chooses, the next one is smaller by
+    alpha^4.
+
+    Source: Matt and Stoeger, arXiv:2506.01143, for the orders; the program and the ties are derived here.
     """
     face = minimisers(problem, found)
     if face is None:
@@ -151,7 +165,7 @@ def decay(problem: SumProblem, found: LeastSum, several: bool) -> float:
 
 
 def _faded(problem: SumProblem, face: Face, off: Bool[np.ndarray, " m"]) -> float:
-    """The power of the coordinates off the support."""
+    """The power with which coordinates off the support vanish; infinite if there are none, NaN if the program fails."""
     if not off.any():
         return float("inf")
     if problem.depth > 2:
@@ -173,8 +187,8 @@ def _faded(problem: SumProblem, face: Face, off: Bool[np.ndarray, " m"]) -> floa
 
 
 def certificate(problem: SumProblem, found: LeastSum) -> float:
-    """The worst of: Q rho = t, the multipliers' |[Q^T lambda]_j| <= w_j (on the side that s_j leaves open), the duality
-    gap, signs, and the stationarity of the choice; relative.
+    """The largest relative residual of Q rho = t, |[Q^T lambda]_j| <= w_j (on the side that s_j leaves open), the
+    duality gap, the signs, and the stationarity of the choice; inf where one is not finite.
     """
     rho, multipliers = found.rho, found.multipliers
     value = float(problem.weights @ np.abs(rho))
@@ -190,7 +204,7 @@ def certificate(problem: SumProblem, found: LeastSum) -> float:
 def _vertex(
     columns: Float[np.ndarray, "r m"], target: Float[np.ndarray, " r"], signs: Float[np.ndarray, " m"]
 ) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " r"]] | None:
-    """w rho and lambda of min sum |x_j| subject to C x = t."""
+    """(x, lambda) of min sum |x_j| subject to C x = t and signs, x = w rho: a vertex; None if the program fails."""
     size = columns.shape[1]
     bounds = np.zeros((2 * size, 2))
     bounds[:size, 1] = np.where(signs < 0, 0.0, np.inf)
@@ -253,7 +267,7 @@ def _interior(block: Float[np.ndarray, "r k"], target: Float[np.ndarray, " r"]) 
 
 
 def _chosen(problem: SumProblem, face: Face) -> tuple[Float[np.ndarray, " k"], float]:
-    """Newton's method from x > 0 along the null space, and the relative residual of stationarity."""
+    """(x, residual): the choice on a face by Newton's method from its interior, and its relative stationarity."""
     kept, x, null = face.kept, face.inner, face.null
     copies, eta, power = problem.copies[kept], problem.eta[kept], 2 / problem.depth
     each = 1 / (problem.weights[kept] * np.sqrt(copies))
@@ -295,7 +309,7 @@ def _chosen(problem: SumProblem, face: Face) -> tuple[Float[np.ndarray, " k"], f
 def _descent(
     null: Float[np.ndarray, "k f"], slope: Float[np.ndarray, " k"], curvature: Float[np.ndarray, " k"]
 ) -> Float[np.ndarray, " k"]:
-    """Newton's step N u, by least squares in sqrt(h) N so that curvatures may range widely."""
+    """Newton's step N u, by least squares with sqrt(h) N, because curvatures h may range over many decades."""
     root = np.sqrt(curvature)
     return null @ np.linalg.lstsq(root[:, None] * null, -slope / root, rcond=None)[0]
 
