@@ -17,10 +17,14 @@ COLUMNS = {
 
 _SUMMARY = """SELECT coalesce(sum(runs), 0)::BIGINT AS runs, coalesce(sum(runs - converged), 0)::BIGINT AS unfit,
   count(*) FILTER (WHERE figure IS NULL OR NOT isfinite(figure)) AS without,
-  max(figure) AS largest, min(figure) AS least, median(figure) AS middle
+  max(figure) AS largest, min(figure) AS least
 FROM (SELECT series, x, runs, converged, figure FROM (
 {cases}
 ))"""
+
+_MEDIANS = """SELECT list(middle) AS middles FROM (SELECT x, median(figure) AS middle FROM (
+{cases}
+) GROUP BY x)"""
 
 
 @dataclass(frozen=True)
@@ -28,9 +32,11 @@ class Claim:
     """One line that passes or fails: its worst figure over all cases must keep the bound.
 
     Of a limit the figure is how far a run is from the rate of theory, over the next order of that rate, which the query
-    computes for each run: no constant is chosen, and the bound is 1.
+    computes for each run: the bound is then 1. Where the rate itself leaves less than the integrator does (4.2, 4.3 and
+    4.5) the figure is the distance to the limit, and the bound is 100 rtol, that of exact statements. Where theory says
+    only that a gap stays open (8) the bound is chosen, far above that.
     So that no claim passes whatever the runs do, the same figure is taken of a rival statement, which is false of the
-    same sweep: half of its cases must break the bound.
+    same sweep: at every x half of its cases must break the bound.
 
     Attributes:
         number: its place among the claims, such as "4.1".
@@ -84,7 +90,7 @@ class Verdict:
         claim: the claim.
         runs: how many it was asked of.
         worst: its figure, None if there is none.
-        rival: the rival's median figure, None if there is none.
+        rival: the rival's median figure at the x where it is nearest to the bound, None if there is none.
         faults: why it fails, in words; none if it passes.
         beside: what else was measured.
     """
@@ -114,18 +120,27 @@ class Verdict:
 
 def evaluate(claim: Claim, store: Source) -> Verdict:
     """Ask a store. Where it has no runs, or runs without an end or a prediction, the claim fails and says so."""
-    both = " UNION ALL ".join(f"({_SUMMARY.format(cases=sql.strip())})" for sql in (claim.cases, claim.rival))
-    row, other = store.query(both).to_pylist()
+    summary, medians = _SUMMARY.format(cases=claim.cases.strip()), _MEDIANS.format(cases=claim.rival.strip())
+    (row,) = store.query(f"SELECT * FROM ({summary}) CROSS JOIN ({medians})").to_pylist()
     worst = row["least" if claim.least else "largest"]
+    rival = _nearest(claim, row["middles"] or [])
     beside = store.query(claim.beside).to_pylist() if claim.beside else []
     return Verdict(
         claim,
         row["runs"],
         worst,
-        other["middle"],
-        tuple(_faults(claim, row, worst, other["middle"])),
+        rival,
+        tuple(_faults(claim, row, worst, rival)),
         str(next(iter(beside[0].values())) or "") if beside else "",
     )
+
+
+def _nearest(claim: Claim, medians: list[float | None]) -> float | None:
+    """The median that breaks the bound least; None if there is none, or not everywhere."""
+    found = [each for each in medians if each is not None and math.isfinite(each)]
+    if not found or len(found) < len(medians):
+        return None
+    return max(found) if claim.least else min(found)
 
 
 def _faults(claim: Claim, row: dict[str, Any], worst: float | None, rival: float | None) -> list[str]:

@@ -46,7 +46,7 @@ _LONG = "(m.stop->>'$.log_loss')::DOUBLE < -1e7"
 
 def turning(grid: str, direction: str, where: str, joined: str = "") -> str:
     """Cases, one a run: how far the distance to a direction is from (-log Loss)^(-1/L), over its next order."""
-    return f"""{between(grid, 3e3, 3e5, where)}, apart AS (
+    return f"""{between(grid, where)}, apart AS (
   SELECT pairs.*, list_distance(a.direction, {direction}) AS first, list_distance(b.direction, {direction}) AS last
   FROM pairs {joined}
 )

@@ -48,6 +48,18 @@ def _linear(first: str, second: str) -> str:
     return f"abs({second} / (2 * {first}) - 1)"
 
 
+def _both_ends(small: str, large: str) -> str:
+    """Cases, one a run: how far the distance to a vector is from the rate of 7.5, over what 7.5 leaves of it."""
+    return _ends(
+        f"CASE WHEN m.alpha < 1 THEN abs({apart('m.beta', small)} - sqrt(5 / 2) * m.alpha) "
+        "/ (sqrt(5 / 2) * m.alpha ** 2 / 2 + 100 * m.rtol) "
+        f"ELSE abs({apart('m.beta', large)} - m.alpha ** (-4) / 500) "
+        "/ (m.alpha ** (-8) / 25000 + 100 * m.rtol) END",
+        f"{_WOODWORTH} AND m.alpha IN (0.001, 10)",
+        x="m.alpha",
+    )
+
+
 def _across(vector: str, power: str) -> str:
     """The part of a list of two numbers across the sample (1, 2), over its norm to a power."""
     return f"({vector}[2] - 2 * {vector}[1]) / (list_inner_product({vector}, {vector}) ** ({power}))"
@@ -69,7 +81,7 @@ def _beside_margin(wanted: str) -> str:
 def _dying(wanted: str) -> str:
     """Cases, one a run: how far the distance to a direction is from the power of 7.2, over its next order."""
     direction, power = unit(f"{wanted}::DOUBLE[]"), "(1 - 1 / sqrt(7))"
-    return f"""{between(_GRID, 1e2, 1e5, _CONVOLUTION)}, apart AS (
+    return f"""{between(_GRID, _CONVOLUTION)}, apart AS (
   SELECT *, list_distance(a.direction, {direction}) AS first, list_distance(b.direction, {direction}) AS last
   FROM pairs
 )
@@ -99,7 +111,7 @@ _RATES, _HALVES = "[1, 0.1, 0.098]", "[0.4, 0.7, 5/49]"
 """Of the coordinate that each jump brings to life: the rate at the saddle before it, and half of where it goes."""
 
 
-def _jumps(times: str) -> str:
+def _jumps(times: str, which: str = "true") -> str:
     """Cases, one a run and jump: when the orbit came nearer to a saddle than to the one before, against its time.
 
     Over the next order of that time and half of what lies between the two recorded points, whose middle is taken.
@@ -123,7 +135,7 @@ SELECT 'L = ' || depth || ', alpha = ' || alpha AS series, saddle AS x, 1 AS run
     - {times}[saddle] * alpha ** (2 - depth) * sqrt(pi()) * gamma((depth - 2) / 2) / (2 * gamma((depth - 1) / 2))
   ) / ((after - before) / 2 + list_sum(list_transform({_HALVES}[:saddle],
     lambda half, i: half ** (2 / depth - 1) / ((depth - 2) * {_RATES}[i])))) AS figure
-FROM jumps"""
+FROM jumps WHERE {which}"""
 
 
 CLAIMS = (
@@ -154,7 +166,7 @@ CLAIMS = (
         reference="Gunasekar et al., arXiv:1806.00468",
         grid=_GRID,
         figure="|change of log(distance of directions to (5, -4, -1) / sqrt(42)) + (1 - 1 / sqrt(7)) log(-log Loss)| "
-        "from -log Loss = 1e2 to 1e5, over its next order",
+        "from -log Loss = 3e3 to 3e5, over its next order",
         cases=_dying("[5.0, -4.0, -1.0]"),
         bound=1.0,
         why="the sample's Fourier coefficients are 1 and, twice, sqrt(7) in modulus; the coordinates' sums grow like "
@@ -196,8 +208,8 @@ CLAIMS = (
         cases=_ends(_sinh("m.beta[1]", "m.beta[2]", "2 * m.alpha ** 2"), _WOODWORTH, x="m.alpha"),
         bound=_TOLERANCE,
         why=_HUNDRED,
-        rival=_ends(_linear("m.beta[1]", "m.beta[2]"), _WOODWORTH, x="m.alpha"),
-        instead="the kernel's end at every alpha, beta_2 = 2 beta_1",
+        rival=_ends(_linear("m.beta[1]", "m.beta[2]"), f"{_WOODWORTH} AND m.alpha < 10", x="m.alpha"),
+        instead="the kernel's end at every alpha below 10, beta_2 = 2 beta_1",
         across="initialisation scale",
         chart="regression_paths",
     ),
@@ -208,20 +220,15 @@ CLAIMS = (
         kind="both limits of alpha",
         reference="Woodworth et al., arXiv:2002.09277",
         grid=_GRID,
-        figure="relative distance to (0, 1/2) at alpha = 0.001 and to (1/5, 2/5) at alpha = 10",
-        cases=_ends(
-            f"CASE WHEN m.alpha < 1 THEN {apart('m.beta', _RICH)} ELSE {apart('m.beta', _KERNEL)} END",
-            f"{_WOODWORTH} AND m.alpha IN (0.001, 10)",
-            x="m.alpha",
-        ),
-        bound=2e-3,
-        why="by 7.4 beta_1 is alpha / sqrt(2) at small alpha, a relative distance of 1.6 alpha = 0.0016; at large "
-        "alpha it is of order alpha^-4",
-        rival=_ends(
-            f"CASE WHEN m.alpha >= 1 THEN {apart('m.beta', _RICH)} ELSE {apart('m.beta', _KERNEL)} END",
-            f"{_WOODWORTH} AND m.alpha IN (0.001, 10)",
-            x="m.alpha",
-        ),
+        figure="|relative distance - its rate| over the next order and 100 rtol, to (0, 1/2) at alpha = 0.001 and to "
+        "(1/5, 2/5) at alpha = 10",
+        cases=_both_ends(_RICH, _KERNEL),
+        bound=1.0,
+        why="by 7.4 with 2 alpha^2 (sinh(nu) + 2 sinh(2 nu)) = 1. At small alpha exp(nu) is 1 / (sqrt(2) alpha) and "
+        "beta_1 is alpha / sqrt(2): the distance is sqrt(5/2) alpha, up to (beta_1 + 4 alpha^2) / 2 <= alpha / 2 of "
+        "it. At large alpha nu is 1 / (10 alpha^2): the distance is 2 alpha^2 nu^3 = alpha^-4 / 500, up to 2 nu^2 of "
+        "it; 100 rtol as in 4.1",
+        rival=_both_ends(_KERNEL, _RICH),
         instead="the ends exchanged",
         across="initialisation scale",
         chart="regression_paths",
@@ -288,8 +295,8 @@ CLAIMS = (
         "the flow is then half way, at rho / 2, earlier by (rho / 2)^(2/L-1) / ((L - 2) u). Every jump shifts its own "
         "time and those that follow by as much at most: the next order is the sum up to this jump, whatever alpha is, "
         "with u = 1, 1/10, 0.098 and rho / 2 = 0.4, 0.7, 5/49. Half of the time between two recorded points is added",
-        rival=_jumps("[1, 2, 3]"),
-        instead="equal waits, (1, 2, 3)",
+        rival=_jumps("[1, 2, 3]", "saddle > 1"),
+        instead="equal waits, (1, 2, 3), of the second and third jump",
         across="number of the jump",
         chart="plateaus",
     ),

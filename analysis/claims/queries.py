@@ -2,6 +2,13 @@
 
 NETWORK = "m.architecture"
 
+FIRST, LAST = 3e3, 3e5
+"""-log Loss at both ends of the window in which powers of it are taken, one for every claim.
+
+From 3e3 on the next orders are small; after 3e5 the gradient's own error, which exponents of 1e6 and more amplify, is
+seen in networks of six layers.
+"""
+
 
 def asked(grid: str) -> str:
     """A common table expression `mine`: the runs that the newest launch of a grid asked for."""
@@ -43,11 +50,11 @@ FROM mine m LEFT JOIN predictions p ON p.run_id = m.run_id AND p.prediction = '{
 WHERE {where}"""
 
 
-def between(grid: str, first: float, last: float, where: str) -> str:
+def between(grid: str, where: str) -> str:
     """Common table expressions `mine` and `pairs`: of runs m that satisfy `where`, two points of their orbits.
 
-    a and b, with clock = -log Loss, norm, alignment and direction, are the first ones with a clock of `first` and of
-    `last`; start is the norm at the start.
+    a and b, with clock = -log Loss, norm, alignment and direction, are the first ones with a clock of FIRST and of
+    LAST; start is the norm at the start.
     """
     point = (
         "struct_pack(clock := -o.log_loss, norm := o.norm, alignment := o.alignment, size := "
@@ -55,8 +62,8 @@ def between(grid: str, first: float, last: float, where: str) -> str:
     )
     return f"""{asked(grid)}, pairs AS (
   SELECT m.run_id, arg_min(o.norm, o.point) AS start,
-    arg_min({point}, o.point) FILTER (o.log_loss <= -{first:g}) AS a,
-    arg_min({point}, o.point) FILTER (o.log_loss <= -{last:g}) AS b
+    arg_min({point}, o.point) FILTER (o.log_loss <= -{FIRST:g}) AS a,
+    arg_min({point}, o.point) FILTER (o.log_loss <= -{LAST:g}) AS b
   FROM mine m JOIN orbits o USING (run_id) WHERE {where} GROUP BY m.run_id
 )"""
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from docs.reference.markdown import cell, table
 from kernels.data.kinds import DATASETS
+from kernels.data.preparation import PREPARATIONS
 from kernels.spec import AXES
 from sweep.grid.schema import json_schema
 
@@ -26,6 +27,7 @@ def page() -> str:
         "## Data sets",
         "Parameters with their defaults; those without must be written, or follow from the others.",
         table(("kind", "parameters"), data),
+        f"Every kind also takes {', '.join(f'`{name}: true`' for name in PREPARATIONS)}, done in this order.",
     ]) + "\n"  # fmt: skip
 
 

@@ -21,8 +21,8 @@ def page() -> str:
         "## Observables", "Columns of the view `orbits`, one number a recorded point.",
         table(("name", "what it is"), [(f"`{name}`", cell(each.words)) for name, each in OBSERVABLES.items()]),
         "## Statuses", table(("status", "message"), [(f"`{status}`", cell(why)) for status, why in VERDICTS.values()]),
-        "A run may also be `imprecise`, where drift is above what decides its limit, and `failed`, where it raised an "
-        "error.",
+        "A run may also be `imprecise`, where drift is above what decides its limit, or where several solutions have "
+        "nearly the same least norm and errors of `rtol` decide between them, and `failed`, where it raised an error.",
     ]) + "\n"  # fmt: skip
 
 

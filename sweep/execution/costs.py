@@ -29,17 +29,28 @@ MOST_LEFT_OUT = 40
 """Programs on which the model's error is found, each predicted by all others."""
 
 SHARES = """
-    WITH shares AS (
-        SELECT architecture, loss, solver, record, depth, width, filter, dim, samples, parameters,
-            round(2 * log10(alpha)) / 2 AS scale,
-            wall_seconds * count(*) OVER batch * (steps + coalesce(rejected, 0) + 20)
-                / sum(steps + coalesce(rejected, 0) + 20) OVER batch AS seconds
-        FROM runs WHERE wall_seconds > 0 AND steps IS NOT NULL AND alpha > 0
+    WITH apart AS (FROM attempts WHERE compile_seconds IS NOT NULL),
+    interrupted AS (SELECT sweep_id, runs AS size FROM attempts WHERE outcome = 'interrupted'),
+    shares AS (
+        SELECT architecture, loss, solver, record, depth, width, filter, dim, samples, parameters, sweep_id,
+            round(2 * log10(alpha)) / 2 AS scale, count(*) OVER batch AS size,
+            steps + coalesce(rejected, 0) + 20 AS cost,
+            wall_seconds * size * cost / sum(cost) OVER batch AS seconds
+        FROM runs SEMI JOIN apart USING (sweep_id)
+        WHERE wall_seconds BETWEEN 1e-9 AND 1e9 AND alpha BETWEEN 1e-300 AND 1e300
+            AND steps BETWEEN 0 AND 1e12 AND coalesce(rejected, 0) BETWEEN 0 AND 1e12
+            AND depth >= 1 AND dim >= 1 AND samples >= 1 AND parameters >= 1
         WINDOW batch AS (PARTITION BY sweep_id, created_at, wall_seconds)
     )
-    SELECT * EXCLUDE seconds, median(seconds) AS seconds FROM shares GROUP BY ALL ORDER BY count(*) DESC LIMIT 20000
+    SELECT * EXCLUDE (sweep_id, size, cost, seconds), median(seconds) AS seconds
+    FROM shares ANTI JOIN interrupted USING (sweep_id, size) GROUP BY ALL ORDER BY count(*) DESC LIMIT 20000
 """
-"""Runs of one batch have one time and one `wall_seconds`, their mean: each has a share of it by its steps."""
+"""Runs of one batch have one time and one `wall_seconds`, their mean: each has a share of it by its steps.
+
+Left out: sweeps from before compiling was told apart, which is in their `wall_seconds`; batches of as many runs as one
+of the same sweep that was interrupted, whose `wall_seconds` hold runs that did not end; numbers that no run has, which
+others may have written. BETWEEN also drops NULL, NaN and infinities.
+"""
 
 
 class Kind(NamedTuple):

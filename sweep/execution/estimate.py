@@ -1,5 +1,6 @@
 """How long the pending runs of a plan take so many workers, from what is known of their programs, with a range."""
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -35,6 +36,11 @@ class Part:
     batches: int
     compiling: float
 
+    @property
+    def longest(self) -> int:
+        """Runs of its largest batch, one at least: what one worker has to do, however many there are."""
+        return math.ceil(self.program.pending / max(1, self.batches))
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -59,21 +65,30 @@ class Estimate:
 
     @property
     def compiling(self) -> float:
-        """Seconds for compiling, of the seconds in all: each worker that has a batch of a program compiles it."""
-        known = (part for part in self.parts if part.timing is not None)
-        return sum(part.compiling * min(self.workers, part.batches) for part in known) / self._busy
+        """Seconds for compiling, of the middle ones in all."""
+        return self._taken("middle")[1]
 
     @property
     def seconds(self) -> tuple[float, float, float]:
         """Low, middle, high, compiling among it; without the programs of which nothing is known."""
-        low, middle, high = (
-            self.compiling + self._integrating(name) / self._busy for name in ("low", "middle", "high")
-        )
+        low, middle, high = (self._taken(name)[0] for name in ("low", "middle", "high"))
         return low, middle, high
 
-    def _integrating(self, name: str) -> float:
-        known = (part for part in self.parts if part.timing is not None)
-        return sum(getattr(part.timing, name) * part.program.pending for part in known)
+    def _taken(self, name: str) -> tuple[float, float]:
+        """max(all work / busy workers, the longest batch), and the compiling in it: no batch is divided.
+
+        Each worker that has a batch of a program compiles it.
+        """
+        spread, compiling = 0.0, 0.0
+        batches = [(0.0, 0.0)]
+        for part in self.parts:
+            if part.timing is None:
+                continue
+            rate, again = getattr(part.timing, name), part.compiling * min(self.workers, part.batches)
+            spread += rate * part.program.pending + again
+            compiling += again
+            batches.append((rate * part.longest + part.compiling, part.compiling))
+        return max((spread / self._busy, compiling / self._busy), *batches, key=lambda taken: taken[0])
 
     @property
     def _busy(self) -> int:
@@ -142,7 +157,7 @@ def foreseen(plan: Plan, store: Store, workers: int | None = None, trying: bool 
 def estimate_lines(found: Mapping[str, Any]) -> Iterator[str]:
     """The estimate of `Estimate.to_dict`, for people."""
     of, unknown = found["estimate"], found["estimate"]["unknown"]
-    if tried := found.get("pilot"):
+    if found["pending"] and (tried := found.get("pilot")):
         yield from pilot_lines(tried)
     if not found["pending"]:
         yield "estimated time: 0 s"

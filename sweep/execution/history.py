@@ -20,11 +20,14 @@ FEW_SPREAD = 1.5
 """Factors up and down: what medians of many batches, and of few, are off by in any case."""
 
 BATCHES = """
-    WITH batches AS (
-        SELECT compile_key, worker, least(1, coalesce(cpu_seconds / seconds, 1)) AS share,
-            coalesce(compile_seconds, 0) * share AS compiling,
-            greatest(seconds * share - compiling, 1e-3) / runs AS rate
-        FROM attempts WHERE outcome = 'finished' AND compile_key IS NOT NULL AND seconds > 0 AND runs > 0
+    WITH accelerated AS (SELECT DISTINCT sweep_id FROM runs WHERE device != 'cpu' AND sweep_id IS NOT NULL),
+    batches AS (
+        SELECT compile_key, worker,
+            if(cpu_seconds BETWEEN 1e-9 AND seconds AND a.sweep_id IS NULL, cpu_seconds / seconds, 1) AS share,
+            compile_seconds * share AS compiling, greatest(seconds * share - compiling, 1e-3) / runs AS rate
+        FROM attempts LEFT JOIN accelerated a USING (sweep_id)
+        WHERE outcome = 'finished' AND compile_key IS NOT NULL AND runs > 0
+            AND seconds BETWEEN 1e-9 AND 1e9 AND compile_seconds BETWEEN 0 AND 1e9
     ),
     compilations AS (
         SELECT compile_key, median(seconds) AS compiling
@@ -36,7 +39,9 @@ BATCHES = """
     FROM batches LEFT JOIN compilations c USING (compile_key) GROUP BY compile_key
 """
 """The median is one of the values, the lower of two. Seconds for which the worker had no CPU do not count, nor those
-for compiling, which each worker spends once: quickly, then well, and for few lanes and many."""
+for compiling, which each worker spends once: quickly, then well, and for few lanes and many. Batches from before
+compiling was told apart (schema 0006) are left out. A worker that waits for an accelerator uses little CPU: in a sweep
+that has one all seconds count. BETWEEN also drops NULL, NaN and infinities, which others may have written."""
 
 
 @dataclass(frozen=True)

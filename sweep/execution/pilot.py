@@ -53,6 +53,9 @@ class Pilot:
 
 def pilot_lines(found: Mapping[str, Any]) -> Iterator[str]:
     """The pilot of `Pilot.to_dict`, for people."""
+    if not (found["runs"] or found["unreached"] or found["failures"]):
+        yield "pilot: nothing to try, every program was timed before"
+        return
     tried = f"{plural(found['runs'], 'run')} of {plural(found['programs'], 'program')}"
     yield f"pilot: {tried} in {duration(found['seconds'])}, in memory; none of them is stored"
     if found["unreached"]:
@@ -119,7 +122,8 @@ def _tried(plan: Plan, program: ProgramPlan, sample: list[Candidate], seconds: f
 
 def _timing(outcome: Finished, asked: int) -> Timing:
     integrating = max(outcome.seconds - outcome.compile_seconds, 1e-3)
-    share = 1.0 if outcome.cpu_seconds is None else min(1.0, outcome.cpu_seconds / outcome.seconds)
+    on_cpu = set(outcome.tables["runs"]["device"].to_pylist()) <= {"cpu"}  # who waits for a GPU uses little CPU
+    share = min(1.0, outcome.cpu_seconds / outcome.seconds) if on_cpu and outcome.cpu_seconds is not None else 1.0
     middle = integrating * share / len(outcome)
     spread = WHOLE_SPREAD if len(outcome) == asked else PART_SPREAD
     return Timing(middle / spread, middle, middle * spread, "pilot", outcome.compile_seconds * share)

@@ -1,5 +1,6 @@
 """How far a launch is, program by program, and how much of its work is left."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -26,6 +27,7 @@ class Pace:
         seconds: that those batches took, compiling apart.
         ended: runs that have ended in batches that run now.
         running: how many batches those are.
+        held: runs of those batches, whether they have ended or not.
         later: of `ended`, those after the first that were noted, which had waited for the compiler.
         elapsed: seconds in which those ended.
     """
@@ -36,12 +38,24 @@ class Pace:
     seconds: float = 0.0
     ended: int = 0
     running: int = 0
+    held: int = 0
     later: int = 0
     elapsed: float = 0.0
 
     @property
     def left(self) -> int:
         return max(0, self.pending - self.done - self.ended)
+
+    @property
+    def batches(self) -> int:
+        """Those that run, and those that the rest makes if it goes on in batches as large as was estimated."""
+        rest = max(0, self.pending - self.done - self.held)
+        return self.running + math.ceil(rest / max(1, self.part.longest)) if self.left else 0
+
+    @property
+    def longest(self) -> int:
+        """Runs that one worker has to do, however many there are: a batch is not divided."""
+        return math.ceil(self.left / max(1, self.batches))
 
     @property
     def expected(self) -> float | None:
@@ -91,12 +105,13 @@ class Tally:
         now, known = time.monotonic(), self._first
         self.workers, self._first, self.running = workers, {}, 0
         for pace in self.paces.values():
-            pace.ended, pace.running, pace.later, pace.elapsed = 0, 0, 0, 0.0
+            pace.ended, pace.running, pace.held, pace.later, pace.elapsed = 0, 0, 0, 0, 0.0
         for batch, ended in batches:
             self.running += 1
             pace = self.paces[batch.key]
             pace.ended += ended
             pace.running += 1
+            pace.held += len(batch)
             if ended:
                 since, first = self._first[batch.number] = known.get(batch.number, (now, ended))
                 pace.later += ended - first
@@ -113,16 +128,20 @@ class Tally:
 
     @property
     def left(self) -> float | None:
-        """Seconds that are left, by the estimate as it was corrected so far; None while nothing is known."""
-        off = self._off()
-        overall = self._overall()
-        seconds = 0.0
+        """Seconds that are left, by the estimate as it was corrected so far; None while nothing is known.
+
+        max(all work / workers that have a batch, the longest batch), as of an estimate.
+        """
+        off, overall = self._off(), self._overall()
+        seconds, longest, batches = 0.0, 0.0, 0
         for pace in self.paces.values():
             rate = _rate(pace, off, overall) if pace.left else 0.0
             if rate is None:
                 return None
             seconds += rate * pace.left + pace.compiling
-        return seconds / max(1, self.workers)
+            longest = max(longest, rate * pace.longest + pace.compiling)
+            batches += pace.batches
+        return max(seconds / max(1, min(self.workers, batches)), longest)
 
     def _off(self) -> float:
         """The factor by which programs took longer than estimated."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
 
 from kernels.data.kinds import DATASETS
+from kernels.data.preparation import PREPARATIONS
 from kernels.losses import CONDITIONS, LOSSES
 from kernels.networks.initialisations import INITIALISATIONS
 from kernels.networks.table import ARCHITECTURES
@@ -39,7 +40,10 @@ _INTEGER: Json = {"type": "integer", "minimum": 1}
 SCALARS: dict[str, Json] = {
     "task": {"enum": list(TASKS)},
     "loss": {"enum": list(LOSSES)},
-    "data": {"type": "object", "description": f"one of {', '.join(DATASETS)} and its parameters"},
+    "data": {
+        "type": "object",
+        "description": f"one of {', '.join(DATASETS)} and its parameters, with {', '.join(PREPARATIONS)} if wanted",
+    },
     "architecture": {"anyOf": [{"enum": _BARE}, _USER, _PARAMETRISED]},
     "depth": _INTEGER,
     "width": _INTEGER,

@@ -10,7 +10,8 @@ import sweep
 from db.store import Store
 from docs.reference import PAGES, commands, grids, store, write
 from docs.reference.markdown import docstring
-from kernels.data.kinds import DATASETS
+from kernels.data.kinds import DATASETS, takes
+from kernels.data.preparation import PREPARATIONS
 from kernels.losses import LOSSES
 from kernels.networks.initialisations import INITIALISATIONS
 from kernels.networks.table import ARCHITECTURES
@@ -53,6 +54,11 @@ def test_every_axis_and_data_set_has_a_row(pages: dict[str, str]) -> None:
     assert list(rows(pages["grid.md"], "## Axes")) == list(AXES)
     assert "| `2` |" in rows(pages["grid.md"], "## Axes")["depth"]
     assert list(rows(pages["grid.md"], "## Data sets")) == list(DATASETS)
+    told = pages["grid.md"].split("\n## Data sets\n", 1)[1]
+    schema = json.loads(pages[grids.SCHEMA])
+    for kind in DATASETS:
+        assert all(f"`{name}" in told for name in takes(kind)), kind
+    assert all(name in str(schema["properties"]["data"]) for name in PREPARATIONS)
 
 
 @pytest.mark.slow
@@ -67,6 +73,9 @@ def test_every_variant_has_what_its_docstring_says(pages: dict[str, str]) -> Non
         assert all(f"**{label}**:" in part for label in ("Applies", "Kind", "Reference")), made.name
         assert "**Certificate**:" in part or "**No certificate**:" in part, made.name
     assert list(rows(told, "## Losses")) == list(LOSSES)
+    imprecise = told.split("\n## Statuses\n", 1)[1]
+    assert "drift" in imprecise
+    assert "nearly the same least norm" in imprecise
     assert list(rows(told, "## Observables")) == list(OBSERVABLES)
 
 

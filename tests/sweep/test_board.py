@@ -54,6 +54,24 @@ def test_a_batch_notes_now_and_then_and_ends_when_told_to(clock: list[float]) ->
     assert kept.ended({7}) == {7: 9}
 
 
+def test_a_board_that_never_answers_is_asked_ever_more_rarely_until_it_answers(clock: list[float]) -> None:
+    """Each question that is not answered costs a worker a second."""
+    asked, late = [], [True]
+
+    def note(number: int, ended: int) -> bool:
+        asked.append(ended)
+        if late[0]:
+            raise GetTimeoutError
+        return False
+
+    noted = Noted(remote(note), 7)
+    for second in range(40):
+        assert not noted(second)
+        late[0] = second < 29
+        clock[0] += 1.0
+    assert asked == [0, 2, 6, 14, *range(30, 40)]
+
+
 def test_a_board_that_is_late_is_asked_again_and_one_that_is_gone_is_not(clock: list[float]) -> None:
     calls = []
 
@@ -65,4 +83,4 @@ def test_a_board_that_is_late_is_asked_again_and_one_that_is_gone_is_not(clock: 
     for ended in range(4):
         assert not noted(ended)
         clock[0] += EVERY_SECONDS
-    assert calls == [0, 1]
+    assert calls == [0, 2]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
@@ -13,8 +14,10 @@ from typer.testing import CliRunner
 from analysis.charts import CHARTS
 from analysis.claims import CLAIMS, COLUMNS, GRIDS, Claim, Verdict, evaluate
 from analysis.claims.page import FAMILIES, write_html, write_markdown
+from analysis.claims.separable import ODECO
 from analysis.claims.wording import escaped, numbers, symbols
 from db.store import Store
+from kernels.networks.decomposable import Odeco
 from sweep.claims import chosen, grids, launch, together
 from sweep.cli import app
 from sweep.cli.claims import _lines
@@ -50,9 +53,9 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> "Direct":
     return Direct(store.path)
 
 
-def values(*figures: float | None, converged: int = 1) -> str:
-    """A query of one case a figure."""
-    rows = ", ".join(f"('a', 2, 1, {converged}, {'NULL' if f is None else f}::DOUBLE)" for f in figures)
+def values(*figures: float | None, converged: int = 1, x: int = 2) -> str:
+    """A query of one case a figure, all at one x."""
+    rows = ", ".join(f"('a', {x}, 1, {converged}, {'NULL' if f is None else f}::DOUBLE)" for f in figures)
     return f"SELECT * FROM (VALUES {rows}) AS t({', '.join(COLUMNS)})"
 
 
@@ -125,13 +128,39 @@ def test_a_figure_within_its_bound_passes(empty: Direct) -> None:
         (made(values(0.01, float("1e309")).replace("inf", "'inf'")), "1 cases have no figure"),
         (made(values(0.01, 0.02, converged=0)), "2 of 2 runs did not converge"),
         (made(values(0.01), rival=values(0.01, 0.02, 1.0)), "the rival keeps the bound too"),
+        (
+            made(values(0.01), rival=f"{values(5.0, 5.0, 5.0)} UNION ALL {values(0.01, x=3)}"),
+            "the rival keeps the bound",
+        ),
         (made(values(0.01), rival=values(None)), "the rival has no figure"),
+        (made(values(0.01), rival=f"{values(5.0)} UNION ALL {values(None, x=3)}"), "the rival has no figure"),
     ],
 )
 def test_a_claim_fails_and_says_why(claim: Claim, words: str, empty: Direct) -> None:
     verdict = evaluate(claim, empty)
     assert not verdict.passed
     assert any(words in fault for fault in verdict.faults)
+
+
+def test_the_rival_is_judged_where_it_is_nearest_to_the_bound(empty: Direct) -> None:
+    assert evaluate(made(values(0.01), rival=f"{values(5.0, 9.0)} UNION ALL {values(3.0, x=3)}"), empty).rival == 3.0
+    least = made(values(0.2), rival=f"{values(0.01)} UNION ALL {values(0.02, x=3)}", least=True)
+    assert evaluate(least, empty).rival == 0.02
+
+
+def test_limits_whose_bound_is_not_one_are_those_that_the_page_names() -> None:
+    """Claims of family 8 are no limits: their gap stays open."""
+    limits = [claim for claim in EVERY if "limit" in claim.kind]
+    assert [claim.number for claim in limits if claim.bound != 1] == ["4.2", "4.3", "4.5"]
+
+
+def test_the_norm_of_odeco_is_that_of_the_networks_in_the_grid() -> None:
+    (grid,) = grids([CLAIMS["2.3"]])
+    specs = [candidate.spec for candidate in Expansion(grid).candidates() if candidate.spec.architecture == "odeco"]
+    found = [Odeco(each.data["gaussian"]["dim"], each.depth, seed=each.seed).decomposition() for each in specs]
+    norms = [np.linalg.norm(each.s, 2) for each in found if each is not None]
+    assert len(norms) == len(specs)
+    assert ODECO - 0.01 < max(norms) <= ODECO
 
 
 def test_no_line_is_longer_than_eighty_columns(empty: Direct, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,6 +237,7 @@ def test_all_claims_hold_and_each_could_fail(quick: Path, tmp_path: Path) -> Non
     ("number", "right", "wrong"),
     [
         ("2.2", "(-2 / m.depth)", "(-2.1 / m.depth)"),
+        ("2.3", "(-2 / m.depth)", "(-2.2 / m.depth)"),
         ("3.1", "+ ln(b.clock / a.clock))", "+ 1.05 * ln(b.clock / a.clock))"),
         ("3.3", "+ ln(b.clock / a.clock))", "+ 1.2 * ln(b.clock / a.clock))"),
         ("4.4", "- depth * ln(alpha)", "- 1.05 * depth * ln(alpha)"),
@@ -215,10 +245,11 @@ def test_all_claims_hold_and_each_could_fail(quick: Path, tmp_path: Path) -> Non
         ("6.3", "+ ln(b.clock / a.clock) / m.depth)", "+ 1.05 * ln(b.clock / a.clock) / m.depth)"),
         ("7.2", "(1 - 1 / sqrt(7)) * ln(", "1.05 * (1 - 1 / sqrt(7)) * ln("),
         ("7.3", "+ ln(b.clock / a.clock) / m.depth)", "+ 1.05 * ln(b.clock / a.clock) / m.depth)"),
+        ("7.5", "- sqrt(5 / 2) * m.alpha)", "- 1.05 * sqrt(5 / 2) * m.alpha)"),
     ],
 )
-def test_a_power_that_is_a_little_wrong_breaks_the_bound(number: str, right: str, wrong: str, quick: Path) -> None:
-    """By a twentieth; of 3.3, whose next order is larger, by a fifth."""
+def test_a_rate_that_is_a_little_wrong_breaks_the_bound(number: str, right: str, wrong: str, quick: Path) -> None:
+    """By a twentieth; of 2.3 and 3.3, whose next orders are larger, by a tenth and a fifth."""
     claim = CLAIMS[number]
     assert claim.cases.count(right) == 1
     other = evaluate(dataclasses.replace(claim, cases=claim.cases.replace(right, wrong)), Store(quick))

@@ -1,6 +1,7 @@
 """Estimates: one number for everybody who asks, robust to single batches, and of likeness where nothing was timed."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from db.store import Store
 from sweep.execution import pilot as pilots
 from sweep.execution.costs import FEW_SPREAD, SHARES, Features, Kind, Model, fitted
 from sweep.execution.driver import Outcome
-from sweep.execution.estimate import estimate, estimate_lines, foreseen
+from sweep.execution.estimate import Estimate, Part, estimate, estimate_lines, foreseen
 from sweep.execution.history import History, Timing
 from sweep.execution.pilot import pilot
 from sweep.execution.plan import Plan, make_plan
+from sweep.execution.programs import ProgramPlan, Shape
 from sweep.execution.worker import Raised
 from sweep.grid.grid import load
 from tests.db import store_rows as rows
@@ -32,10 +34,28 @@ def planned(path: Path, store: Path, *overrides: str) -> tuple[Plan, Store]:
 
 def with_batches(store: Store, key: str, *batches: dict[str, Any]) -> Store:
     """A store with attempts of one program; each took a second of ten runs unless it says otherwise."""
-    usual = {"compile_key": key, "outcome": "finished", "seconds": 1.0, "runs": 10, "worker": "w"}
+    usual = {
+        "compile_key": key, "outcome": "finished", "seconds": 1.0, "runs": 10, "worker": "w", "compile_seconds": 0.0
+    }  # fmt: skip
     tries = [{**usual, "attempt_id": str(number), **batch} for number, batch in enumerate(batches)]
     store.create()
     store.commit({"attempts": rows.attempts(tries)})
+    return store
+
+
+def with_runs(
+    store: Store, *ids: str, sweep_id: str = "s", compile_seconds: float | None = 0.0, **columns: Any
+) -> Store:
+    """A store with runs of one batch, of a second each unless they say otherwise."""
+    usual = {"wall_seconds": 1.0, "steps": 100, "rejected": 0, "parameters": 4, "record": False, "sweep_id": sweep_id}
+    tried = {
+        "attempt_id": f"{sweep_id} {ids}",
+        "sweep_id": sweep_id,
+        "runs": len(ids),
+        "compile_seconds": compile_seconds,
+    }
+    store.create()
+    store.commit({**rows.results(ids, **{**usual, **columns}), "attempts": rows.attempts([tried])})
     return store
 
 
@@ -101,6 +121,89 @@ def test_more_workers_take_less(one: tuple[Plan, Store, str]) -> None:
     assert one_.seconds[1] - one_.compiling == pytest.approx(4 * (four.seconds[1] - four.compiling))
 
 
+def part(runs: int, batches: int, seconds: float) -> Part:
+    """So many runs of so many seconds each; a worker compiles their program for three."""
+    shape = Shape("k", None, runs)  # type: ignore[arg-type]
+    return Part(ProgramPlan("k", [shape]), Timing(seconds / 2, seconds, 2 * seconds, "timed"), batches, 3.0)
+
+
+def test_a_run_is_not_divided_among_workers() -> None:
+    made = Estimate(16, (part(1, 1, 3600.0), part(1000, 100, 1.0)))
+    assert made.seconds == (1803.0, 3603.0, 7203.0)
+    assert made.compiling == 3.0
+    many = Estimate(16, (part(1, 1, 36.0), part(1000, 100, 1.0)))
+    assert many.seconds[1] == (1036 + 3 + 16 * 3) / 16
+    assert many.compiling == (3 + 16 * 3) / 16
+
+
+def test_batches_that_do_not_say_what_compiling_took_time_nothing(write: Write, tmp_path: Path) -> None:
+    """Those of a store from before schema 0007; nor do runs of such a sweep, whose seconds hold it."""
+    plan, store = planned(write(SMALL), tmp_path / "results.duckdb")
+    with_batches(store, plan.programs[0].key, {"compile_seconds": None, "seconds": 60.0})
+    with_runs(store, *"ab", sweep_id="old", compile_seconds=None, wall_seconds=6.0)
+    assert History(store).of(plan.programs[0]) is None
+    with_runs(store, *"cd")
+    assert [row["seconds"] for row in store.query(SHARES).to_pylist()] == [1.0]
+
+
+def test_runs_of_a_batch_that_was_interrupted_are_left_out(tmp_path: Path) -> None:
+    """Their seconds hold those of runs that did not end."""
+    store = with_runs(Store(tmp_path / "results.duckdb"), *"ab")
+    with_runs(store, *"cde", wall_seconds=50.0, created_at=datetime(2026, 1, 3))
+    (both,) = store.query(SHARES).to_pylist()
+    assert both["seconds"] == 50.0
+    tried = {"attempt_id": "i", "sweep_id": "s", "outcome": "interrupted", "runs": 3, "compile_seconds": 0.0}
+    store.commit({"attempts": rows.attempts([tried])})
+    (whole,) = store.query(SHARES).to_pylist()
+    assert whole["seconds"] == 1.0
+
+
+def test_a_worker_that_waits_for_a_gpu_spends_its_time(one: tuple[Plan, Store, str]) -> None:
+    plan, store, key = one
+    with_batches(store, key, {"seconds": 100.0, "cpu_seconds": 1.0, "sweep_id": "s"})
+    with_runs(store, *"ab", device="NVIDIA H200")
+    timing = History(store).of(plan.programs[0])
+    assert timing is not None
+    assert timing.middle == pytest.approx(10.0)
+
+
+NAN, INF = float("nan"), float("inf")
+MOST = 2**63 - 1
+
+
+@pytest.mark.parametrize("column", [
+    {"wall_seconds": NAN}, {"wall_seconds": INF}, {"wall_seconds": 1e308}, {"alpha": INF}, {"alpha": NAN},
+    {"steps": -20}, {"steps": MOST}, {"rejected": -120}, {"samples": None}, {"samples": -1}, {"parameters": None},
+    {"dim": None}, {"depth": -3},
+], ids=str)  # fmt: skip
+def test_strange_numbers_of_a_run_are_left_out(column: dict[str, Any], one: tuple[Plan, Store, str]) -> None:
+    plan, store, _ = one
+    with_runs(store, *"ab", **column)
+    assert foreseen(plan, store, 2)["estimated_seconds"] is None
+    with_runs(store, *"cd", sweep_id="t")
+    assert foreseen(plan, store, 2)["estimated_seconds"] > 0
+
+
+@pytest.mark.parametrize("column", [
+    {"seconds": NAN}, {"seconds": INF}, {"seconds": 1e308}, {"seconds": -1.0}, {"compile_seconds": NAN},
+    {"compile_seconds": -INF}, {"seconds": 1e-320, "cpu_seconds": 1.0},
+], ids=str)  # fmt: skip
+def test_strange_numbers_of_a_batch_are_left_out(column: dict[str, Any], one: tuple[Plan, Store, str]) -> None:
+    plan, store, key = one
+    with_batches(store, key, column)
+    assert History(store).timed == {}
+    assert foreseen(plan, store, 2)["estimated_seconds"] is None
+
+
+@pytest.mark.parametrize("spent", [NAN, INF, -1.0, 0.0])
+def test_strange_cpu_seconds_of_a_batch_take_nothing_off(spent: float, one: tuple[Plan, Store, str]) -> None:
+    plan, store, key = one
+    with_batches(store, key, {"cpu_seconds": spent})
+    timing = History(store).of(plan.programs[0])
+    assert timing is not None
+    assert timing.middle == pytest.approx(0.1)
+
+
 def test_what_was_interrupted_or_failed_times_nothing(one: tuple[Plan, Store, str]) -> None:
     plan, store, key = one
     with_batches(store, key, {"outcome": "interrupted"}, {"outcome": "failed"}, {"runs": 0}, {"compile_key": None})
@@ -116,8 +219,7 @@ def test_what_was_interrupted_or_failed_times_nothing(one: tuple[Plan, Store, st
 def test_likeness_to_what_was_timed(write: Write, tmp_path: Path) -> None:
     """Five layers are known by two; classification and layers that are integrated are not."""
     plan, store = planned(write(OTHER), tmp_path / "results.duckdb")
-    store.create()
-    store.commit(rows.results("abcd", wall_seconds=1.0, steps=100, parameters=4, record=False))
+    with_runs(store, *"abcd")
     timing = History(store).of(plan.programs[0])
     assert timing is not None
     assert timing.source == "alike"
@@ -135,10 +237,8 @@ def test_likeness_to_what_was_timed(write: Write, tmp_path: Path) -> None:
 
 def test_runs_of_a_batch_share_its_time_by_their_steps(tmp_path: Path) -> None:
     store = Store(tmp_path / "results.duckdb")
-    store.create()
-    shared = {"wall_seconds": 0.3, "rejected": 0, "sweep_id": "s", "parameters": 4}
-    store.commit(rows.results("a", steps=80, alpha=1.0, **shared))
-    store.commit(rows.results("b", steps=180, alpha=0.01, **shared))
+    with_runs(store, "a", wall_seconds=0.3, steps=80, alpha=1.0)
+    with_runs(store, "b", wall_seconds=0.3, steps=180, alpha=0.01)
     assert {row["scale"]: round(row["seconds"], 9) for row in store.query(SHARES).to_pylist()} == {0.0: 0.2, -2.0: 0.4}
 
 
@@ -175,6 +275,14 @@ def test_a_pilot_times_and_stores_nothing(write: Write, tmp_path: Path) -> None:
     assert lines[2].endswith(", in memory; none of them is stored")
     assert lines[-1] == "  1 program by runs just now"
     assert not store.exists()
+
+
+def test_a_pilot_of_what_was_timed_says_so(one: tuple[Plan, Store, str]) -> None:
+    plan, store, key = one
+    with_batches(store, key, {})
+    assert next(estimate_lines(foreseen(plan, store, 2, trying=True))) == (
+        "pilot: nothing to try, every program was timed before"
+    )
 
 
 def test_a_pilot_is_bounded_in_time(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

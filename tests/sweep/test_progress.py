@@ -41,7 +41,7 @@ def tally_of(programs: list[ProgramPlan], *seconds: float | None, workers: int =
     """Of programs whose runs are estimated to take so long."""
     timings = [None if each is None else Timing(each / 2, each, 2 * each, "timed") for each in seconds]
     parts = [Part(program, timing, 2, 3.0) for program, timing in zip(programs, timings, strict=True)]
-    return Tally(total, total - 200, Estimate(workers, tuple(parts)))
+    return Tally(total, total - 100 * len(parts), Estimate(workers, tuple(parts)))
 
 
 def batch_of(program: ProgramPlan, runs: int, number: int = 1) -> Batch:
@@ -50,8 +50,20 @@ def batch_of(program: ProgramPlan, runs: int, number: int = 1) -> Batch:
 
 
 def test_time_left_before_anything_is_done_is_the_estimate(programs: list[ProgramPlan]) -> None:
-    assert tally_of(programs, 1.0, 0.5, workers=3).left == pytest.approx((150 + 2 * 3) / 3)
+    assert tally_of(programs, 1.0, 0.5, workers=2).left == pytest.approx((150 + 2 * 3) / 2)
     assert tally_of(programs, 1.0, None).left is None
+
+
+def test_time_left_is_at_least_that_of_the_longest_batch(programs: list[ProgramPlan]) -> None:
+    """Of 100 runs of 36 s in two batches on 16 workers, 14 of which have nothing to do."""
+    tally = tally_of(programs[:1], 36.0, workers=16, total=100)
+    assert tally.left == pytest.approx(50 * 36 + 3)
+    tally.look([(batch_of(programs[0], 50, number), 40) for number in (1, 2)], 16)
+    assert tally.left == pytest.approx(10 * 36 + 3)
+    tally.look([(batch_of(programs[0], 50), 49)], 16)
+    tally.done(programs[0].key, 50, 50 * 36.0, Counter(converged=50), {})
+    tally.look([(batch_of(programs[0], 50), 49)], 16)
+    assert tally.left == pytest.approx(36)
 
 
 def test_time_left_is_corrected_by_what_was_done(programs: list[ProgramPlan]) -> None:
