@@ -1,7 +1,7 @@
 """Claims 2 and 3: separable classification, singular vectors and the margin of the network's own norm."""
 
 from analysis.claims.claim import Claim
-from analysis.claims.queries import FIRST, NETWORK, SHARE, asked, between, predicted, turned, unit
+from analysis.claims.queries import FIRST, LAST, NETWORK, SHARE, asked, between, predicted, turned, unit
 
 _GRID = "claims-separable"
 _YUN = "Yun, Krishnan, Mobahi, arXiv:2010.02501v3"
@@ -26,14 +26,14 @@ _ALIVE = "2 * greatest(a.alignment, b.alignment * (b.clock / a.clock) ** (2 / m.
 
 
 def _misaligned(mean: str, last: str) -> str:
-    """Cases, one a run: what 1 - |cos| is in the mean from FIRST on, or at the end if larger, over what margins allow.
+    """Cases, one a run: what 1 - |cos| is in the mean from FIRST to LAST, or there if larger, over what margins allow.
 
     The largest margin min_i m_i / ||Theta||^L is 1 / (L^(L/2) N), N the least norm of the network's margin problem, the
-    stored objective; of networks without one it is the margin at the end.
+    stored objective; of networks without one it is the margin at LAST.
     """
     return f"""{asked(_GRID)}, points AS (
   SELECT run_id, o.point, o.alignment, ln(o.norm) AS scale, ln(-o.log_loss) - m.depth * ln(o.norm) AS margin
-  FROM mine m JOIN orbits o USING (run_id) WHERE o.log_loss <= -{FIRST:g} AND {_LONG}
+  FROM mine m JOIN orbits o USING (run_id) WHERE o.log_loss BETWEEN -{LAST:g} AND -{FIRST:g} AND {_LONG}
 ), steps AS (
   SELECT *, scale - lag(scale) OVER run AS step, (alignment + lag(alignment) OVER run) / 2 AS middle
   FROM points WINDOW run AS (PARTITION BY run_id ORDER BY point)
@@ -138,14 +138,14 @@ CLAIMS = (
         reference=f"{_SINGULAR}; the bound by the argument of Lyu and Li, arXiv:1906.05890",
         grid=_GRID,
         figure="largest 1 - |cos| between a layer and its gradient, its mean over log ||Theta|| from -log Loss = 3e3 "
-        "to 1e8 or, if larger, its end, over log(largest margin / margin at 3e3) / (2 growth of log ||Theta||)",
+        "to 3e5 or, if larger, its last value, over log(largest margin / margin at 3e3) / (2 growth of log ||Theta||)",
         cases=_misaligned("s.mean", "s.last"),
         bound=1.0,
         why="a theorem for every network of degree L: log(-log Loss / ||Theta||^L) grows by at least "
         "L (1 / cos^2 - 1), cos that of Theta with its gradient, a unit of log ||Theta||, by Cauchy and Schwarz at "
         "least 2 (1 - |cos|) of the worst layer. It cannot grow past the largest margin 1 / (L^(L/2) N), N the least "
         "norm known that keeps all margins: a budget that the window's start fixes, over a growth without end. Where "
-        "N is unknown (short filters) the margin at the end stands for it. The end is below the mean where layers "
+        "N is unknown (short filters) the margin at 3e5 stands for it. The last value is below the mean where layers "
         "keep turning: that is not of the theorem, it is seen",
         rival=_misaligned("t.alignment[1]", "0"),
         instead="no layer turns, 1 - |cos| stays what it is at the start",
