@@ -49,6 +49,7 @@ class Step(NamedTuple):
         log_elapsed: log of the physical time that passed.
         time_error: estimated relative error of that time.
         integral: integral of the forces over the step, one a sample; empty where it is not recorded.
+        rose: whether the loss did, which it never does on the flow.
     """
 
     theta: Theta
@@ -58,6 +59,7 @@ class Step(NamedTuple):
     log_elapsed: Scalar
     time_error: Scalar
     integral: Forces
+    rose: Bool[Array, ""]
 
 
 class Lane(NamedTuple):
@@ -139,6 +141,7 @@ def attempt(flow: Flow, solver: Solver, columns: int, lane: Lane, data: RunData,
     # an estimate that is all rounding says little of the error, so that steps grow by GROWTH_IN_NOISE at most on it
     hidden = (SAFETY / GROWTH_IN_NOISE) ** solver.order(columns)
     error = jnp.where(error <= 1, jnp.maximum(error, jnp.minimum(noisy, hidden)), error)
+    error = jnp.where(step.rose & (error <= 1), 2.0 ** solver.order(columns), error)  # to be tried with half the length
     progress = flow.progress(step.theta, log_norm, data, control)
     gain = _gain(flow, lane, progress, control)
     too_far = jnp.isfinite(progress) & (progress > 1 + flow.overshoot)
@@ -182,7 +185,7 @@ def take_step(flow: Flow, solver: Solver, columns: int, point: Point, h: Scalar,
         return _summed_step(flow, solver, columns, point, h, data)
     if not flow.timed:
         new, error, noisy, slope = solver.step(flow.force, flow.stiffness, columns, h, theta, args)
-        return Step(new, slope, error, noisy, jnp.log(h), jnp.zeros(()), empty)
+        return Step(new, slope, error, noisy, jnp.log(h), jnp.zeros(()), empty, jnp.array(False))
     rate = flow.log_rate(theta, log_norm, data)
 
     def clocked(y: Theta, log_norm: Scalar, data: RunData) -> tuple[Forces, Push]:
@@ -200,12 +203,13 @@ def take_step(flow: Flow, solver: Solver, columns: int, point: Point, h: Scalar,
     ends = solver.step(clocked, stiffness, columns, h, jnp.append(theta, 0.0), args)
     (new, time), (error, time_error), (noisy, _), (slope, _) = ((end[:-1], end[-1]) for end in ends)
     smooth, smooth_error = flow.log_elapsed(State(theta, log_norm, velocity), State(new, log_norm, slope), data)
-    grown = flow.log_rate(new, log_norm, data) - rate  # of -log Loss, which never falls on the flow
-    followed = (time > 0) & (grown > -ROUNDING_OF_LOSS * jnp.abs(rate)) & (grown < LARGEST_RATE_GROWTH)
+    grown = flow.log_rate(new, log_norm, data) - rate  # of -log Loss, too
+    followed = (time > 0) & (grown < LARGEST_RATE_GROWTH)
     time_error = jnp.where(followed, jnp.abs(time_error / time), jnp.inf)
     better = time_error < smooth_error
     log_elapsed = jnp.where(better, rate + jnp.log(time), smooth)
-    return Step(new, slope, error, noisy, log_elapsed, jnp.minimum(time_error, smooth_error), empty)
+    rose = grown < -ROUNDING_OF_LOSS * jnp.abs(rate)
+    return Step(new, slope, error, noisy, log_elapsed, jnp.minimum(time_error, smooth_error), empty, rose)
 
 
 def _summed_step(flow: Flow, solver: Solver, columns: int, point: Point, h: Scalar, data: RunData) -> Step:
@@ -231,7 +235,7 @@ def _summed_step(flow: Flow, solver: Solver, columns: int, point: Point, h: Scal
     start = jnp.concatenate([point.theta, zeros])
     ends = solver.step(force, stiffness, columns, h, start, (point.log_norm, data))
     new, error, noisy, slope = (end[:size] for end in ends)
-    return Step(new, slope, error, noisy, jnp.log(h), jnp.zeros(()), ends[0][size:])
+    return Step(new, slope, error, noisy, jnp.log(h), jnp.zeros(()), ends[0][size:], jnp.array(False))
 
 
 def thin(lane: Lane, full: Bool[Array, ""]) -> Lane:

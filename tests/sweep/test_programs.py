@@ -84,6 +84,7 @@ def test_results_do_not_depend_on_sharing(task: str, architectures: list[str]) -
     assert program.room is not None
     for own, shared in zip(simulate(runs), simulate(runs, program.room), strict=True):
         assert own.status == shared.status == "converged"
-        # near the stop rule errors are rounding, and which of the last few steps are rejected is chance
-        assert abs(own.steps - shared.steps) <= max(4, 0.1 * own.steps)
+        # near the stop rule errors are rounding, and which of the last few steps are rejected is chance; of one layer,
+        # whose limit is met to 1e-13, that is most steps
+        assert own.spec.depth == 1 or abs(own.steps - shared.steps) <= max(4, 0.1 * own.steps)
         np.testing.assert_allclose(shared.beta, own.beta, rtol=0, atol=1e-7 * np.linalg.norm(own.beta))
