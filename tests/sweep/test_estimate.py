@@ -123,7 +123,7 @@ def test_more_workers_take_less(one: tuple[Plan, Store, str]) -> None:
 
 def part(runs: int, batches: int, seconds: float) -> Part:
     """So many runs of so many seconds each; a worker compiles their program for three."""
-    shape = Shape("k", None, runs)  # type: ignore[arg-type]
+    shape = Shape("k", None, runs)
     return Part(ProgramPlan("k", [shape]), Timing(seconds / 2, seconds, 2 * seconds, "timed"), batches, 3.0)
 
 

@@ -46,7 +46,7 @@ def tally_of(programs: list[ProgramPlan], *seconds: float | None, workers: int =
 
 def batch_of(program: ProgramPlan, runs: int, number: int = 1) -> Batch:
     spec = program.shapes[0].structure.spec
-    return Batch(program.key, ((spec, None),) * runs, (), number=number)  # type: ignore[arg-type]
+    return Batch(program.key, ((spec, None),) * runs, (), number=number)
 
 
 def test_time_left_before_anything_is_done_is_the_estimate(programs: list[ProgramPlan]) -> None:
