@@ -52,10 +52,11 @@ class Noted:
         import ray
 
         try:
-            told = bool(ray.get(self.board.note.remote(self.number, ended), timeout=ANSWER_SECONDS))
+            # not ray.get: a task that waits in it lends its CPU, and Ray starts one more worker on it
+            told = bool(self.board.note.remote(self.number, ended).future().result(timeout=ANSWER_SECONDS))
             self._pause = EVERY_SECONDS
             return told
-        except ray.exceptions.GetTimeoutError:
+        except TimeoutError:
             self._pause *= 2
             return False
         except ray.exceptions.RayError:  # the board is gone

@@ -14,23 +14,22 @@ class RayError(Exception):
     """As Ray's."""
 
 
-class GetTimeoutError(RayError, TimeoutError):
-    """As Ray's."""
-
-
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [1000.0]
     monkeypatch.setattr(board.time, "monotonic", lambda: now[0])
-    errors = SimpleNamespace(RayError=RayError, GetTimeoutError=GetTimeoutError)
-    ray = SimpleNamespace(exceptions=errors, get=lambda answer, timeout: answer())
-    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(exceptions=SimpleNamespace(RayError=RayError)))
     return now
 
 
 def remote(method: Any) -> Any:
     """An actor's method: the call is made when its answer is asked for."""
-    return SimpleNamespace(note=SimpleNamespace(remote=lambda *arguments: lambda: method(*arguments)))
+
+    def call(*arguments: Any) -> Any:
+        answer = SimpleNamespace(result=lambda timeout: method(*arguments))
+        return SimpleNamespace(future=lambda: answer)
+
+    return SimpleNamespace(note=SimpleNamespace(remote=call))
 
 
 def test_a_board_keeps_what_is_asked_for_and_forgets_the_rest() -> None:
@@ -61,7 +60,7 @@ def test_a_board_that_never_answers_is_asked_ever_more_rarely_until_it_answers(c
     def note(number: int, ended: int) -> bool:
         asked.append(ended)
         if late[0]:
-            raise GetTimeoutError
+            raise TimeoutError
         return False
 
     noted = Noted(remote(note), 7)
@@ -77,7 +76,7 @@ def test_a_board_that_is_late_is_asked_again_and_one_that_is_gone_is_not(clock: 
 
     def note(number: int, ended: int) -> bool:
         calls.append(ended)
-        raise GetTimeoutError if len(calls) == 1 else RayError
+        raise TimeoutError if len(calls) == 1 else RayError
 
     noted = Noted(remote(note), 7)
     for ended in range(4):
