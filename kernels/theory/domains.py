@@ -1,5 +1,6 @@
 """Domains: the interval in which the dual variable nu_j of each coordinate moves as alpha -> 0."""
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -71,10 +72,18 @@ def unit_end(depth: int) -> float:
 
 def domain(problem: Problem) -> Domain | None:
     """The domain of a regression of L >= 2 from a start with a potential (as minimum_bregman); None for others."""
-    start = unit_start(problem)
-    if start is None:
-        return None
-    return problem.shared.keep((domain, start.shape, start.tobytes()), lambda: _domain(start))
+    return problem.shared.each(_domains, [problem])[0]
+
+
+def _domains(problems: list[Problem]) -> list[Domain | None]:
+    """The domain of each problem, one object for all starts that differ in alpha alone."""
+    starts = [unit_start(problem) for problem in problems]
+    return [
+        None
+        if start is None
+        else problem.shared.keep((domain, start.shape, start.tobytes()), functools.partial(_domain, start))
+        for problem, start in zip(problems, starts, strict=True)
+    ]
 
 
 def unit_start(problem: Problem) -> Float[np.ndarray, "L m"] | None:
@@ -91,6 +100,10 @@ def unit_start(problem: Problem) -> Float[np.ndarray, "L m"] | None:
 
 def _domain(start: Float[np.ndarray, "L m"]) -> Domain:
     depth, modulus = len(start), np.sort(np.abs(start), axis=0)
+    if not modulus[0].any() and (modulus[1:] == modulus[-1]).all():
+        # w_l = eta for l < L and w_L = 0: nu = eta^{2-L} times that of eta = 1
+        ends = unit_end(depth) * modulus[-1] ** (2 - depth)
+        return Domain(ends, ends, modulus[[-1, -1]], depth)
     side = np.where(start < 0, -1.0, 1.0).prod(axis=0)
     kept = np.sqrt((modulus[1] - modulus[0]) * (modulus[1] + modulus[0])) <= TIED * modulus[0]
     least, next_least = side * modulus[0], modulus[1]

@@ -1,6 +1,5 @@
 """Where gradient flow of the squared loss ends: exactly, or in a limit of the scale of the initialisation."""
 
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import final
@@ -17,7 +16,7 @@ from kernels.theory.base import Endpoint, Forecast, Forecasts, Kind, Prediction,
 from kernels.theory.domains import domain
 from kernels.theory.one_sample import of_one_sample
 from kernels.theory.potentials import exact_limits, has_limit
-from kernels.theory.sequences import least_sum, only_least_sum
+from kernels.theory.sequences import least_sum, only_least_sum, saddles_all
 from kernels.theory.systems import Solution, Start, System, minimum_norm, system, weighted_l1, weighted_l2
 
 
@@ -154,6 +153,7 @@ class WeightedL1(Prediction):
         return domain(problem) is not None
 
     def forecast_all(self, problems: Sequence[Problem]) -> list[Forecast | None]:
+        saddles_all(list(problems))  # all at once, and kept
         return [_least_sum(problem) for problem in problems]
 
     def compare_all(
@@ -193,7 +193,7 @@ class WeightedL2(Prediction):
         return problem.regression and problem.scale is not None
 
     def forecast_all(self, problems: Sequence[Problem]) -> list[Forecast | None]:
-        return _once_for_all_scales(problems, _least_squares)
+        return _least_squares(problems)
 
     def compare_all(
         self, problems: Sequence[Problem], forecasts: Forecasts, endpoints: Sequence[Endpoint]
@@ -253,22 +253,19 @@ class MinimumL2Norm(Prediction):
         return coefficients_records(self, problems, forecasts, endpoints, reached)
 
 
-def _once_for_all_scales(
-    problems: Sequence[Problem], make: Callable[[Problem, Float[np.ndarray, " m"]], Forecast]
-) -> list[Forecast | None]:
-    """make(problem, eta) for every problem, called once for all that differ in alpha alone."""
-    etas = [_known(problem.eta) for problem in problems]
-    signs = [_known(problem.signs) for problem in problems]
-    keys = [
-        (each.dataset, each.architecture, eta.tobytes(), sides.tobytes())
-        for each, eta, sides in zip(problems, etas, signs, strict=True)
-    ]
+def _least_squares(problems: Sequence[Problem]) -> list[Forecast | None]:
+    """The forecasts of weighted_l2: one for all runs that differ in alpha alone, those of one data set together."""
     made: list[Forecast | None] = [None] * len(problems)
-    for key, places in grouped(keys):
-        first, eta = problems[places[0]], etas[places[0]]
-        forecast = first.shared.keep((make, *key), functools.partial(make, first, eta))
-        for place in places:
-            made[place] = forecast
+    etas = [_known(problem.eta) for problem in problems]
+    for _, group in grouped((problem.dataset, problem.architecture) for problem in problems):
+        first = problems[group[0]]
+        distinct = grouped(etas[place].tobytes() for place in group)
+        weights = np.array([etas[group[some[0]]] for _, some in distinct]) ** (2 - 2 * first.depth)
+        assert first.decomposition is not None
+        for (_, some), found in zip(distinct, weighted_l2(first, weights), strict=True):
+            beta = np.real(first.decomposition.s.T @ found.rho)
+            for place in some:
+                made[group[place]] = Forecast(beta, found.certificate, found.objective)
     return made
 
 
@@ -313,12 +310,6 @@ def _least_moduli(problem: Problem, constraint: System, start: Start) -> Solutio
             return found
     key = (_least_moduli, problem.dataset, problem.architecture, start.eta.tobytes(), start.signs.tobytes())
     return problem.shared.keep(key, lambda: weighted_l1(constraint, start))
-
-
-def _least_squares(problem: Problem, eta: Float[np.ndarray, " m"]) -> Forecast:
-    found = weighted_l2(problem, eta ** (2 - 2 * problem.depth))
-    assert problem.decomposition is not None
-    return Forecast(np.real(problem.decomposition.s.T @ found.rho), found.certificate, found.objective)
 
 
 def _least_norm(dataset: Dataset, balanced: bool) -> Forecast:

@@ -14,7 +14,7 @@ from kernels.results import PredictionRecord, SaddleRecord, Trajectory
 from kernels.theory.base import Endpoint, Forecast, Forecasts, Kind, Prediction, coefficients_records
 from kernels.theory.domains import domain
 from kernels.theory.one_sample import of_one_sample
-from kernels.theory.sequences import saddles
+from kernels.theory.sequences import Saddles, saddles, saddles_all
 
 
 @final
@@ -59,7 +59,7 @@ class SaddleSequence(Prediction):
         return domain(problem) is not None
 
     def forecast_all(self, problems: Sequence[Problem]) -> list[Forecast | None]:
-        return [_forecast(problem) for problem in problems]
+        return [_forecast(found) for found in saddles_all(list(problems))]
 
     def compare_all(
         self, problems: Sequence[Problem], forecasts: Forecasts, endpoints: Sequence[Endpoint]
@@ -68,8 +68,7 @@ class SaddleSequence(Prediction):
         return [_along(*each) for each in zip(problems, endpoints, records, strict=True)]
 
 
-def _forecast(problem: Problem) -> Forecast:
-    found = saddles(problem)
+def _forecast(found: Saddles | None) -> Forecast:
     assert found is not None
     beta = found.beta[-1] if len(found.beta) else None
     return Forecast(beta, found.certificate, found.end.objective, {"saddles": float(len(found.beta))})

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from kernels.problem import Problem
+from kernels.problem import Problem, grouped
 from kernels.theory.domains import Domain, domain
 from kernels.theory.optimisers import sums
 from kernels.theory.optimisers.homotopy import Sequence, visited
@@ -31,15 +31,41 @@ class Saddles:
 
 
 def saddles(problem: Problem) -> Saddles | None:
-    """The saddles of a problem; None without a domain.
+    """The saddles of a problem; None without a domain."""
+    return saddles_all([problem])[0]
+
+
+def saddles_all(problems: list[Problem]) -> list[Saddles | None]:
+    """`saddles` of many problems.
 
     They are found once for all problems that differ in alpha alone, and for L = 2 also for those of other starts.
     """
-    interval, constraint = domain(problem), system(problem)
-    if interval is None or constraint is None:
-        return None
-    asked = (saddles, problem.dataset, problem.architecture, interval.key)
-    return problem.shared.keep(asked, lambda: _saddles(problem, constraint, interval))
+    found: dict[int, Saddles | None] = {}
+    for shared, places in grouped(problem.shared for problem in problems):
+        found.update(zip(places, shared.each(_made, [problems[place] for place in places]), strict=True))
+    return [found[place] for place in range(len(problems))]
+
+
+def _made(problems: list[Problem]) -> list[Saddles | None]:
+    """The saddles of problems of one batch; sequences of one network and data set are followed together."""
+    made: list[Saddles | None] = [None] * len(problems)
+    intervals = [domain(problem) for problem in problems]
+    keys = [
+        None if interval is None else (problem.dataset, problem.architecture, interval.key)
+        for problem, interval in zip(problems, intervals, strict=True)
+    ]
+    distinct = [places for key, places in grouped(keys) if key is not None]
+    folds = [_folded(problems[places[0]]) for places in distinct]
+    for _, some in grouped(
+        (problems[distinct[k][0]].dataset, columns.tobytes()) for k, (_, columns) in enumerate(folds)
+    ):
+        upper, lower = (np.array([folds[k][0].ends[side] for k in some]) for side in (0, 1))
+        y = problems[distinct[some[0]][0]].dataset.y
+        for k, path in zip(some, visited(folds[some[0]][1], y, upper, lower), strict=True):
+            first = problems[distinct[k][0]]
+            for place in distinct[k]:
+                made[place] = made[place] or made[distinct[k][0]] or _saddles(first, folds[k][0], path)
+    return made
 
 
 def only_least_sum(problem: Problem) -> Solution | None:
@@ -64,14 +90,26 @@ REACHED = 1e-12
 """Largest certificate of an end of saddles that is taken for the least sum."""
 
 
-def _saddles(problem: Problem, constraint: System, interval: Domain) -> Saddles:
-    a = np.real(problem.dataset.x @ constraint.lift)
+def _given(problem: Problem) -> tuple[System, Domain]:
+    constraint, interval = system(problem), domain(problem)
+    assert constraint is not None
+    assert interval is not None
+    return constraint, interval
+
+
+def _folded(problem: Problem) -> tuple["_Folded", Float[np.ndarray, "n g"]]:
+    """The folded coordinates and their columns of A."""
+    constraint, interval = _given(problem)
     folded = _fold(constraint, interval)
-    path = visited(folded.columns(a), problem.dataset.y, *folded.ends)
+    return folded, folded.columns(np.real(problem.dataset.x @ constraint.lift))
+
+
+def _saddles(problem: Problem, folded: "_Folded", path: Sequence) -> Saddles:
+    constraint, interval = _given(problem)
     rho = folded.unfold(path.rho)
     beta = np.real(rho @ constraint.lift.T)
     if not len(rho):
-        return Saddles(beta, path.clock, np.inf, Solution(np.zeros(a.shape[1]), 0.0, np.inf, -1))
+        return Saddles(beta, path.clock, np.inf, Solution(np.zeros(len(interval.upper)), 0.0, np.inf, -1))
     multipliers = constraint.rows @ folded.dual(path.ends) / interval.unit
     whole = interval.sides(constraint)
     parts = np.concatenate([np.maximum(rho[-1], 0), np.maximum(-rho[-1], 0)])

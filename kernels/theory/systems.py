@@ -14,6 +14,9 @@ from kernels.networks.base import Architecture
 from kernels.problem import Problem
 from kernels.theory.optimisers import certificates, sums
 
+DEPENDENT = 1e-8
+"""Rows of which QR leaves at most this share of the largest are treated by singular values and pivots instead."""
+
 
 @dataclass(frozen=True, eq=False)
 class System:
@@ -213,27 +216,38 @@ def weighted_l1(system: System, start: Start) -> Solution:
     return best
 
 
-def weighted_l2(problem: Problem, weights: Float[np.ndarray, " m"]) -> Solution:
-    """min sum_j w_j |rho_j|^2 subject to A rho = y, real or complex, by least squares in sqrt(w) rho."""
+def weighted_l2(problem: Problem, weights: Float[np.ndarray, "b m"]) -> list[Solution]:
+    """min sum_j w_j |rho_j|^2 subject to A rho = y, real or complex, for b rows of weights.
+
+    By QR of the rows of A w^{-1/2}; by least squares in sqrt(w) rho where the rows are nearly dependent.
+    """
     decomposition = problem.decomposition
     assert decomposition is not None
     rows, target = by_rows(problem.dataset.x @ decomposition.s.T, problem.dataset.y)
-    scaled = rows / np.sqrt(weights)
-    solution = np.linalg.lstsq(scaled, target, rcond=None)[0]
-    rho = solution / np.sqrt(weights)
-    certificate = certificates.worst(
-        certificates.interpolation(rows, target, rho),
-        _off_rows(scaled, solution),
-    )
-    return Solution(rho, float(weights @ np.abs(rho) ** 2), certificate)
+    roots = np.sqrt(weights)
+    scaled = rows / roots[:, None, :]
+    basis, triangle = np.linalg.qr(scaled.conj().transpose(0, 2, 1))
+    sizes = np.abs(np.diagonal(triangle, axis1=1, axis2=2))
+    apart = (sizes.min(axis=1) > DEPENDENT * sizes.max(axis=1)) & (len(target) <= rows.shape[1])
+    found = []
+    for place, root in enumerate(roots):
+        if apart[place]:
+            span = basis[place]
+            lower = triangle[place].conj().T
+            solution = span @ scipy.linalg.solve_triangular(lower, target, lower=True, check_finite=False)
+        else:
+            solution, span = np.linalg.lstsq(scaled[place], target, rcond=None)[0], row_basis(scaled[place])
+        rho = solution / root
+        certificate = certificates.worst(certificates.interpolation(rows, target, rho), _off_rows(span, solution))
+        found.append(Solution(rho, float(weights[place] @ np.abs(rho) ** 2), certificate))
+    return found
 
 
-def _off_rows(rows: Inexact[np.ndarray, "n m"], solution: Inexact[np.ndarray, " m"]) -> float:
-    """||x - Q^H Q x|| / ||x||, Q an orthonormal basis of the rows.
+def _off_rows(basis: Inexact[np.ndarray, "m r"], solution: Inexact[np.ndarray, " m"]) -> float:
+    """||x - Q^H Q x|| / ||x||, Q^H an orthonormal basis of the conjugated rows.
 
     It needs no multipliers, which are large where rows are nearly parallel.
     """
-    basis = row_basis(rows)
     outside = solution - basis @ (basis.conj().T @ solution)
     return certificates.ratio(float(np.linalg.norm(outside)), float(np.linalg.norm(solution)))
 
@@ -250,5 +264,5 @@ def minimum_norm(dataset: Dataset) -> Solution:
     """min ||beta|| subject to X beta = y; the solution's rho is beta."""
     rows, target = by_rows(dataset.x, dataset.y)
     beta = np.linalg.lstsq(rows, target, rcond=None)[0]
-    certificate = certificates.worst(certificates.interpolation(rows, target, beta), _off_rows(rows, beta))
+    certificate = certificates.worst(certificates.interpolation(rows, target, beta), _off_rows(row_basis(rows), beta))
     return Solution(beta, float(np.linalg.norm(beta)), certificate)

@@ -201,13 +201,13 @@ def test_two_coordinates_at_once_are_not_certified() -> None:
 
 
 def test_saddles_are_bounded_in_number() -> None:
-    rng, ones = np.random.default_rng(0), np.ones(12)
+    rng, ones = np.random.default_rng(0), np.ones((1, 12))
     longer = 0
     for _ in range(20):
         a, y = rng.standard_normal((6, 12)), rng.standard_normal(6)
-        whole = visited(a, y, ones, ones)
+        (whole,) = visited(a, y, ones, ones)
         assert whole.residual < 1e-9
-        part = visited(a, y, ones, ones, most=len(whole.rho) - 1)
+        (part,) = visited(a, y, ones, ones, most=len(whole.rho) - 1)
         assert part.residual == np.inf
         kept = len(whole.rho) - 1 if len(whole.rho) > 6 else 0
         np.testing.assert_array_equal(part.rho, whole.rho[:kept])

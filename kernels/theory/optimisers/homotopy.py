@@ -9,10 +9,11 @@ and the coordinates that are not zero keep their signs or vanish.
 Source: Pesme and Flammarion, arXiv:2304.00488, for L = 2; Zhao et al., arXiv:2607.12332, for every depth.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from scipy.optimize import nnls
 
 ROUNDING = 1e-12
@@ -20,6 +21,9 @@ ROUNDING = 1e-12
 
 TIE = 1e-9
 """Two jumps this near on the clock, relatively, count as one jump of two coordinates, where the sequence breaks off."""
+
+DEPENDENT = 1e-8
+"""Columns of which QR leaves at most this share of the largest are fitted by the singular values instead."""
 
 MOST = 128
 """Most saddles, so that they take a fraction of a second. The last saddle has as many non-zero coordinates as there are
@@ -49,63 +53,167 @@ class Sequence:
 def visited(
     a: Float[np.ndarray, "n m"],
     y: Float[np.ndarray, " n"],
-    upper: Float[np.ndarray, " m"],
-    lower: Float[np.ndarray, " m"],
+    upper: Float[np.ndarray, "b m"],
+    lower: Float[np.ndarray, "b m"],
     most: int = MOST,
-) -> Sequence:
-    """The saddles from rho = 0, s = 0, for t^+ = upper and t^- = lower, both > 0, infinite where there is no end."""
-    size = np.linalg.norm(a, axis=0) * float(np.linalg.norm(y))
-    rest = ROUNDING * np.where(size > 0, size, 1.0)
-    signs, multipliers = np.zeros(len(size)), np.zeros(len(y))
-    force, s, clock, worst = a.T @ y, np.zeros(len(size)), 0.0, 0.0
+) -> list[Sequence]:
+    """The saddles from rho = 0, s = 0, of one A and y for b pairs of ends, all from saddle to saddle together.
+
+    Args:
+        a, y: A and y.
+        upper, lower: t^+ and t^-, both > 0, infinite where there is no end.
+        most: saddles at which a sequence breaks off.
+    """
+    count, size = upper.shape
+    norms = np.linalg.norm(a, axis=0)
+    norms = np.where(norms > 0, norms, 1.0)
+    rest = ROUNDING * norms * (float(np.linalg.norm(y)) or 1.0)
+    norms = norms * (float(np.linalg.norm(y)) or 1.0)
     most = most if len(y) <= most else 0
-    residual, times = y, list[float]()
-    found: list[np.ndarray] = []
-    while True:
-        moving = (signs == 0) & (np.abs(force) > rest)
-        if not moving.any():
-            break
-        room = np.where(force > 0, upper - s, lower + s)
+    runs = _Runs(
+        place=np.arange(count), upper=upper, lower=lower, signs=np.zeros((count, size)), s=np.zeros((count, size)),
+        residual=np.repeat(y[None], count, axis=0), multipliers=np.zeros((count, len(y))), clock=np.zeros(count),
+        worst=np.zeros(count),
+    )  # fmt: skip
+    found: list[list[np.ndarray]] = [[] for _ in range(count)]
+    clocks: list[list[float]] = [[] for _ in range(count)]
+    ends: list[Sequence | None] = [None] * count
+
+    def finish(broken: Bool[np.ndarray, " r"], ended: Bool[np.ndarray, " r"]) -> None:
+        for row in np.flatnonzero(broken | ended).tolist():
+            place = int(runs.place[row])
+            rho, residual = np.array(found[place]).reshape(-1, size), np.inf if broken[row] else runs.worst[row]
+            ends[place] = Sequence(rho, np.array(clocks[place]), runs.s[row].copy(), float(residual))
+
+    for jumps in itertools.count():
+        force = runs.residual @ a
+        moving = (runs.signs == 0) & (np.abs(force) > rest)
+        ended = ~moving.any(axis=1)
+        room = np.where(force > 0, runs.upper - runs.s, runs.lower + runs.s)
         waits = np.where(moving, room / np.where(moving, np.abs(force), 1.0), np.inf)
-        wait, j = float(waits.min()), int(waits.argmin())
-        waits[j] = np.inf
-        if not wait < np.inf or len(found) == most or waits.min() - wait <= TIE * (clock + wait):
-            worst = np.inf
+        two = np.sort(waits, axis=1)[:, :2] if size > 1 else np.column_stack([waits, np.full(len(waits), np.inf)])
+        wait = two[:, 0]
+        with np.errstate(invalid="ignore"):
+            broken = ~(wait < np.inf) | (two[:, 1] - wait <= TIE * (runs.clock + wait))
+        broken = (broken | (jumps == most)) & ~ended
+        if (broken | ended).any():
+            finish(broken, ended)
+            left = np.flatnonzero(~(broken | ended))
+            runs, force, waits, wait = runs.of(left), force[left], waits[left], wait[left]
+        if not len(wait):
             break
-        clock, multipliers = clock + wait, multipliers + wait * residual
-        signs[j] = np.sign(force[j])
-        fitted = _least_squares(a, y, signs)
-        if fitted is None:
-            worst = np.inf
-            break
+        runs.clock = runs.clock + wait
+        runs.multipliers = runs.multipliers + wait[:, None] * runs.residual
+        each, j = np.arange(len(wait)), waits.argmin(axis=1)
+        runs.signs[each, j] = np.sign(force[each, j])
+        fitted = _fits(a, y, runs.signs)
+        lost = np.isnan(fitted).any(axis=1)
+        if lost.any():
+            finish(lost, np.zeros_like(lost))
+            left = np.flatnonzero(~lost)
+            runs, fitted = runs.of(left), fitted[left]
         # a coordinate that has fallen to zero starts at its end of the interval, and moves inwards
-        s = a.T @ multipliers
-        held = signs != 0
-        at = np.where(signs > 0, upper, -lower)
-        worst = max(worst, float((np.abs(s - at)[held] / np.abs(at[held])).max()))
-        s[held] = at[held]
-        signs, residual = np.sign(fitted), y - a @ fitted
-        force = a.T @ residual
-        worst = max(worst, float((np.abs(force) / np.where(size > 0, size, 1.0))[signs != 0].max(initial=0.0)))
-        found.append(fitted)
-        times.append(clock)
-    return Sequence(np.array(found).reshape(-1, len(size)), np.array(times), s, worst)
+        s = runs.multipliers @ a
+        held = runs.signs != 0
+        at = np.where(runs.signs > 0, runs.upper, -runs.lower)
+        apart = np.divide(np.abs(s - at), np.abs(at), out=np.zeros_like(s), where=held)
+        runs.s = np.where(held, at, s)
+        runs.signs, runs.residual = np.sign(fitted), y - fitted @ a.T
+        pull = np.where(runs.signs != 0, np.abs(runs.residual @ a) / norms, 0.0)
+        runs.worst = np.max([runs.worst, apart.max(axis=1), pull.max(axis=1)], axis=0)
+        for place, rho, clock in zip(runs.place.tolist(), fitted, runs.clock.tolist(), strict=True):
+            found[place].append(rho)
+            clocks[place].append(clock)
+    return [end for end in ends if end is not None]
+
+
+@dataclass
+class _Runs:
+    """Sequences at their present saddle, one row each.
+
+    Attributes:
+        place: position among all sequences.
+        upper, lower: t^+ and t^-.
+        signs: of rho, and of the coordinate that jumps.
+        s, multipliers: s = A^T multipliers, but at its end where rho_j is not zero.
+        residual: y - A rho.
+        clock: of the last jump.
+        worst: as `Sequence.residual`.
+    """
+
+    place: Int[np.ndarray, " b"]
+    upper: Float[np.ndarray, "b m"]
+    lower: Float[np.ndarray, "b m"]
+    signs: Float[np.ndarray, "b m"]
+    s: Float[np.ndarray, "b m"]
+    residual: Float[np.ndarray, "b n"]
+    multipliers: Float[np.ndarray, "b n"]
+    clock: Float[np.ndarray, " b"]
+    worst: Float[np.ndarray, " b"]
+
+    def of(self, index: Int[np.ndarray, " a"]) -> "_Runs":
+        return _Runs(**{name: values[index] for name, values in vars(self).items()})
+
+
+def _fits(
+    a: Float[np.ndarray, "n m"], y: Float[np.ndarray, " n"], signs: Float[np.ndarray, "b m"]
+) -> Float[np.ndarray, "b m"]:
+    """argmin ||A k - y|| over k_j of sign signs_j or zero, zero where signs_j is, for b rows; NaN if it is not unique.
+
+    All rows are fitted at once, then again without the coordinates that non-negative least squares leave at zero.
+    """
+    signs, fitted, left = signs.copy(), np.full(signs.shape, np.nan), np.arange(len(signs))
+    while left.size:
+        values, apart = _by_qr(a, y, signs[left])
+        kept = apart & ((values * signs[left] > 0) | (signs[left] == 0)).all(axis=1)
+        fitted[left[kept]] = values[kept]
+        again = []
+        for row, alone in zip(left[~kept].tolist(), ~apart[~kept], strict=True):
+            places = np.flatnonzero(signs[row])
+            if alone:
+                fitted[row] = _least_squares(a, y, signs[row])
+                continue
+            away = places[nnls(a[:, places] * signs[row, places], y)[0] == 0]
+            signs[row, away] = 0
+            again += [row] if away.size else []
+        left = np.array(again, dtype=int)
+    return fitted
+
+
+def _by_qr(
+    a: Float[np.ndarray, "n m"], y: Float[np.ndarray, " n"], signs: Float[np.ndarray, "b m"]
+) -> tuple[Float[np.ndarray, "b m"], Bool[np.ndarray, " b"]]:
+    """Least squares on the columns where signs are not zero, and whether these are far from dependent."""
+    held = signs != 0
+    count, along = held.sum(axis=1), np.arange(min(int(held.sum(axis=1).max()), len(y)))
+    order = np.argsort(~held, axis=1, kind="stable")[:, : len(along)]
+    kept = along < count[:, None]
+    block = np.where(kept[:, None, :], a.T[order].transpose(0, 2, 1), 0.0)
+    beside = np.concatenate([block, np.repeat(y[None, :, None], len(signs), axis=0)], axis=2)
+    factor = np.asarray(np.linalg.qr(beside, mode="r"))
+    triangle, right = factor[:, : len(along), : len(along)], np.where(kept, factor[:, : len(along), len(along)], 0.0)
+    sizes = np.abs(triangle[:, along, along])
+    apart = (np.where(kept, sizes, np.inf).min(axis=1) > DEPENDENT * sizes.max(axis=1)) & (count <= len(y))
+    triangle[:, along, along] = np.where(kept & apart[:, None], triangle[:, along, along], 1.0)
+    values = np.zeros_like(signs)
+    np.put_along_axis(values, order, np.linalg.solve(triangle, right[:, :, None])[:, :, 0], axis=1)
+    return np.where(held, values, 0.0), apart
 
 
 def _least_squares(
     a: Float[np.ndarray, "n m"], y: Float[np.ndarray, " n"], signs: Float[np.ndarray, " m"]
-) -> Float[np.ndarray, " m"] | None:
-    """argmin ||A k - y|| over k_j of sign signs_j or zero, zero where signs_j is; None where it is not unique."""
+) -> Float[np.ndarray, " m"]:
+    """One row of `_fits`, by singular values, which say whether columns are dependent."""
     fitted, places = np.zeros(len(signs)), np.flatnonzero(signs)
     while True:
         block = a[:, places]
         solution, _, rank, _ = np.linalg.lstsq(block, y, rcond=None)
         if rank < len(places):
-            return None
+            return np.full(len(signs), np.nan)
         if (solution * signs[places] > 0).all():
             fitted[places] = solution
             return fitted
         kept = nnls(block * signs[places], y)[0] > 0
         if kept.all():
-            return None
+            return np.full(len(signs), np.nan)
         places = places[kept]

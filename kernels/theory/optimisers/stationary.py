@@ -182,18 +182,22 @@ def _newton(
     """
     parts, size = values.shape
     count, rank = int(held.sum()), parts * size
+    own, each = rows[held], np.arange(size)
+    matrix = np.zeros((rank + count, rank + count))
+    block = np.zeros((parts, size, parts, size))
     least, waited = np.inf, 0
     for _ in range(STEPS):
         modulus = np.sqrt((values**2).sum(axis=0))
         phase, scale = values / modulus, float(mu.max()) or 1.0
-        matrix = np.zeros((rank + count, rank + count))
-        block = np.zeros((parts, size, parts, size))
-        each = np.arange(size)
-        block[:, each, :, each] = np.eye(parts) + (power - 2) * np.einsum("as,bs->sab", phase, phase)
+        raised = own * modulus ** (1 - power)
+        block[:, each, :, each] = np.eye(parts) + (power - 2) * phase.T[:, :, None] * phase.T[:, None, :]
         matrix[:rank, :rank] = block.reshape(rank, rank)
-        matrix[:rank, rank:] = -scale * (rows[held] * modulus ** (1 - power)).reshape(count, rank).T
-        matrix[rank:, :rank] = (rows[held] * modulus).reshape(count, rank)
-        gaps = np.concatenate([_equations(rows, values, mu, power).ravel(), _margins(rows, values)[held] - 1])
+        matrix[:rank, rank:] = -scale * raised.reshape(count, rank).T
+        matrix[rank:, :rank] = (own * modulus).reshape(count, rank)
+        # mu is zero off the held samples
+        gaps = np.concatenate(
+            [phase.ravel() - mu[held] @ raised.reshape(count, rank), own.reshape(count, rank) @ values.ravel() - 1]
+        )
         gap = float(np.abs(gaps).max())
         least, waited = (gap, 0) if gap < least / 2 else (least, waited + 1)
         if not np.isfinite(matrix).all() or gap < 1e-15 or waited > PATIENCE:
