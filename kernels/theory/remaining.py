@@ -12,6 +12,7 @@ from kernels.networks.fully_connected import FullyConnected
 from kernels.problem import Problem, grouped
 from kernels.theory.base import Endpoint
 from kernels.theory.one_sample import last_step, singular_basis
+from kernels.theory.systems import DEPENDENT
 
 States = Float[np.ndarray, "b n p"]
 Back = Callable[[Float[np.ndarray, "b p"]], Float[np.ndarray, "b d"]]
@@ -55,11 +56,23 @@ def _remaining(problems: Sequence[Problem], endpoints: Sequence[Endpoint]) -> li
         size = np.where(size > 0, size, 1.0)  # each sample on its own scale
         rows, left = rows / size[..., None], (dataset.y - beta @ dataset.x.T) / size
         sound = np.isfinite(rows).all(axis=(1, 2)) & np.isfinite(left).all(axis=1)
-        inverse = np.linalg.pinv(np.where(sound[:, None, None], rows, 0.0))
-        step = back((inverse @ left[..., None])[..., 0])
+        step = back(_nearest(np.where(sound[:, None, None], rows, 0.0), left))
         shares = np.linalg.norm(step, axis=1) / np.linalg.norm(beta + step, axis=1)
         for place, share in zip(places, shares.tolist(), strict=True):
             found[place] = share
+    return found
+
+
+def _nearest(rows: States, right: Float[np.ndarray, "b n"]) -> Float[np.ndarray, "b p"]:
+    """The least z with R z = r of each problem; by QR, or by the pseudo-inverse where rows are nearly dependent."""
+    if rows.shape[1] > rows.shape[2]:
+        return np.asarray((np.linalg.pinv(rows) @ right[..., None])[..., 0])
+    basis, triangle = np.linalg.qr(rows.transpose(0, 2, 1))
+    sizes = np.abs(np.diagonal(triangle, axis1=1, axis2=2))
+    apart = sizes.min(axis=1) > DEPENDENT * sizes.max(axis=1)
+    found = np.empty((len(rows), rows.shape[2]))
+    found[~apart] = (np.linalg.pinv(rows[~apart]) @ right[~apart, :, None])[..., 0]
+    found[apart] = (basis[apart] @ np.linalg.solve(triangle[apart].transpose(0, 2, 1), right[apart, :, None]))[..., 0]
     return found
 
 

@@ -12,7 +12,8 @@ from kernels.data.kinds import Dataset
 from kernels.integrator.ensemble import End
 from kernels.integrator.passage import integrate
 from kernels.observables import OBSERVABLES
-from kernels.problem import Problem, problems_of
+from kernels.problem import Problem, grouped, problems_of
+from kernels.results import RunResult
 from kernels.room import Room
 from kernels.simulate import simulate
 from kernels.spec import InputError, RunSpec
@@ -22,6 +23,7 @@ from tests.kernels.limits import context, exact, limit_of
 
 pytestmark = pytest.mark.slow
 RUNS = 400
+COMPLEX_RUNS = 60
 TOLERANCE = 1e-6
 KLEIN = {"group_convolutional": {"group": {"product": [{"cyclic": 2}, {"cyclic": 2}]}}}
 ROOMS = [Room(8, size, 6) for size in (8, 20, 40)]
@@ -57,6 +59,65 @@ def test_from_1e_8_every_entry_has_eight_digits(depth: int) -> None:
     (problem,) = problems_of([(spec_of(dataset, depth=depth, alpha=1e-8, rtol=1e-10, **axes), dataset)])
     (end,) = integrate([problem])
     np.testing.assert_allclose(end.final[len(OBSERVABLES) :], truth(problem, end), rtol=1e-8)
+
+
+def test_no_complex_run_is_wrong_or_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of convolutional networks of full length, whose limit is known where all inputs are parallel.
+
+    The force on coordinate j keeps the phase of conj(a_j), so that moduli obey the real equations with |a_j|.
+    """
+    statuses = Counter[str]()
+    runs = [drawn_spectrum(number) for number in range(COMPLEX_RUNS)]
+    for result, problem, end in ended(runs, monkeypatch):
+        statuses[result.status] += 1
+        right = complex_truth(problem, end)
+        distance = np.linalg.norm(result.beta - right) / np.linalg.norm(right)
+        said = (problem.spec.to_dict(), result.status, result.message, distance)
+        assert result.status in ("converged", "imprecise"), said
+        assert result.status == "imprecise" or distance < TOLERANCE, said
+        exact_ones = [made for made in result.predictions if made.kind == "exact" and made.beta is not None]
+        assert exact_ones, said
+        for made in exact_ones:
+            assert np.linalg.norm(made.beta - right) < TOLERANCE * np.linalg.norm(right), (made.certificate, *said)
+    assert statuses["converged"] > COMPLEX_RUNS / 2
+
+
+def ended(
+    runs: list[tuple[RunSpec, Dataset]], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[RunResult, Problem, End]]:
+    """The result of each run and the state in which it ended; runs of one shape are integrated together."""
+    for _, places in grouped((spec.depth, data.x.shape) for spec, data in runs):
+        ends: dict[int, End] = {}
+        some = [runs[place] for place in places]
+        monkeypatch.setattr("kernels.simulate.integrate", lambda *given, ends=ends: kept(ends, *given))
+        results = simulate(some)
+        for number, (result, problem) in enumerate(zip(results, problems_of(some), strict=True)):
+            yield result, problem, ends[number]
+
+
+def drawn_spectrum(number: int) -> tuple[RunSpec, Dataset]:
+    """Two parallel samples in five or eight dimensions, two to four layers from a structured start."""
+    rng = np.random.default_rng([number, 78])
+    dim = int(rng.choice([5, 8]))
+    x = np.outer(rng.standard_normal(2), rng.standard_normal(dim))
+    dataset = Dataset("parallel", x, x @ rng.standard_normal(dim))
+    axes = {"task": "regression", "architecture": "convolutional", "init": "structured", "record": False}
+    depth, alpha = int(rng.integers(2, 5)), 10 ** rng.uniform(-3, 0)
+    return spec_of(dataset, depth=depth, alpha=alpha, seed=number, **axes), dataset
+
+
+def complex_truth(problem: Problem, end: End) -> np.ndarray:
+    """beta at the end of the exact flow of moduli, each with its phase conj(a_j) / |a_j|."""
+    decomposition, start = problem.decomposition, problem.coordinates
+    assert decomposition is not None
+    assert start is not None
+    a = problem.dataset.x @ decomposition.s.T
+    lead = a[np.abs(problem.dataset.y).argmax()]
+    phases = np.conj(lead) / np.abs(lead)
+    w = np.array([[problem.spec.alpha]] * (problem.depth - 1) + [[0.0]]).repeat(len(lead), axis=1)
+    layers = np.array(decomposition.transform(problem.architecture.split(end.theta)))
+    rho = limit_of((a * phases).real, problem.dataset.y, w, (layers[-1] / phases).real)
+    return np.asarray(((rho * phases) @ decomposition.s).real)
 
 
 def kept(ends: dict[int, End], *given: Any) -> Iterator[End]:
