@@ -18,7 +18,7 @@ from kernels.theory.systems import Folded, System, digits, fold, system
 EPSILON = float(np.finfo(float).eps)
 
 FAR = 1e20
-"""Scales c with min c^L above this times ||t|| are those of the limit c -> infinity: their minimum is the same to 1e-40.
+"""Scales c with min c^L above this times ||t|| have the minimum of the limit c -> infinity, to 1e-40.
 
 There |z_j| <= ||t|| / min c^L, and D is sum rho_j^2 c_j^{2-2L} / 2 up to z^2, so that all multiples of c have one
 minimum. It is found at a multiple of which no power leaves the range of doubles.
