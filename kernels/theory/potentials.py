@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from kernels.networks.twins import digits
 from kernels.problem import Problem, grouped
 from kernels.theory.base import CERTIFIED, Forecast
 from kernels.theory.optimisers.certificates import optimality, worst
@@ -13,7 +14,7 @@ from kernels.theory.optimisers.curves import Curve, GeneralCurve, StructuredCurv
 from kernels.theory.optimisers.sensitivity import Sensitivity, sensitivities
 from kernels.theory.optimisers.separable import REACHED
 from kernels.theory.optimisers.stacked import minimise
-from kernels.theory.systems import Folded, System, digits, fold, system
+from kernels.theory.systems import Folded, System, fold, system
 
 EPSILON = float(np.finfo(float).eps)
 
