@@ -10,9 +10,6 @@ from analysis.charts.panels import HEIGHT, WIDTH, curve_panels, log_axes, note, 
 from analysis.charts.theme import FAINT, Panel, chunks, layered, panels
 from analysis.names import named, number, shown
 
-NAMED = 0.01
-"""A coefficient is named if it exceeds this share of the largest one at some time."""
-
 
 def draw(curves: pl.DataFrame, averages: pl.DataFrame) -> alt.VConcatChart:
     """Distance of the time average's fits to the lasso's, panels network by alpha; below, coefficients of both."""
@@ -39,8 +36,7 @@ def _run(here: pl.DataFrame) -> Panel:
     path = here.drop_nulls("lasso").rename({"lasso": "value"})
     axis = heights(lines["value"], path["value"])
     x, y, colour = encodings(here["coordinate"], low, high, axis, "average of β")
-    large = pl.col("value").abs().max().over("coordinate") > NAMED * pl.col("value").abs().max()
-    last = lines.filter(large).group_by("coordinate", maintain_order=True).last()
+    last = lines.group_by("coordinate", maintain_order=True).last()
     drawn = alt.Chart(lines.select("coordinate", "time", "value")).mark_line(strokeWidth=1.5, clip=True)
     circles = alt.Chart(path.select("coordinate", "time", "value")).mark_point(size=36, strokeWidth=1.5)
     zero = alt.Chart(pl.DataFrame({"value": [0.0]})).mark_rule(stroke=FAINT)

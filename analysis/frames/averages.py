@@ -4,6 +4,8 @@ from analysis.frames.frame import Frame
 from analysis.frames.shared import ROUNDED
 
 MOST_PANELS, MOST_COORDINATES = 6, 6
+SMALL = 0.01
+"""Share of the largest average up to which a coordinate is left out."""
 
 AVERAGES = Frame(
     f"""WITH chosen AS (
@@ -32,6 +34,7 @@ AVERAGES = Frame(
 ), largest AS (
   SELECT run_id, coordinate FROM averages WHERE isfinite(average) GROUP BY run_id, coordinate
   QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY max(abs(average)) DESC, coordinate) <= {MOST_COORDINATES}
+    AND max(abs(average)) > {SMALL} * max(max(abs(average))) OVER (PARTITION BY run_id)
 )
 SELECT run_id, architecture, depth, alpha, coordinate, time, average, lasso
 FROM averages JOIN chosen USING (run_id) SEMI JOIN largest USING (run_id, coordinate)
@@ -43,7 +46,7 @@ ORDER BY architecture, depth, coordinate, time""",
         "architecture": "the network",
         "depth": "number of weight layers L",
         "alpha": "initialisation scale, five digits",
-        "coordinate": "of beta, from 1",
+        "coordinate": "of beta, from 1; the largest ones",
         "time": "the time of gradient flow",
         "average": "of beta from 0 to that time, by trapezoids between recorded points",
         "lasso": "the lasso's coefficient at the penalty of that time; null where none was computed",
