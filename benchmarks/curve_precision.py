@@ -17,7 +17,8 @@ reported apart: the first run of a fresh process with an empty compilation cache
 the first.
 
 A ladder ends when it is precise enough, or with the rung that takes longer than the bound (for the project's batch, or
-for the rivals' runs together); a target error that it has not reached by then is shown as over the bound.
+for the rivals' runs together); a target error that it has not reached by then is shown as over the bound,
+with the least error that was reached.
 """
 
 import os
@@ -199,7 +200,9 @@ def compare(methods: Sequence[Ladder], target: float, theory: float, bound: floa
         rates = [rate for ladder in own if (rate := rate_at(ladder.rows, target))]
         seconds[family] = 1 / max(rates) if rates else None
         over = any(not ladder.rungs or ladder.rungs[-1].row["over"] for ladder in own)
+        reached = [row["worst_error"] for ladder in own for row in ladder.rows if not row["unfinished"]]
         missing = f"over {bound:g} s" if over else "not reached"
+        missing += f", {min(reached):.0e} reached" if reached else ", no run ended"
         made[f"{family}, s a run"] = seconds[family] if rates else missing
     made["of ours theory"] = theory
     mine, known = seconds[OURS], [s for family, s in seconds.items() if family != OURS and s]
@@ -262,7 +265,7 @@ def conclusion(rows: Sequence[Row], target: float, bound: float) -> Row:
         low, middle, high = (known[0], float(np.median(known)), known[-1]) if known else (0.0, 0.0, 0.0)
         text = f"{low:.2g} to {high:.2g}, median {middle:.2g}, in {len(known)} of {len(rows)} cells"
         made[f"{name} at error {target:g}"] = text if known else "not reached"
-    late = sum(row[f"{OURS}, s a run"] == f"over {bound:g} s" for row in rows)
+    late = sum(str(row[f"{OURS}, s a run"]).startswith("over") for row in rows)
     return made | {f"cells in which ours takes over {bound:g} s at error {target:g}": late}
 
 
