@@ -19,6 +19,14 @@ Where = Callable[[int], str]
 """From the index of a row to where it stands in the file: "line 7"."""
 
 
+class NotANumber(InputError):
+    """A cell that should be a finite number; `column` is the name of its column."""
+
+    def __init__(self, message: str, column: str):
+        super().__init__(message)
+        self.column = column
+
+
 def number(cell: Any) -> float:
     """The number in a cell; NaN for None. Raises ValueError for other text, such as 1_000, which Python alone reads."""
     if isinstance(cell, str) and not is_plain(cell):
@@ -32,7 +40,7 @@ def is_plain(text: str) -> bool:
 
 
 def numbers(name: str, cells: Sequence[Any], where: Where) -> Float[np.ndarray, " n"]:
-    """A column of finite numbers. Raises InputError with line, column and value of the first other cell."""
+    """A column of finite numbers. Raises NotANumber with line, column and value of the first other cell."""
     found = np.empty(len(cells))
     for row, cell in enumerate(cells):
         try:
@@ -44,11 +52,31 @@ def numbers(name: str, cells: Sequence[Any], where: Where) -> Float[np.ndarray, 
 
 
 def check_finite(name: str, found: Float[np.ndarray, " n"], cells: Sequence[Any], where: Where) -> None:
-    """Raise InputError for the first of these numbers that is not finite, with what its cell holds."""
+    """Raise NotANumber for the first of these numbers that is not finite, with what its cell holds."""
     wrong = np.flatnonzero(~np.isfinite(found))
     if wrong.size:
         row = int(wrong[0])
-        raise InputError(f"{where(row)}, column {name!r}: {described(cells[row])}; {INSTEAD}: exclude: [{name}]")
+        raise NotANumber(f"{where(row)}, column {name!r}: {described(cells[row])}; {INSTEAD}: exclude: [{name}]", name)
+
+
+def check_no_identifiers(name: str, cells: Sequence[Any]) -> None:
+    """Raise InputError where every cell of a column is a word and no two are alike, as identifiers of samples are."""
+    if len(cells) > 1 and len(set(cells)) == len(cells) and all(map(_is_word, cells)):
+        raise InputError(
+            f"column {name!r} holds another text in every row ({cells[0]!r}, {cells[1]!r}, ...), as identifiers of "
+            f"samples do, which are no feature; write exclude: [{name}]"
+        )
+
+
+def _is_word(cell: Any) -> bool:
+    """Whether a cell is a text with a letter that stands neither for a number nor for a missing value."""
+    if not isinstance(cell, str) or _is_missing(cell) or not any(map(str.isalpha, cell)):
+        return False
+    try:
+        number(cell)
+    except ValueError:
+        return True
+    return False
 
 
 def labels(name: str, cells: Sequence[Any], where: Where) -> Float[np.ndarray, " n"]:

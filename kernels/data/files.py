@@ -109,9 +109,13 @@ def _samples(
     path: Path, features: Sequence[str], target: str
 ) -> tuple[Float[np.ndarray, "n d"], Sequence[Any], cells.Where]:
     """Features, the target's cells, and a function from a row to where it stands in the file."""
-    if _is_parquet(path):
-        return *parquet.samples(path, features, target), parquet.row
-    x, column, lines = delimited.samples(path, features, target)
+    try:
+        if _is_parquet(path):
+            return *parquet.samples(path, features, target), parquet.row
+        x, column, lines = delimited.samples(path, features, target)
+    except cells.NotANumber as error:
+        cells.check_no_identifiers(error.column, _samples(path, [], error.column)[1])
+        raise
     return x, column, lambda row: f"line {lines[row]}"
 
 
