@@ -49,15 +49,16 @@ UNCERTIFIED = "status = 'converged' AND NOT certified"
 
 
 def table(store: Store, sweep_id: str) -> pa.Table:
-    """Architecture x depth x prediction: converged runs of this sweep, worst and median distance.
+    """Architecture x depth x prediction: worst and median distance of converged runs of this sweep, and their number.
 
-    Limits in alpha are taken at the alpha nearest to them, in the column `at alpha`; the loss is a column where a task
-    has several.
+    Limits in alpha are taken at the alpha nearest to them, in the column `at alpha`, and `runs` counts the runs there;
+    the loss is a column where a task has several.
     """
     from analysis.frames.counts import PREDICTIONS_BY_NETWORK
 
     known = PREDICTIONS_BY_NETWORK.read(store, _of(sweep_id))
-    known = known.sort("architecture", "depth", "loss", "prediction", "kind").rename({"judged_at": "at alpha"})
+    known = known.sort("architecture", "depth", "loss", "prediction", "kind")
+    known = known.drop("runs").rename({"judged": "runs", "judged_at": "at alpha"})
     losses = ["loss"] if (known.group_by("task").n_unique()["loss"] > 1).any() else []
     dropped = [] if known["at alpha"].count() else ["at alpha"]
     columns = ["architecture", "depth", *losses, "prediction", "kind", "runs", "worst", "median", "at alpha"]
