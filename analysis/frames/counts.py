@@ -50,7 +50,7 @@ _QUANTILE_COLUMNS: Mapping[str, str] = {
     "uncertified": "of these, how many for which the prediction itself could not be computed to a small certificate",
     "beyond": "of the converged ones, how many ended farther from an exact prediction than rtol and stop rule allow",
     "unjudged": "of the converged ones, how many cannot be judged so (residual above 0.01, or an older version)",
-    "judged": "of the converged ones, how many the distances are taken of: those that have one, at `judged_at` if that is set",
+    "judged": "of the converged ones, how many the distances are of: those that have one, at `judged_at` where set",
     "judged_at": "of a limit in alpha: the scale at which its distances are taken, the one nearest to it; else null",
     "median": "median distance",
     "high": "90 % quantile of the distance",

@@ -19,7 +19,7 @@ Where = Callable[[int], str]
 """From the index of a row to where it stands in the file: "line 7"."""
 
 
-class NotANumber(InputError):
+class NotANumberError(InputError):
     """A cell that should be a finite number; `column` is the name of its column."""
 
     def __init__(self, message: str, column: str):
@@ -40,7 +40,7 @@ def is_plain(text: str) -> bool:
 
 
 def numbers(name: str, cells: Sequence[Any], where: Where) -> Float[np.ndarray, " n"]:
-    """A column of finite numbers. Raises NotANumber with line, column and value of the first other cell."""
+    """A column of finite numbers. Raises NotANumberError with line, column and value of the first other cell."""
     found = np.empty(len(cells))
     for row, cell in enumerate(cells):
         try:
@@ -52,11 +52,13 @@ def numbers(name: str, cells: Sequence[Any], where: Where) -> Float[np.ndarray, 
 
 
 def check_finite(name: str, found: Float[np.ndarray, " n"], cells: Sequence[Any], where: Where) -> None:
-    """Raise NotANumber for the first of these numbers that is not finite, with what its cell holds."""
+    """Raise NotANumberError for the first of these numbers that is not finite, with what its cell holds."""
     wrong = np.flatnonzero(~np.isfinite(found))
     if wrong.size:
         row = int(wrong[0])
-        raise NotANumber(f"{where(row)}, column {name!r}: {described(cells[row])}; {INSTEAD}: exclude: [{name}]", name)
+        raise NotANumberError(
+            f"{where(row)}, column {name!r}: {described(cells[row])}; {INSTEAD}: exclude: [{name}]", name
+        )
 
 
 def check_no_identifiers(name: str, cells: Sequence[Any]) -> None:

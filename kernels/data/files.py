@@ -113,7 +113,7 @@ def _samples(
         if _is_parquet(path):
             return *parquet.samples(path, features, target), parquet.row
         x, column, lines = delimited.samples(path, features, target)
-    except cells.NotANumber as error:
+    except cells.NotANumberError as error:
         cells.check_no_identifiers(error.column, _samples(path, [], error.column)[1])
         raise
     return x, column, lambda row: f"line {lines[row]}"

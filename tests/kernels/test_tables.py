@@ -69,8 +69,8 @@ TEXTS: dict[str, tuple[bytes, str | None]] = {
     "R's missing value": (b"a,y\n1,1\nNA,-1\n", "line 3, column 'a': 'NA' is not a finite number, which stands for a "
                           "missing value"),
     "a missing label": (b"a,y\n1,cat\n2,NA\n", "line 3, column 'y': 'NA' .*write one of two values"),
-    "identifiers as text": (b"who,a,y\npatient_017,1,1\npatient_018,2,-1\n", r"column 'who' holds another text in every "
-                            r"row \('patient_017', 'patient_018', ...\), as identifiers.*write exclude: \[who\]"),
+    "identifiers as text": (b"who,a,y\npatient_017,1,1\npatient_018,2,-1\n", r"column 'who' holds another text in "
+                            r"every row \('patient_017', 'patient_018', ...\), as identifiers.*write exclude: \[who\]"),
     "identifiers by name and as text": (b"a,sample_id,y\n1,s1,1\n2,s2,-1\n", "'sample_id' holds another text in every"),
     "a group as text": (b"a,site,y\n1,west,1\n2,east,-1\n3,west,1\n", "line 2, column 'site': 'west' is not a finite"),
     "one word among numbers": (b"a,y\n1,1\n2e0,-1\nlow,-1\n", "line 4, column 'a': 'low' is not a finite number"),
@@ -125,7 +125,7 @@ PARQUETS: dict[str, tuple[bytes, str | None]] = {
     "bytes": (parquet(b=[b"1", b"\xff"], y=Y), "column 'b' holds Binary; it needs numbers"),
     "lists": (parquet(b=[[1], [2]], y=Y), "column 'b' holds List; it needs numbers"),
     "structs": (parquet(b=[{"c": 1}, {"c": 2}], y=Y), "column 'b' holds Struct; it needs numbers"),
-    "identifiers as text": (parquet(b=["s1", "s2"], y=Y), r"column 'b' holds another text in every row.*exclude: \[b\]"),
+    "identifiers as text": (parquet(b=["s1", "s2"], y=Y), r"column 'b' holds another text.*exclude: \[b\]"),
     "dates": (parquet(b=[date(2026, 1, 1)] * 2, y=Y), "column 'b' holds Date; it needs numbers"),
     "bytes as target": (parquet(b=TWO, y=[b"1", b"2"]), "column 'y' holds Binary; a target needs numbers"),
     "lists as target": (parquet(b=TWO, y=[[1], [2]]), "column 'y' holds List; a target"),
