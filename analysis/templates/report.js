@@ -96,7 +96,7 @@ function interactive(spec, choice) {
       if (color?.field !== axis || color.legend === null || k.legends.has(axis)) continue;
       k.legends.add(axis);
       const value = choice.narrowed[axis] && [...choice[axis]].map(each => ({[axis]: each}));
-      add(axis, {select: {type: "point", fields: [axis]}, bind: "legend", ...(value && {value})});
+      add(axis, {select: {type: "point", fields: [axis], toggle: "true"}, bind: "legend", ...(value && {value})});
     }
     return added.length ? {...layer, params: [...layer.params ?? [], ...added]} : layer;
   };

@@ -87,13 +87,15 @@ def selection(page: Any) -> tuple[float, float]:
 def test_a_drag_along_alpha_chooses_for_every_chart(browser: Any, address: str) -> None:
     page, said = opened(browser, address)
     whole = selection(page)
-    points = {name: page.locator(f"#{name} svg .mark-symbol path").count() for name in ("initialisation_scale", "cone")}
-    page.locator("#initialisation_scale svg").evaluate("chart => chart.scrollIntoView()")
+    points = {
+        name: page.locator(f"#{name} svg .mark-symbol path").count() for name in ("initialisation_scale", "sparsity")
+    }
+    page.locator("#initialisation_scale svg.marks").evaluate("chart => chart.scrollIntoView()")
     panel = page.locator("#initialisation_scale svg g.role-scope g.role-scope > g > path.background").first
     box = panel.bounding_box()
-    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 2)
+    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.1 * box["height"])
     page.mouse.down()
-    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 9, steps=5)
+    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.2 * box["height"], steps=5)
     page.mouse.up()
     drawn(page, 2)
     low, high = selection(page)
@@ -106,7 +108,7 @@ def test_a_drag_along_alpha_chooses_for_every_chart(browser: Any, address: str) 
     page.keyboard.press("Escape")
     assert selection(page) == (low, high)
     box = panel.bounding_box()
-    page.mouse.click(box["x"] + 3, box["y"] + 3)
+    page.mouse.click(box["x"] + 0.1 * box["width"], box["y"] + 0.1 * box["height"])  # beside the brush
     drawn(page, 3)
     assert selection(page) == whole
     assert said == []
@@ -116,11 +118,12 @@ def test_a_drag_along_alpha_chooses_for_every_chart(browser: Any, address: str) 
 def test_a_click_in_a_legend_chooses_for_every_chart(browser: Any, address: str) -> None:
     page, said = opened(browser, address)
     before = page.locator("#initialisation_scale svg .mark-symbol path").count()
-    page.locator("#exactness svg .role-legend-label text", has_text="2").first.click(force=True)
+    entry = page.locator("#overview svg .role-legend-label text", has_text="Diagonal").first
+    entry.click(force=True)
     drawn(page, 2)
-    assert [box.input_value() for box in page.locator("input[name=depth]:checked").all()] == ["2"]
+    assert [box.input_value() for box in page.locator("input[name=architecture]:checked").all()] == ["diagonal"]
     assert 0 < page.locator("#initialisation_scale svg .mark-symbol path").count() < before
-    page.locator("#exactness svg .role-legend-label text", has_text="2").first.click(force=True)
+    entry.click(force=True)
     drawn(page, 3)
     assert page.locator("#initialisation_scale svg .mark-symbol path").count() == before
     assert said == []
