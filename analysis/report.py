@@ -28,6 +28,7 @@ from analysis.frames import counts, scale
 from analysis.frames.frame import EVERY_RUN, Frame, Source, restricted
 from analysis.frames.provenance import SWEEPS
 from analysis.names import named, number, told_apart
+from analysis.sample import part, sample
 from analysis.wording import headlines
 from db.store import Store
 
@@ -35,9 +36,6 @@ MOST_LINES = 200
 MOST_SWEEPS = 20
 MOST_DIFF = 20_000
 """Characters of a sweep's uncommitted changes that the report carries."""
-
-DRAWN_RUNS = 100_000
-"""Runs of a store of which every one counts in the figures; of more the figures have a sample of about so many."""
 
 SELECTED = ("architecture", "depth", "alpha")
 """Axes by which a reader chooses what all charts show."""
@@ -107,7 +105,8 @@ def render(store: Source, name: str, provenance: bool = False) -> str:
         loader=jinja2.PackageLoader("analysis"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"unbroken": unbroken, "number": number, "named": named}
-    figures = [figure(key, chart, store, drawn) for key, chart in CHARTS.items()]
+    with part(store, drawn) as shown_of:
+        figures = [figure(key, chart, shown_of, drawn) for key, chart in CHARTS.items()]
     specs = [each.spec for each in figures if each.spec is not None]
     shown = cards(store, drawn_runs(specs))
     return environment.get_template("report.html.j2").render(
@@ -141,17 +140,11 @@ class Once:
         self.query = functools.cache(source.query)
 
 
-def sample(runs: int) -> str:
-    """The condition on runs that figures of a store of so many draw: ids are digests, so the first are random ones."""
-    share = DRAWN_RUNS / max(runs, 1)
-    return EVERY_RUN if share >= 1 else f"run_id < '{round(share * 16**6):06x}'"
-
-
 def figure(name: str, chart: Chart, store: Source, drawn: str = EVERY_RUN) -> Figure:
-    """The chart of the runs that meet a condition as Vega-Lite, or why it is left out."""
+    """The chart of a store as Vega-Lite, or why it is left out; `drawn` is the condition that its runs met."""
     queries = {key: restricted(frame.sql, drawn).strip() for key, frame in chart.frames.items()}
     try:
-        drawing = chart.drawing(name, store, drawn)
+        drawing = chart.drawing(name, store)
     except NoData as reason:
         return Figure(name, chart.title, chart.shows, queries, missing=str(reason))
     with alt.data_transformers.enable("default", max_rows=None):

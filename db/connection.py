@@ -47,6 +47,13 @@ BROKEN = (duckdb.SerializationException, duckdb.InternalException, duckdb.FatalE
 IDENTIFIED = "v1.4.0"
 """The least version of DuckDB that reads a new store: from it on a file and its log say that they belong together."""
 
+ROW_GROUP = 2048
+"""Rows that DuckDB stores together. A commit writes the last group of a table again, unless it is full: of DuckDB's
+own 122,880 rows that is most of a commit's time (benchmarks/scale.py), and half of the file is garbage meanwhile."""
+
+WRITER = {"threads": "1"}
+"""Settings of a writer: with two threads an insert takes twice the CPU, which workers may need."""
+
 Stamp = tuple[tuple[int, int, int, int, int], ...]
 """Device, inode, size and both times of a file and of its log; whoever copies a file chooses mtime, nobody ctime."""
 
@@ -106,7 +113,11 @@ class File:
                 connection = self._engine(write).connect()
                 with suppress(duckdb.InvalidInputException):
                     raw(connection).execute(NO_BAR)
-                raw(connection).execute(LOCK if write else SEAL)
+                try:
+                    self._seal(raw(connection), write)
+                except BaseException:
+                    connection.close()
+                    raise
                 return connection
             except (duckdb.Error, DBAPIError) as error:
                 found = translate(error, self.path)
@@ -114,15 +125,26 @@ class File:
                     raise found from error
             time.sleep(PAUSE * random.uniform(0.5, 1.5))
 
+    def _seal(self, duck: Any, write: bool) -> None:
+        """From here on SQL sees the store's file and nothing else; a writer attaches it, for its settings' sake."""
+        if write:
+            name = str(self.path).replace("'", "''")
+            duck.execute(f"ATTACH '{name}' AS store (STORAGE_VERSION '{IDENTIFIED}', ROW_GROUP_SIZE {ROW_GROUP})")
+            duck.execute("USE store")
+            duck.execute(f"SET enable_external_access = false; {LOCK}")
+        else:
+            duck.execute(SEAL)
+
     def _engine(self, write: bool) -> Engine:
+        """Of a reader the file is its database; a writer's is in memory, and the file beside it."""
         if write not in self._engines:
             config: dict[str, str] = dict(SEALED)
             if write:
-                config |= {"storage_compatibility_version": IDENTIFIED}
+                config |= {**WRITER, "temp_directory": f"{self.path}.tmp", "enable_external_access": "true"}
             elif self._memory is not None:
                 config |= {"memory_limit": f"{self._memory}B", "temp_directory": ""}
             self._engines[write] = create_engine(
-                URL.create("duckdb", database=str(self.path)),
+                URL.create("duckdb", database=":memory:" if write else str(self.path)),
                 poolclass=NullPool,
                 connect_args={"read_only": not write, "config": config},
             )
@@ -145,7 +167,7 @@ def translate(error: Exception, path: Path) -> StoreError:
         pid = int(found[1]) if found else None
         holder = f"process {pid}" if pid else "another process"
         return StoreLocked(f"{path} is locked by {holder}; end what holds it open, or try again later", pid)
-    if "with a different configuration than existing connections" in said:
+    if "with a different configuration than existing connections" in said or "Unique file handle conflict" in said:
         return StoreLocked(f"{path} is open in this process through another connection; close that", os.getpid())
     if "we can only read versions" in said or "newer version of DuckDB" in said:
         return NewerSchema(f"{path} was written by a newer DuckDB; install a newer duckdb ({_first_line(said)})")

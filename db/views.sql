@@ -13,8 +13,7 @@
 CREATE OR REPLACE VIEW convergence AS
 SELECT
     r.run_id, r.status, r.task, r.loss, r.dataset, r.architecture, r.depth, r.width, r.filter,
-    json_extract(r.spec, '$.architecture."' || r.architecture || '"') AS architecture_detail,
-    r.init, r.init_detail, r.alpha, r.seed, r.dim, r.samples, r.parameters, r.rtol, r.stop, r.solver,
+    r.architecture_detail, r.init, r.init_detail, r.alpha, r.seed, r.dim, r.samples, r.parameters, r.rtol, r.stop, r.solver,
     p.prediction, p.kind, p.distance, p.certificate,
     CASE WHEN p.certificate IS NOT NULL THEN p.beta IS NOT NULL END AS certified,
     p.objective, p.detail, p.singular_value, p.singular_ratio, p.adjacent_alignment, p.rank, r.beta, p.beta AS predicted,
@@ -23,7 +22,10 @@ SELECT
     END AS tolerance,
     r.log_loss, r.log_time, r.residual, r.min_margin, r.invariant_drift, r.gap_drift, r.condition, r.steps, r.rejected, r.wall_seconds,
     r.device, r.created_at
-FROM runs r
+FROM (
+    -- below the join, else it is taken from the JSON once a prediction
+    SELECT *, json_extract(spec, '$.architecture."' || architecture || '"') AS architecture_detail FROM runs
+) r
 JOIN predictions p USING (run_id);
 
 -- One row a run and recorded point, with every axis: trajectories unnested. point counts from 1.

@@ -322,5 +322,5 @@ def worst_distances(runs: pa.Table, predictions: pa.Table) -> dict[str, float]:
     converged = runs.filter(pc.equal(runs["status"], "converged"))["run_id"]
     found = predictions.filter(pc.is_in(predictions["run_id"], value_set=converged)).select(["kind", "distance"])
     found = found.filter(pc.fill_null(pc.is_finite(found["distance"]), False))
-    worst = found.group_by("kind").aggregate([("distance", "max")])
+    worst = found.group_by("kind", use_threads=False).aggregate([("distance", "max")])
     return dict(zip(worst["kind"].to_pylist(), worst["distance_max"].to_pylist(), strict=True))

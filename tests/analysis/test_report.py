@@ -242,7 +242,7 @@ def test_figures_of_many_runs_are_of_a_sample_that_is_named(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Counts and tables are of all runs all the same; the SQL beside a figure is that of its sample."""
-    monkeypatch.setattr("analysis.report.DRAWN_RUNS", 10)
+    monkeypatch.setattr("analysis.sample.DRAWN_RUNS", 10)
     text = html.unescape(write_report(store, tmp_path / "report.html").read_text(encoding="utf-8"))
     assert "of 20 runs converged" in text
     condition = "run_id < '800000'"
