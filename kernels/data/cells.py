@@ -13,7 +13,8 @@ MISSING = frozenset(("", "na", "n/a", "<na>", "nan", "null"))
 """How programs write that a value is missing, in small letters."""
 
 DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
-INSTEAD = "write a finite number, remove the line, or leave the column out"
+OF_FEATURE = "write a finite number, remove the line, or leave the column out: exclude: [{}]"
+OF_TARGET = "write a finite number, remove the line, or, for a target of two classes, write task: classification"
 
 Where = Callable[[int], str]
 """From the index of a row to where it stands in the file: "line 7"."""
@@ -39,7 +40,12 @@ def is_plain(text: str) -> bool:
     return text.isascii() and "_" not in text
 
 
-def numbers(name: str, cells: Sequence[Any], where: Where) -> Float[np.ndarray, " n"]:
+def targets(name: str, cells: Sequence[Any], where: Where) -> Float[np.ndarray, " n"]:
+    """The target of a regression. Raises NotANumberError as `numbers` does."""
+    return numbers(name, cells, where, OF_TARGET)
+
+
+def numbers(name: str, cells: Sequence[Any], where: Where, instead: str = OF_FEATURE) -> Float[np.ndarray, " n"]:
     """A column of finite numbers. Raises NotANumberError with line, column and value of the first other cell."""
     found = np.empty(len(cells))
     for row, cell in enumerate(cells):
@@ -47,18 +53,19 @@ def numbers(name: str, cells: Sequence[Any], where: Where) -> Float[np.ndarray, 
             found[row] = number(cell)
         except (ValueError, TypeError, OverflowError):
             found[row] = np.nan
-    check_finite(name, found, cells, where)
+    check_finite(name, found, cells, where, instead)
     return found
 
 
-def check_finite(name: str, found: Float[np.ndarray, " n"], cells: Sequence[Any], where: Where) -> None:
+def check_finite(
+    name: str, found: Float[np.ndarray, " n"], cells: Sequence[Any], where: Where, instead: str = OF_FEATURE
+) -> None:
     """Raise NotANumberError for the first of these numbers that is not finite, with what its cell holds."""
     wrong = np.flatnonzero(~np.isfinite(found))
     if wrong.size:
         row = int(wrong[0])
-        raise NotANumberError(
-            f"{where(row)}, column {name!r}: {described(cells[row])}; {INSTEAD}: exclude: [{name}]", name
-        )
+        said = f"{where(row)}, column {name!r}: {described(cells[row])}; {instead.format(name)}"
+        raise NotANumberError(said, name)
 
 
 def check_no_identifiers(name: str, cells: Sequence[Any]) -> None:

@@ -90,7 +90,7 @@ def read(
     With `two_values` the target's two values, sorted as numbers if all are numbers, else as text, become -1 and +1.
     Raises InputError with file, line, column and value.
     """
-    of_target = cells.labels if two_values else cells.numbers
+    of_target = cells.labels if two_values else cells.targets
     with _of(path):
         x, column, where = _samples(path, features, target)
         if not len(x):

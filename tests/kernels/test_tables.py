@@ -171,6 +171,12 @@ def test_row_numbers_are_left_out_or_asked_for_by_name(name: str, tmp_path: Path
     assert asked.x.tolist() == [[1, 1], [2, -3]]
 
 
+def test_a_regression_on_words_is_told_of_classification(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,y\n1,ill\n2,healthy\n")
+    with pytest.raises(InputError, match=r"line 2, column 'y': 'ill' is not a finite.*write task: classification"):
+        load(canonical({"file": "t.csv", "target": "y"}, "regression", tmp_path), "regression")
+
+
 @pytest.mark.parametrize("features", [["who", "a", "b"], ["*"]])
 def test_identifiers_as_text_are_named_also_where_they_were_asked_for(features: list[str], tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("who,a,b,y\ns1,1,2.5,1\ns2,-3,4,-1\n")
