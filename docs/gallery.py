@@ -100,7 +100,8 @@ GALLERY: Mapping[str, Picture] = {
     ),
     "time_average": Picture(
         "compressed",
-        "The time average follows the lasso path, the nearer the smaller α: compare the panels at one height.",
+        "The time average follows the lasso path, the nearer the smaller α: compare the panels at one height. Below, "
+        "it runs through the coefficients of the lasso (circles).",
     ),
     "overview": Picture(
         "quickstart",

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -57,61 +58,66 @@ def simulate(runs: Sequence[Run], room: Room | None = None, watch: Watch = unwat
     given = problems_of(runs)
     ends = sorted(integrate(given, room, watch), key=lambda end: end.index)
     problems = [given[end.index] for end in ends]
-    finals = [dict(zip(OBSERVABLES, end.final.tolist(), strict=False)) for end in ends]
-    orbits = [_trajectory(end) if problem.spec.record else None for problem, end in zip(problems, ends, strict=True)]
-    records = _compared(problems, ends, finals, orbits)
+    ended = [_ended(problem, end) for problem, end in zip(problems, ends, strict=True)]
     drifts, gaps, moved = invariant_drifts(problems, ends), gap_drifts(problems, ends), _sensitivities(problems, ends)
+    found = list(map(_Found, _compared(ended), drifts, gaps, moved))
     spent = time.perf_counter() - begin - since(begin)
     device, share = jax.devices()[0].device_kind, spent / max(1, len(ends))
-    return [
-        _result(problem, end, final, drift, _verdict(problem, end.status, gap, move), gap, found, orbit, share, device)
-        for problem, end, final, drift, gap, move, found, orbit in zip(
-            problems, ends, finals, drifts, gaps, moved, records, orbits, strict=True
-        )
-    ]
+    return [_result(run, what, share, device) for run, what in zip(ended, found, strict=True)]
 
 
-def _compared(
-    problems: Sequence[Problem], ends: Sequence[End], finals: Sequence[Observed], orbits: Sequence[Trajectory | None]
-) -> list[tuple[PredictionRecord, ...]]:
+class _Ended(NamedTuple):
+    """A run whose flow has ended: its last observables by name, and its orbit if it was recorded."""
+
+    problem: Problem
+    end: End
+    observed: Observed
+    orbit: Trajectory | None
+
+
+class _Found(NamedTuple):
+    """What is found of a run that has ended: predictions compared, drifts (drift.py), and `_sensitivities`."""
+
+    records: tuple[PredictionRecord, ...]
+    invariant_drift: float
+    gap_drift: float
+    sensitivity: float | None
+
+
+def _ended(problem: Problem, end: End) -> _Ended:
+    observed = dict(zip(OBSERVABLES, end.final.tolist(), strict=False))
+    return _Ended(problem, end, observed, _trajectory(end) if problem.spec.record else None)
+
+
+def _compared(runs: Sequence[_Ended]) -> list[tuple[PredictionRecord, ...]]:
     """The records of every prediction that applies, one tuple a run; empty for runs that did not move or diverged."""
     endpoints: dict[int, Endpoint] = {}
-    for architecture, places in grouped(problem.architecture for problem in problems):
-        thetas = np.array([ends[place].theta for place in places])
+    for architecture, places in grouped(run.problem.architecture for run in runs):
+        thetas = np.array([runs[place].end.theta for place in places])
         finite = np.isfinite(thetas).all(axis=1).tolist()
         for place, layers, sound in zip(places, zip(*architecture.split(thetas), strict=True), finite, strict=True):
-            if sound and ends[place].status not in (AT_REST, NOTHING_TO_DO):
-                endpoints[place] = _endpoint(ends[place], finals[place], layers, orbits[place])
-    made = comparisons([problems[place] for place in endpoints], list(endpoints.values()))
+            if sound and runs[place].end.status not in (AT_REST, NOTHING_TO_DO):
+                endpoints[place] = _endpoint(runs[place], layers)
+    made = comparisons([runs[place].problem for place in endpoints], list(endpoints.values()))
     records = dict(zip(endpoints, made, strict=True))
-    return [records.get(place, ()) for place in range(len(ends))]
+    return [records.get(place, ()) for place in range(len(runs))]
 
 
-def _endpoint(end: End, observed: Observed, layers: tuple[np.ndarray, ...], orbit: Trajectory | None) -> Endpoint:
+def _endpoint(run: _Ended, layers: tuple[np.ndarray, ...]) -> Endpoint:
     return Endpoint(
         layers=layers,
-        beta=end.final[len(OBSERVABLES) :],
-        jacobian=end.jacobian,
-        log_norm=end.log_norm,
-        log_loss=observed["log_loss"],
-        log_time=observed["log_time"],
-        trajectory=orbit,
+        beta=run.end.final[len(OBSERVABLES) :],
+        jacobian=run.end.jacobian,
+        log_norm=run.end.log_norm,
+        log_loss=run.observed["log_loss"],
+        log_time=run.observed["log_time"],
+        trajectory=run.orbit,
     )
 
 
-def _result(
-    problem: Problem,
-    end: End,
-    observed: Observed,
-    drift: float,
-    verdict: tuple[Status, str],
-    gap: float,
-    records: tuple[PredictionRecord, ...],
-    orbit: Trajectory | None,
-    seconds: float,
-    device: str,
-) -> RunResult:
-    status, message = verdict
+def _result(run: _Ended, found: _Found, seconds: float, device: str) -> RunResult:
+    problem, end, observed, orbit = run
+    status, message = _verdict(problem, end.status, found.gap_drift, found.sensitivity)
     samples, dim = problem.dataset.x.shape
     return RunResult(
         spec=problem.spec,
@@ -125,14 +131,14 @@ def _result(
         log_time=observed["log_time"],
         residual=observed["residual"],
         min_margin=observed["min_margin"],
-        invariant_drift=drift,
-        gap_drift=gap,
+        invariant_drift=found.invariant_drift,
+        gap_drift=found.gap_drift,
         condition=problem.shared.once(_condition, problem.dataset, problem.architecture),
         steps=end.steps,
         rejected=end.rejected,
         wall_seconds=seconds,
         device=device,
-        predictions=records,
+        predictions=found.records,
         trajectory=orbit,
     )
 

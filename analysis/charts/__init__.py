@@ -9,13 +9,14 @@ from xml.sax.saxutils import escape
 
 import altair as alt
 
-from analysis.charts import alignment, cone, curves, interpolation, plane, plateaus, scale, summary
+from analysis.charts import alignment, averages, cone, curves, interpolation, plane, plateaus, scale, summary
 from analysis.charts.chart import Chart
 from analysis.charts.facets import Facets
 from analysis.charts.look import Look
 from analysis.errors import UnknownChart
 from analysis.files import ScriptEncoder, check_suffix, writing
 from analysis.frames import along, counts, norms, regimes, saddles, singular
+from analysis.frames import averages as means
 from analysis.frames import plane as paths
 from analysis.frames import scale as limits
 from analysis.frames.frame import EVERY_RUN
@@ -215,9 +216,10 @@ CHARTS: dict[str, Chart] = {
         shows="Distance between the fits of the time average of β and those of the lasso at the penalty of the time "
         "(log(1/α)/t for L = 2, proportional to α²⁻ᴸ/t for L ≥ 3), over ||y||, at up to four initialisation "
         "scales. It must fall with α, like αᴸ⁻² for L ≥ 3 and like 1/log(1/α) for L = 2, except where t times a "
-        "coefficient of the lasso turns back.",
-        frames={"curves": along.TIME_AVERAGE},
-        draw=curves.time_average,
+        "coefficient of the lasso turns back. Below, the averages of single runs: up to there they must run through "
+        "the circles, which are the lasso's coefficients.",
+        frames={"curves": along.TIME_AVERAGE, "averages": means.AVERAGES},
+        draw=averages.draw,
         needs="regression runs of a real decomposition, with a recorded path",
         run="sweep launch examples/quickstart.yaml",
     ),

@@ -19,7 +19,6 @@ from analysis.charts.panels import (
 )
 from analysis.charts.regimes import regime_panels, regimes_in_words
 from analysis.charts.theme import GUIDE, LinearAxis, chunks, panels
-from analysis.names import number, shown
 
 RESIDUAL, MARGIN = "relative residual ||Xβ − y|| / ||y||", "−log Loss"
 
@@ -89,13 +88,3 @@ def loss_rate(curves: pl.DataFrame) -> alt.VConcatChart:
     return panels(
         chunks(curve_panels(here, axes), 3), "How fast the loss falls, against the predicted rate", note(here)
     )
-
-
-def time_average(curves: pl.DataFrame) -> alt.VConcatChart:
-    """Distance of the time average's fits to the lasso's, against time: panels network by alpha."""
-    scale = pl.col("alpha").map_elements(number, return_dtype=pl.String)
-    here = curves.with_columns(panel=pl.format("{}, α = {}", shown("architecture"), scale))
-    axes = log_axes(here, "time t of gradient flow", "||X(average − lasso)|| / ||y||")
-    networks = here.sort("architecture", "alpha", maintain_order=True).partition_by("architecture", maintain_order=True)
-    rows = [curve_panels(network, axes, follow=True) for network in networks]
-    return panels(rows, "The time average along the lasso path", note(here))

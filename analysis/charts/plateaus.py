@@ -2,31 +2,26 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import altair as alt
 import polars as pl
 
+from analysis.charts.coordinates import TIME, encodings, heights, names
 from analysis.charts.panels import HEIGHT, WIDTH, Axes, depths, end_labels, panel_title, pooled, runs_behind
 from analysis.charts.theme import (
     FAINT,
     GUIDE,
-    NUMBER,
-    LinearAxis,
     LogAxis,
     Panel,
     chunks,
     depth_colour,
     layered,
     panels,
-    ramp,
-    spread,
     total,
 )
 from analysis.names import named, number, shown
 
 RESIDUAL = "relative residual ||Xβ − y|| / ||y||"
-TIME = "time t of gradient flow"
 ROOM = 0.25
 """Decades that a panel shows before the first jump and after the last one."""
 
@@ -75,10 +70,10 @@ def _visits(saddles: pl.DataFrame, orbits: pl.DataFrame) -> Panel:
     bars = saddles.with_columns(pl.col("begins").fill_null(low), pl.col("ends").fill_null(high))
     here = orbits.filter(pl.col("run_id") == saddles["run_id"][0])
     seen = here.filter(pl.col("time").is_between(low, high))
-    heights = [float(value) for column in (bars["value"], seen["value"]) for value in column]
-    edge = 0.08 * ((max(heights) - min(heights)) or 1.0)
-    axis = LinearAxis(min(heights) - edge, max(heights) + edge)
-    x, y, colour = _encodings(bars, low, high, axis)
+    axis = heights(bars["value"], seen["value"])
+    x, y, colour = encodings(bars["coordinate"], low, high, axis)
+    # a coordinate that no saddle has is not named
+    ends = bars.filter((pl.col("value") != 0).any().over("coordinate")).filter(pl.col("ends") == high)
     lines = alt.Chart(here.select("coordinate", "time", "value")).mark_line(strokeWidth=1.5, clip=True)
     rests = alt.Chart(bars.select("coordinate", "value", "begins", "ends")).mark_rule(strokeWidth=5, opacity=0.35)
     times = alt.Chart(jumps.unique().to_frame()).mark_rule(stroke=GUIDE, strokeDash=[4, 3])
@@ -89,41 +84,9 @@ def _visits(saddles: pl.DataFrame, orbits: pl.DataFrame) -> Panel:
         times.encode(x("begins")),
         rests.encode(x("begins"), alt.X2("ends:Q"), y, colour),
         lines.encode(x("time"), y, colour, order="time:Q"),
-        _names(bars, high, axis).encode(x("begins"), y, colour, text="name:N"),
+        names(ends, high, axis).encode(x("begins"), y, colour, text="name:N"),
     ).properties(
         width=WIDTH,
         height=HEIGHT,
         title=panel_title(f"{named(architecture)}, L = {depth}, α = {number(alpha)}: coefficients"),
     )
-
-
-def _names(bars: pl.DataFrame, high: float, axis: LinearAxis) -> alt.Chart:
-    """Names of the coordinates that a saddle has, at the panel's edge, at the heights of the last one."""
-    ends = bars.filter((pl.col("value") != 0).any().over("coordinate")).filter(pl.col("ends") == high)
-    gap = 13 / HEIGHT * (axis.high - axis.low)
-    placed = spread(ends["value"].to_list(), gap, axis.low + gap / 2, axis.high - gap / 2)
-    rows = ends.select("coordinate", pl.lit(high).alias("begins"), pl.format("β{}", "coordinate").alias("name"))
-    at = rows.with_columns(value=pl.Series(placed, dtype=pl.Float64))
-    return alt.Chart(at).mark_text(align="left", dx=6, fontSize=11, clip=False)
-
-
-def _encodings(bars: pl.DataFrame, low: float, high: float, y: LinearAxis) -> tuple[Any, alt.Y, alt.Color]:
-    """Field -> x; y; and a colour a coordinate."""
-    axis = alt.Axis(title=TIME, values=_ticks(low, high), labelExpr=NUMBER)
-    scale = alt.Scale(type="log", domain=[low, high], nice=False)
-    present = sorted(set(bars["coordinate"]))
-    colours = alt.Scale(domain=present, range=ramp(len(present)))
-    return (
-        lambda field: alt.X(f"{field}:Q", scale=scale, axis=axis),
-        y.y("value", "coefficients β"),
-        alt.Color("coordinate:O", scale=colours, legend=None),
-    )
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times powers of ten within one decade or two, else powers of ten; at most seven of them."""
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    factors = (1, 2, 5) if len(decades) <= 4 else (1,)
-    every = [factor * 10.0**k for k in decades for factor in factors]
-    inside = [value for value in every if low <= value <= high]
-    return inside[:: max(1, math.ceil(len(inside) / 7))]

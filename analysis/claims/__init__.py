@@ -5,13 +5,27 @@ A new claim is an entry in the CLAIMS of a file here, and what its grid in examp
 
 from collections.abc import Sequence
 
-from analysis.claims import fully_connected, gaps, known, regression, separable, special
+from analysis.claims import fully_connected, gaps, known, regression, saddles, separable, special
 from analysis.claims.claim import COLUMNS, Claim, Verdict, evaluate
 
 __all__ = ["CLAIMS", "COLUMNS", "GRIDS", "Claim", "Verdict", "evaluate"]
 
-_ALL = (*special.CLAIMS, *separable.CLAIMS, *regression.CLAIMS, *fully_connected.CLAIMS, *known.CLAIMS, *gaps.CLAIMS)
-CLAIMS: dict[str, Claim] = {claim.number: claim for claim in sorted(_ALL, key=lambda claim: claim.number)}
+_ALL = (
+    *special.CLAIMS,
+    *separable.CLAIMS,
+    *regression.CLAIMS,
+    *fully_connected.CLAIMS,
+    *known.CLAIMS,
+    *saddles.CLAIMS,
+    *gaps.CLAIMS,
+)
+
+
+def _place(claim: Claim) -> list[int]:
+    return [int(part) for part in claim.number.split(".")]
+
+
+CLAIMS: dict[str, Claim] = {claim.number: claim for claim in sorted(_ALL, key=_place)}
 
 GRIDS: dict[str, Sequence[str]] = {
     "special": ("exclude=depth == 3 or task == 'classification'",),

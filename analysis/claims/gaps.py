@@ -2,8 +2,8 @@
 
 from analysis.claims.claim import Claim
 from analysis.claims.fully_connected import balanced
-from analysis.claims.known import SADDLES, visits
 from analysis.claims.queries import NETWORK, apart, asked, predicted, turned
+from analysis.claims.saddles import SADDLES, visits
 
 _GRID = "claims-gaps"
 _TOLERANCES = (

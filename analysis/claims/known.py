@@ -1,4 +1,4 @@
-"""Claim 7: known results that the paper's theory contains, each by a closed form of its own.
+"""Claims 7.1 to 7.7: known results that the paper's theory contains, each by a closed form of its own.
 
 No formula here is taken from kernels/theory: the queries write them out for the data of examples/claims/known.yaml.
 """
@@ -90,52 +90,6 @@ SELECT {NETWORK} AS series, m.seed AS x, 1 AS runs, (m.status = 'converged')::IN
     {power} * (ln(2) / a.clock + first / sqrt(14)) + first ** 2 / 2
     + 2 * (start ** 2 / (a.clock * first)) ** 2) AS figure
 FROM mine m JOIN apart USING (run_id)"""
-
-
-SADDLES = "[0.8, 0, 0, 0]", "[0, 0, 1.4, 0]", "[0, 0, 10/7, -10/49]"
-_SOLUTION_ELSEWHERE = "[0, 0.4, 0, 0]", "[-0.4, 0, 2, 0]"
-
-
-def visits(grid: str, *places: str, over: str = "1") -> str:
-    """Cases, one a run and place: how near to it the orbit came, relative to it and over a number of the run."""
-    listed = ", ".join(f"({number}, {place}::DOUBLE[])" for number, place in enumerate(places, 1))
-    return f"""{asked(grid)}
-SELECT 'L = ' || m.depth || ', alpha = ' || m.alpha AS series, place.number AS x, 1 AS runs,
-  (any_value(m.status) = 'converged')::INT AS converged,
-  min({apart("o.beta", "place.beta")}) / {over} AS figure
-FROM mine m JOIN orbits o USING (run_id) CROSS JOIN (VALUES {listed}) place(number, beta)
-WHERE m.dim = 4 GROUP BY run_id, m.depth, m.alpha, place.number"""
-
-
-_RATES, _HALVES = "[1, 0.1, 0.098]", "[0.4, 0.7, 5/49]"
-"""Of the coordinate that each jump brings to life: the rate at the saddle before it, and half of where it goes."""
-
-
-def _jumps(times: str, which: str = "true") -> str:
-    """Cases, one a run and jump: when the orbit came nearer to a saddle than to the one before, against its time.
-
-    Over the next order of that time and half of what lies between the two recorded points, whose middle is taken.
-    """
-    saddles = ", ".join(("[0, 0, 0, 0]", *SADDLES))
-    return f"""{asked(_GRID)}, points AS (
-  SELECT run_id, any_value(m.status) AS status, m.depth, m.alpha, o.point, exp(any_value(o.log_time)) AS time,
-    list_position(list_transform([{saddles}], lambda s: list_distance(any_value(o.beta), s::DOUBLE[])),
-      list_min(list_transform([{saddles}], lambda s: list_distance(any_value(o.beta), s::DOUBLE[])))) - 1 AS saddle
-  FROM mine m JOIN orbits o USING (run_id) WHERE m.dim = 4 GROUP BY run_id, m.depth, m.alpha, o.point
-), between AS (
-  SELECT *, lag(time) OVER (PARTITION BY run_id ORDER BY point) AS before FROM points
-), jumps AS (
-  SELECT run_id, any_value(status) AS status, depth, alpha, saddle, arg_min(time, point) AS after,
-    arg_min(before, point) AS before
-  FROM between WHERE saddle > 0 GROUP BY run_id, depth, alpha, saddle
-)
-SELECT 'L = ' || depth || ', alpha = ' || alpha AS series, saddle AS x, 1 AS runs,
-  (status = 'converged')::INT AS converged,
-  abs((before + after) / 2
-    - {times}[saddle] * alpha ** (2 - depth) * sqrt(pi()) * gamma((depth - 2) / 2) / (2 * gamma((depth - 1) / 2))
-  ) / ((after - before) / 2 + list_sum(list_transform({_HALVES}[:saddle],
-    lambda half, i: half ** (2 / depth - 1) / ((depth - 2) * {_RATES}[i])))) AS figure
-FROM jumps WHERE {which}"""
 
 
 CLAIMS = (
@@ -264,40 +218,5 @@ CLAIMS = (
         instead="what of beta itself is across the sample, as for one layer",
         across="initialisation scale",
         chart="regression_paths",
-    ),
-    Claim(
-        number="7.8",
-        statement="From small weights the flow goes from saddle to saddle (Pesme and Flammarion; Zhao et al.): on "
-        "these data it waits at (0.8, 0, 0, 0) and (0, 0, 1.4, 0) and ends in (0, 0, 10/7, -10/49), L = 3 to 5.",
-        kind="limit alpha->0",
-        reference="Pesme and Flammarion, arXiv:2304.00488, for L = 2; Zhao et al., arXiv:2607.12332, for every depth",
-        grid=_GRID,
-        figure="nearest relative distance of the orbit to each saddle, over alpha",
-        cases=visits(_GRID, *SADDLES, over="m.alpha"),
-        bound=1.0,
-        why="coordinates off a saddle's support are of order alpha^L and those on it off by order alpha^(L-2) at most: "
-        "alpha for L = 3, and recorded points stand on the plateau",
-        rival=visits(_GRID, *_SOLUTION_ELSEWHERE, over="m.alpha"),
-        instead="least squares on the second column, and the solution (-0.4, 0, 2, 0)",
-        across="number of the saddle",
-        chart="plateaus",
-    ),
-    Claim(
-        number="7.9",
-        statement="It jumps at the times (1, 4, 4 + 80/49) T_L alpha^(2-L), T_L the end of the potential's domain.",
-        kind="limit alpha->0",
-        reference="as 7.8",
-        grid=_GRID,
-        figure="|time of the jump - predicted time| over the next order of that time",
-        cases=_jumps("[1, 4, 4 + 80/49]"),
-        bound=1.0,
-        why="the time is that at which dw/dt = u w^(L-1), u the coordinate's rate at the saddle, would be infinite; "
-        "the flow is then half way, at rho / 2, earlier by (rho / 2)^(2/L-1) / ((L - 2) u). Every jump shifts its own "
-        "time and those that follow by as much at most: the next order is the sum up to this jump, whatever alpha is, "
-        "with u = 1, 1/10, 0.098 and rho / 2 = 0.4, 0.7, 5/49. Half of the time between two recorded points is added",
-        rival=_jumps("[1, 2, 3]", "saddle > 1"),
-        instead="equal waits, (1, 2, 3), of the second and third jump",
-        across="number of the jump",
-        chart="plateaus",
     ),
 )

@@ -26,6 +26,7 @@ def symbols(text: str) -> str:
         ("kappa", "κ"),
         ("lambda", "λ"),
         ("rho", "ρ"),
+        ("nu", "ν"),
         ("infinity", "∞"),
     ):
         text = re.sub(rf"(?<![A-Za-z]){word}(?![A-Za-z])", sign, text)

@@ -215,15 +215,21 @@ MARGINS = Frame(
 
 UNBOUNDED = _others(LARGEST, "how many for which no largest margin is known")
 
-_SCALES = f"""WITH finished AS (
+
+def _scales(recorded: str) -> str:
+    """Runs of the shape with most runs, at up to four scales, of those that are `recorded` in a table or a query."""
+    return f"""WITH finished AS (
     SELECT run_id, architecture, {SHAPE}, depth, {ROUNDED} AS alpha
-    FROM runs SEMI JOIN trajectories USING (run_id)
+    FROM runs SEMI JOIN {recorded} USING (run_id)
     WHERE task = '{{task}}' AND status IN ('converged', 'stopped')
   ), eligible AS (
     SELECT * FROM finished
     WHERE shape = (SELECT shape FROM finished GROUP BY shape ORDER BY count(*) DESC, shape LIMIT 1)
   ), {spread_alphas("eligible")}
   SELECT * FROM eligible WHERE alpha IN (SELECT alpha FROM alphas)"""
+
+
+_SCALES = _scales("trajectories")
 _BY_SCALE = {**_BY_DEPTH, "alpha": "initialisation scale, five digits"}
 
 _MISALIGNED = "max over layers of 1 - |cos(v_l, grad_{v_l} Loss)|"
@@ -247,7 +253,7 @@ PLATEAUS = Frame(
 
 TIME_AVERAGE = Frame(
     _compared(
-        "lasso_path", _SCALES.format(task="regression"),
+        "lasso_path", _scales("(FROM path_predictions WHERE prediction = 'lasso_path')").format(task="regression"),
         "CASE WHEN log_time BETWEEN -600 AND 600 THEN log_time / ln(10) END", 4, ", ".join(_BY_SCALE),
     ),
     columns(_BY_SCALE, "the time of gradient flow, four bins a decade", "||X (average of beta - lasso)|| / ||y||"),

@@ -1,6 +1,5 @@
 """The equations A rho = y that runs of a batch share, their condition, and how far rounding lets them be solved."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,14 +10,13 @@ from jaxtyping import Float, Int
 from kernels.data.kinds import Dataset
 from kernels.flows.regression import ATTAINABLE
 from kernels.networks.keys import Key, key
+from kernels.networks.twins import copies, pairs
 from kernels.problem import Problem
 
 RANK = 1e-13
 """Share of the largest pivot below which a combination of samples counts as dependent on others."""
 ROUNDING = 16 * float(np.finfo(float).eps)
 """An entry of X S^T counts as zero where its modulus is at most this share of sum_k |x_ik| |S_jk|."""
-TWINS = 1e-14
-"""Two columns of X S^T whose entries differ by at most this share of their largest one count as equal."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,11 +41,7 @@ class LinearSystem:
     @cached_property
     def copies(self) -> list[Int[np.ndarray, " _"]]:
         """The places of each set of two and more columns of A that are equal, up to sign, to the last bit."""
-        leads = np.take_along_axis(self.a, (self.a != 0).argmax(axis=0)[None], axis=0)[0]
-        turned = self.a * np.where(leads < 0, -1.0, 1.0)
-        _, labels, counts = np.unique(turned, axis=1, return_inverse=True, return_counts=True)
-        sets = np.split(np.argsort(np.ravel(labels), kind="stable"), np.cumsum(counts)[:-1])
-        return [places for places in sets if len(places) > 1]
+        return copies(self.a)
 
 
 def linear_system(a: Float[np.ndarray, "n m"]) -> LinearSystem:
@@ -92,48 +86,10 @@ def inputs(x: Float[np.ndarray, "n d"], s: Float[np.ndarray, "m d"]) -> Float[np
     """A = X S^T, shape (n, m), without what rounding leaves in zeros and between twins.
 
     Entries that are rounding alone (ROUNDING) become zero: the coordinate would move though it meets no input. Columns
-    that agree, up to sign, to TWINS become equal to the bit. In a deep network that starts small the flow amplifies a
-    difference of 1e-16 between two columns: one of the two coordinates would take what both have to share.
+    that agree, up to sign, to rounding become equal to the bit (networks/twins.py).
     """
     a = x @ s.T
     a[np.abs(a) <= ROUNDING * (np.abs(x) @ np.abs(s).T)] = 0.0
-    for place, first, sign in _twins(a):
+    for place, first, sign in pairs(a):
         a[:, place] = sign * a[:, first]
     return a
-
-
-def _twins(a: Float[np.ndarray, "n m"]) -> Iterator[tuple[int, int, float]]:
-    """Triples (j, k, s): column j is s = 1 or -1 times column k < j to TWINS, k being the first of its twins.
-
-    Only columns are compared whose largest entries agree, and the moduli of their products with one random vector, both
-    to what twins may differ by: with one sample sizes alone tell columns apart, in tables of signs products alone.
-    Sorting finds them: a table of every pair would not fit into memory where there are many columns.
-    """
-    sizes = np.abs(a).max(axis=0)
-    weights = np.random.default_rng(0).standard_normal(len(a))
-    places = np.flatnonzero(sizes > 0)
-    sizes = sizes[places]
-    probed = np.abs(weights @ (a[:, places] / sizes))
-    group = _runs(sizes, 2 * TWINS * sizes, np.zeros(len(places), dtype=int))
-    group = _runs(probed, np.full(len(places), 2 * TWINS * np.abs(weights).sum()), group)
-    while len(places):
-        _, lead, inverse, counts = np.unique(group, return_index=True, return_inverse=True, return_counts=True)
-        firsts = places[lead][inverse]
-        kept = (counts[inverse] > 1) & (firsts != places)
-        places, firsts, group = places[kept], firsts[kept], group[kept]
-        ours, theirs = a[:, places], a[:, firsts]
-        signs = np.where((ours * theirs).sum(axis=0) > 0, 1.0, -1.0)
-        same = np.abs(ours - signs * theirs).max(axis=0) <= TWINS * np.abs(theirs).max(axis=0)
-        yield from zip(places[same].tolist(), firsts[same].tolist(), signs[same].tolist(), strict=True)
-        places, group = places[~same], group[~same]
-
-
-def _runs(
-    values: Float[np.ndarray, " k"], tolerance: Float[np.ndarray, " k"], group: Int[np.ndarray, " k"]
-) -> Int[np.ndarray, " k"]:
-    """Labels of the runs, within each group, of values that are no farther than the tolerance from the next."""
-    order = np.lexsort((values, group))
-    apart = (np.diff(values[order]) > tolerance[order][1:]) | (np.diff(group[order]) > 0)
-    labels = np.empty(len(values), dtype=int)
-    labels[order] = np.concatenate([[0], np.cumsum(apart)])[: len(values)]
-    return labels

@@ -49,7 +49,7 @@ def reach(decomposition: Decomposition, w: Inexact[np.ndarray, "L m"]) -> Reach:
 def _noise(decomposition: Decomposition, w: Inexact[np.ndarray, "L m"]) -> Float[np.ndarray, "L m"]:
     """The most that rounding leaves of a w_l that is zero: 0 where it is a single entry of v_l."""
     single = np.array([(basis != 0).sum(axis=0) <= 1 for basis in decomposition.bases])
-    return np.where(single, 0.0, 8 * EPS * np.linalg.norm(w, axis=1)[:, None])
+    return np.where(single, 0.0, 8 * EPS * np.hypot.reduce(np.abs(w), axis=1, keepdims=True))
 
 
 def _real(decomposition: Decomposition) -> Bool[np.ndarray, " m"]:

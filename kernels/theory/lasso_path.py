@@ -40,7 +40,10 @@ class LassoPath(Prediction):
     integrator; monotone; points, their number.
 
     Applies: regression, L >= 2, a real orthogonal decomposition, at most one w_l(0) = 0 in a coordinate, alpha < 1 for
-    L = 2, and a recorded orbit that was integrated on curves.
+    L = 2, and a recorded orbit that was integrated on curves. Not two layers and one sample in the singular basis
+    of M(x), as one_sample.py has for predictions of the end: neither rho at recorded points nor the integral of the
+    residual is recorded of layers, and beta, which is, does not determine rho. That lasso has one coefficient, of the
+    largest singular value, which appears at the jump of saddle_sequence.
     Kind: limit alpha->0. Certificate: the lasso's optimality, relative (optimisers/lasso.py).
     Reference: Berthier, arXiv:2509.18766, for L = 2; the argument above for L >= 3.
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from kernels.networks.twins import digits
 from kernels.problem import Problem, grouped
 from kernels.theory.base import CERTIFIED, Forecast
 from kernels.theory.optimisers.certificates import optimality, worst
@@ -13,9 +14,16 @@ from kernels.theory.optimisers.curves import Curve, GeneralCurve, StructuredCurv
 from kernels.theory.optimisers.sensitivity import Sensitivity, sensitivities
 from kernels.theory.optimisers.separable import REACHED
 from kernels.theory.optimisers.stacked import minimise
-from kernels.theory.systems import Folded, System, digits, fold, system
+from kernels.theory.systems import Folded, System, fold, system
 
 EPSILON = float(np.finfo(float).eps)
+
+FAR = 1e20
+"""Scales c with min c^L above this times ||t|| have the minimum of the limit c -> infinity, to 1e-40.
+
+There |z_j| <= ||t|| / min c^L, and D is sum rho_j^2 c_j^{2-2L} / 2 up to z^2, so that all multiples of c have one
+minimum. It is found at a multiple of which no power leaves the range of doubles.
+"""
 
 
 class Limit(NamedTuple):
@@ -67,7 +75,9 @@ class _Twins(NamedTuple):
     first: Int[np.ndarray, " g"]
 
 
+@np.errstate(all="ignore")
 def _limits(problems: list[Problem]) -> list[Limit]:
+    """The limits. Where powers of a start leave the range of doubles, its certificate is inf or not a number."""
     constraints = [_constraint(problem) for problem in problems]
     minima = _minima(problems, constraints)
     made: list[Limit] = [Limit(Forecast(None, None), None)] * len(problems)
@@ -105,8 +115,9 @@ def _minima(problems: list[Problem], constraints: list[System]) -> list[_Minimum
             for place in places:
                 minima[place] = _nearest(constraints[place], problems[place])
             continue
-        curve = _structured(places, problems, twins) if structured else _general(places, problems)
         target = np.array([constraints[place].target for place in places])
+        shares = _shares(places, problems, target) if structured else np.ones(len(places))
+        curve = _structured(places, problems, twins, shares) if structured else _general(places, problems)
         found = minimise(curve, [rows[place] for place in places], target)
         copies = [_copies(problems[place], constraints[place]) if twins[place] is None else None for place in places]
         moved: list[Sensitivity | None] = [None] * len(places)
@@ -114,18 +125,33 @@ def _minima(problems: list[Problem], constraints: list[System]) -> list[_Minimum
         some = [rows[places[k]] for k in known], found.rho[known], [copies[k] for k in known]
         for k, sensitivity in zip(known.tolist(), sensitivities(curve.of(known), *some), strict=True):
             moved[k] = sensitivity
-        numbers = zip(found.objective.tolist(), found.residual.tolist(), found.steps.tolist(), moved, strict=True)
+        objectives = found.objective * shares ** (2 * depth - 2)
+        numbers = zip(objectives.tolist(), found.residual.tolist(), found.steps.tolist(), moved, strict=True)
         for place, rho, each in zip(places, found.rho, numbers, strict=True):
             twin = twins[place]
             minima[place] = _Minimum(rho if twin is None else twin.folded.unfold(rho), *each)
     return [minimum for minimum in minima if minimum is not None]
 
 
-def _structured(places: list[int], problems: list[Problem], twins: list[_Twins | None]) -> Curve:
+def _shares(places: list[int], problems: list[Problem], target: Float[np.ndarray, "b r"]) -> Float[np.ndarray, " b"]:
+    """The share of its scales at which each problem is solved: 1 but for scales that are FAR."""
+    least = np.log([_scale(problems[place]).min() for place in places])
+    with np.errstate(divide="ignore"):
+        most = np.log(FAR * np.linalg.norm(target, axis=1)) / problems[places[0]].depth
+    return np.exp(np.where(np.isfinite(most), np.minimum(most - least, 0.0), 0.0))
+
+
+def _scale(problem: Problem) -> Float[np.ndarray, " m"]:
+    assert problem.scale is not None
+    return problem.scale
+
+
+def _structured(
+    places: list[int], problems: list[Problem], twins: list[_Twins | None], shares: Float[np.ndarray, " b"]
+) -> Curve:
     scales, copies = [], []
-    for place in places:
-        scale, twin = problems[place].scale, twins[place]
-        assert scale is not None
+    for place, share in zip(places, shares.tolist(), strict=True):
+        scale, twin = share * _scale(problems[place]), twins[place]
         scales.append(scale if twin is None else scale[twin.first])
         copies.append(np.ones(len(scale)) if twin is None else twin.folded.copies)
     return StructuredCurve(np.array(scales), problems[places[0]].depth, np.array(copies))

@@ -25,6 +25,7 @@ def on_curves(problem: Problem) -> bool:
     return len(w) == 1 or problem.moves
 
 
+@np.errstate(all="ignore")
 def curves(problems: Sequence[Problem]) -> Curve:
     """The curves of all coordinates of these problems, which must have one shape, depth and kind of start."""
     w = np.array([problem.coordinates for problem in problems])

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from kernels.networks.twins import digits
 from kernels.problem import Problem
 from kernels.theory.domains import Domain, domain
 from kernels.theory.optimisers import sums
 from kernels.theory.optimisers.homotopy import Sequence, visited
-from kernels.theory.systems import Solution, System, digits, system
+from kernels.theory.systems import Solution, System, system
 
 
 @dataclass(frozen=True, eq=False)

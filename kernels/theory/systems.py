@@ -11,6 +11,7 @@ from jaxtyping import Complex, Float, Inexact, Int
 from kernels.data.checks import FIT_TOLERANCE
 from kernels.data.kinds import Dataset
 from kernels.networks.base import Architecture
+from kernels.networks.twins import digits, labels
 from kernels.problem import Problem
 from kernels.theory.optimisers import certificates, sums
 
@@ -107,7 +108,7 @@ def _system(dataset: Dataset, network: Architecture) -> System | None:
     solution = np.linalg.lstsq(triangle, fitted, rcond=None)[0]
     if np.linalg.norm(triangle @ solution - fitted) > FIT_TOLERANCE * np.linalg.norm(fitted):
         solution = np.linalg.lstsq(matrix @ rows.T, dataset.y, rcond=None)[0]
-    return System(rows, solution, lift, *_twins(scaled))
+    return System(rows, solution, lift, *labels(scaled))
 
 
 def by_rows(
@@ -120,25 +121,6 @@ def by_rows(
     exponents = np.frexp(np.linalg.norm(matrix, axis=1))[1]
     factors = np.ldexp(1.0, -exponents)
     return matrix * factors[:, None], target * factors
-
-
-def _twins(matrix: Float[np.ndarray, "n m"]) -> tuple[Int[np.ndarray, " m"] | None, Float[np.ndarray, " m"]]:
-    """(labels, signs) of columns, the rows being of unit size.
-
-    Labels are equal for columns that agree, up to sign, to 13 digits of their largest entry; None without twins.
-    """
-    largest = np.abs(matrix).max(axis=0)
-    scaled = np.round(matrix / np.where(largest > 0, largest, 1.0), 13)
-    leads = np.take_along_axis(scaled, (scaled != 0).argmax(axis=0)[None], axis=0)[0]
-    signs = np.where(leads < 0, -1.0, 1.0)
-    marks = np.vstack([digits(largest), scaled * signs])
-    kinds, labels = np.unique(marks, axis=1, return_inverse=True)
-    return (np.ravel(labels) if kinds.shape[1] < matrix.shape[1] else None), signs
-
-
-def digits(size: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
-    """log2 of sizes to 12 decimals: equal numbers for sizes that agree to about 12 digits."""
-    return np.round(np.log2(np.where(size > 0, size, 0.5**1000)), 12)
 
 
 def _common_phases(matrix: Complex[np.ndarray, "n m"]) -> Complex[np.ndarray, " m"] | None:

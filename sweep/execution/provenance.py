@@ -84,13 +84,17 @@ def _processor() -> str:
 
 
 def git_state(folder: Path) -> tuple[str | None, bool | None, str | None]:
-    """Commit of the code, whether its files differ from it, and how; None where the code is no git checkout."""
+    """Commit of the code, whether its files differ from it, and how; None where the code is no git checkout.
+
+    A file that git does not know counts if it is code: reports and figures lie beside it.
+    """
     sha = _git(folder, "rev-parse", "HEAD")
     if sha is None or _git(folder, "ls-files", "--error-unmatch", Path(__file__).name) is None:
         return None, None, None
     diff = _git(folder, "diff", "HEAD")
-    new = _git(folder, "status", "--porcelain") or ""
-    return sha.strip(), bool(new.strip()), (diff or "")[:MAX_DIFF] or None
+    changed = _git(folder, "status", "--porcelain", "--untracked-files=no") or ""
+    new = _git(folder, "ls-files", "--others", "--exclude-standard", ":/*.py") or ""
+    return sha.strip(), bool(changed.strip() or new.strip()), (diff or "")[:MAX_DIFF] or None
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

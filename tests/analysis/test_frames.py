@@ -12,7 +12,7 @@ import pytest
 import analysis.frames
 from analysis.charts.plane import subtitle
 from analysis.errors import BadFilter
-from analysis.frames import along, counts, plane, provenance, scale, singular
+from analysis.frames import along, averages, counts, plane, provenance, scale, singular
 from analysis.frames.frame import Frame, restricted
 from db.store import Store
 from tests.db import store_rows as rows
@@ -306,3 +306,22 @@ def test_a_condition_hides_the_other_runs(store: Store, sql: str) -> None:
 def test_a_wrong_condition_is_named(store: Store) -> None:
     with pytest.raises(BadFilter, match="where: 'colour = 3' is no condition on the columns"):
         counts.HEAD.read(store, "colour = 3")
+
+
+def test_averages_are_of_the_whole_orbit_up_to_each_time(store: Store) -> None:
+    """Against numpy's trapezoids, from t = 0; the lasso of one sample (1, 2), y = 1 is (0, 1/2 - log(1/alpha) / 4t)."""
+    least = averages.AVERAGES.read(store, "architecture = 'diagonal'")
+    assert set(least["alpha"]) == {0.01}
+    assert set(least["coordinate"]) == {2}  # the other stays below a hundredth of it
+    frame = averages.AVERAGES.read(store, "architecture = 'diagonal' AND alpha = 0.1")
+    assert frame["run_id"].n_unique() == 1
+    orbit = _orbit(store, f"run_id = '{frame['run_id'][0]}'")
+    times, betas = np.exp(orbit["log_time"]), np.array(orbit["beta"])
+    assert times[0] == 0
+    due_averages = np.cumsum(np.diff(times)[:, None] * (betas[1:] + betas[:-1]) / 2, axis=0) / times[1:, None]
+    for coordinate, found in ((c, frame.filter(pl.col("coordinate") == c)) for c in (1, 2)):
+        np.testing.assert_allclose(found["average"], due_averages[-found.height :, coordinate - 1], rtol=1e-9)
+        seen = found.drop_nulls("lasso")
+        assert 4 <= seen.height <= 16
+        due = np.maximum(0.5 - np.log(10) / (4 * seen["time"].to_numpy()), 0) if coordinate == 2 else 0.0
+        np.testing.assert_allclose(seen["lasso"], due, atol=1e-9)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from kernels.integrator.passage import alike
-from kernels.integrator.systems import _twins, inputs, linear_system
+from kernels.integrator.systems import inputs, linear_system
+from kernels.networks.twins import pairs
 
 
 def test_twins_are_equal_to_the_last_bit_and_others_stay() -> None:
@@ -29,9 +30,9 @@ def test_twins_are_found_whatever_their_size() -> None:
     off = np.zeros(4)
     off[np.abs(a[:, 7]).argmin()] = np.abs(a[:, 7]).max()
     more = [-a[:, 3] * (1 + 2e-16), a[:, 7] + 5e-15 * off, a[:, 7] + 3e-14 * off, 2 * a[:, 9], np.zeros(4), a[:, 3]]
-    found = sorted(_twins(np.column_stack([a, *more])))
+    found = sorted(pairs(np.column_stack([a, *more])))
     assert found == [(30, 3, -1.0), (31, 7, 1.0), (35, 3, 1.0)]
-    assert not list(_twins(np.zeros((2, 3))))
+    assert not list(pairs(np.zeros((2, 3))))
 
 
 @pytest.mark.parametrize("samples", [1, 72])
@@ -41,9 +42,9 @@ def test_many_columns_are_compared_in_a_moment(samples: int) -> None:
     x = rng.standard_normal((samples, 22_283))
     x[:, 20_000] = -x[:, 17]
     begin = time.perf_counter()
-    assert list(_twins(x)) == [(20_000, 17, -1.0)]
+    assert list(pairs(x)) == [(20_000, 17, -1.0)]
     x = x[:, :1] * rng.choice([-1.0, 1.0], 22_283)
-    assert {(first, place) for place, first, _ in _twins(x)} == {(0, place) for place in range(1, 22_283)}
+    assert {(first, place) for place, first, _ in pairs(x)} == {(0, place) for place in range(1, 22_283)}
     assert time.perf_counter() - begin < 20
 
 

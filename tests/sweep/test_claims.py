@@ -104,6 +104,11 @@ def test_together_they_ask_for_the_same_runs() -> None:
     assert ids(together(some)) == set.union(*map(ids, some))
 
 
+def test_claims_stand_in_the_order_of_their_numbers() -> None:
+    numbers = list(CLAIMS)
+    assert numbers[numbers.index("7.9") :][:3] == ["7.9", "7.10", "8.1"]
+
+
 def test_claims_are_chosen_by_number_and_by_family() -> None:
     assert chosen([]) == EVERY
     assert chosen(["4.1"]) == [CLAIMS["4.1"]]

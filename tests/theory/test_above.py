@@ -134,6 +134,13 @@ def test_lasso_with_a_weight_for_each_sign_is_that_of_coordinate_descent() -> No
         assert (found.r[0, :3] >= 0).all()
 
 
+def test_two_coefficients_of_the_lasso_that_appear_at_once() -> None:
+    """X = I: each is soft-thresholded by itself."""
+    path = lasso_path(np.eye(2), np.ones(2), np.ones(2), np.ones(2))
+    found = path.at(np.array([1.5, 1.0, 0.25, 0.0]))
+    np.testing.assert_allclose(found, [[0, 0, 0, 0], [0, 0, 0, 0], [0.75, 0.75, 0, 0], [1, 1, 0, 0]], atol=1e-15)
+
+
 def test_the_lassos_certificate_tells_a_wrong_answer() -> None:
     """Twin columns share a coefficient in any way; another penalty's answer is told."""
     from kernels.theory.optimisers.lasso import _certificate

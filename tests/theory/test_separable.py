@@ -6,8 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
+from kernels.theory.base import CERTIFIED
 from kernels.theory.optimisers.curves import Curve, GeneralCurve, StructuredCurve
 from kernels.theory.optimisers.separable import REACHED, minimise
+from kernels.theory.table import forecast_of
 
 
 def rows_and_target(a: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -167,3 +169,31 @@ def test_the_start_may_be_the_answer() -> None:
     minimum = minimise(GeneralCurve(w), rows, rows @ w.prod(axis=0))
     assert abs(minimum.objective) < 1e-15
     np.testing.assert_allclose(minimum.rho, w.prod(axis=0), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("depth", "alpha"), [(2, 1e300), (3, 1e100), (5, 1e30), (20, 1e9), (30, 1e300)])
+def test_scales_whose_powers_overflow(depth: int, alpha: float) -> None:
+    """The limit of large alpha: rho = k eta^{2L-2} x, eta = (2, 1), x = (1, 2) and k fixed by y = 1."""
+    rho = np.array([2.0 ** (2 * depth - 2), 2.0])
+    start = {"layers": [[2, 1]] * (depth - 1) + [[0, 0]]}
+    axes = {"architecture": "diagonal", "depth": depth, "init": start}
+    found = forecast_of("minimum_q_norm", [[1, 2]], [1], alpha=alpha / 4, **axes)
+    assert found.beta is not None
+    np.testing.assert_allclose(found.beta, rho / (rho @ [1, 2]), rtol=1e-12)
+    # at the scale where the potential is quadratic and doubles still hold it: D = y^2 / (2 sum x^2 c^{2L-2})
+    if depth == 3:
+        found = forecast_of("minimum_q_norm", [[1, 2]], [1], alpha=1e30, **axes)
+        assert found.objective == pytest.approx(1e-120 / 2 / (16 + 4), rel=1e-12, abs=0)
+
+
+@pytest.mark.parametrize(("depth", "alpha"), [(2, 1e-300), (10, 1e-100), (20, 1e-30)])
+def test_scales_whose_powers_vanish_are_not_certified(depth: int, alpha: float) -> None:
+    found = forecast_of("minimum_q_norm", [[1, 2]], [1], alpha=alpha, architecture="diagonal", depth=depth)
+    assert found.beta is None
+    assert found.certificate is not None
+    assert not found.certificate <= CERTIFIED
+
+
+def test_multipliers_below_doubles_are_a_failure_and_no_exception() -> None:
+    rows, target = rows_and_target(np.random.default_rng(0).standard_normal((2, 6)), np.ones(2))
+    assert not minimise(StructuredCurve(np.full(6, 1e9), 20), rows, target).residual < REACHED

@@ -61,7 +61,9 @@ class Path:
             return np.repeat(self.sides[:1], len(penalties), axis=0)
         above = np.clip(np.searchsorted(rising, penalties), 1, len(rising) - 1)
         low, high = rising[above - 1], rising[above]
-        share = np.clip((penalties - low) / (high - low), 0.0, 1.0)[:, None]
+        # two ends have one lambda where two coefficients appear at once: the later one, at `low`, holds there
+        share = np.divide(penalties - low, high - low, out=np.zeros_like(low), where=high > low)
+        share = np.clip(share, 0.0, 1.0)[:, None]
         sides: Float[np.ndarray, "k s"] = self.sides[::-1]
         return sides[above - 1] + share * (sides[above] - sides[above - 1])
 

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.linalg.lapack import dgesv
 
-from kernels.theory.optimisers.certificates import optimality
+from kernels.theory.optimisers.certificates import optimality, ratio
 from kernels.theory.optimisers.curves import Coordinates, Curve, Point
 
 DENSE = 100
@@ -150,7 +150,7 @@ class _Solver:
             if dual <= tolerance * units.nu and feasible <= allowed:
                 return state, count
             if tolerance != LOOSE:
-                error, before = max(dual / units.nu, feasible / units.rho), error
+                error, before = max(ratio(dual, units.nu), ratio(feasible, units.rho)), error
                 self._best = min(self._best, (error, state), key=operator.itemgetter(0))
                 if REACHED >= self._best[0] > before / 2:
                     return self._best[1], count
@@ -210,7 +210,7 @@ class _Solver:
     def _moved(self, state: _State, step: Coordinates, move: Float[np.ndarray, " r"], uniform: bool) -> _State:
         """The state after a damped step: all coordinates by one factor, or each as its own curve allows."""
         if uniform:
-            factor = min(1.0, 1 / float(np.abs(step).max()))
+            factor = min(1.0, ratio(1.0, float(np.abs(step).max())))
             step, move = factor * step, factor * move
         else:
             step = self._tempered(self.curve.start + state.z, step)
