@@ -1,5 +1,7 @@
 """The tables of a store, their columns and types: the one source of truth for SQL, Arrow and migrations.
 
+What each column holds is said in `db.columns`.
+
 DuckDB shapes them: no keys and no indexes in the database (with a primary key on `runs` DuckDB rewrites the last
 100,000 rows at every commit, ten times the time; rows that a foreign key touches cannot be updated or migrated),
 statuses as text (native enums never compare clean). What is a key here is kept unique by `db.store`, the only writer,
@@ -41,23 +43,17 @@ class Sweep(Base):
     name: Mapped[Text]
     created_at: Mapped[Moment]
     grid: Mapped[Text | None]
-    """The grid as YAML, overrides applied."""
     command: Mapped[Text | None]
     git_sha: Mapped[Text | None]
     git_dirty: Mapped[Flag | None]
     git_diff: Mapped[Text | None]
-    """What differed from the commit."""
     host: Mapped[Text | None]
     python: Mapped[Text | None]
     packages: Mapped[Json | None]
-    """{package: version} of what moves numbers."""
     counts: Mapped[Json | None]
-    """What the plan counted: total, cached, pending, dropped per rule."""
     tags: Mapped[Words | None]
-    """What people call it, as the note: no part of what was computed."""
     note: Mapped[Text | None]
     shard: Mapped[Text | None]
-    """i/n where it asked for one of n parts of its grid; NULL where for all."""
 
     __mapper_args__ = {"primary_key": ["sweep_id"]}  # noqa: RUF012  (SQLAlchemy declares it so)
 
@@ -80,18 +76,15 @@ class Run(Base):
 
     run_id: Mapped[Text]
     status: Mapped[Text]
-    """converged, imprecise, stopped, diverged or failed."""
     message: Mapped[Text | None]
     task: Mapped[Text]
     data: Mapped[Json]
     dataset: Mapped[Text]
-    """Readable name of the data."""
     architecture: Mapped[Text]
     depth: Mapped[Count]
     width: Mapped[Count | None]
     filter: Mapped[Count | None]
     init: Mapped[Text]
-    """Name of the initialisation; its parameters are in init_detail."""
     init_detail: Mapped[Json | None]
     alpha: Mapped[Number]
     seed: Mapped[Big]
@@ -101,11 +94,9 @@ class Run(Base):
     record: Mapped[Flag]
     kernel_version: Mapped[Count]
     spec: Mapped[Json]
-    """RunSpec.to_dict(), from which the run can be repeated."""
     dim: Mapped[Count | None]
     samples: Mapped[Count | None]
     parameters: Mapped[Big | None]
-    """Number of parameters P of the network."""
     beta: Mapped[Vector | None]
     log_loss: Mapped[Number | None]
     log_time: Mapped[Number | None]
@@ -117,17 +108,12 @@ class Run(Base):
     wall_seconds: Mapped[Number | None]
     device: Mapped[Text | None]
     sweep_id: Mapped[Text | None]
-    """The sweep that computed it: code and packages of the run."""
     created_at: Mapped[Moment]
+    # here and below: where a migration put them
     gap_drift: Mapped[Number | None]
-    """Largest change of a conserved quantity over the gap that decides the limit; here and below: where a migration
-    put them."""
     condition: Mapped[Number | None]
-    """Condition number of the data as the network sees them, each sample on its own scale."""
     loss: Mapped[Text]
-    """An axis."""
     checksum: Mapped[Big | None]
-    """Over this row, its predictions and its trajectory, as `db.checksum` defines it; `sweep check` compares it."""
 
     __mapper_args__ = {"primary_key": ["run_id"]}  # noqa: RUF012  (SQLAlchemy declares it so)
 
@@ -146,7 +132,6 @@ class Prediction(Base):
     beta: Mapped[Vector | None]
     detail: Mapped[Json | None]
     singular_value: Mapped[Number | None]
-    """Here and below: of singular_vectors alone, and the last three of fully connected networks."""
     singular_ratio: Mapped[Number | None]
     adjacent_alignment: Mapped[Number | None]
     rank: Mapped[Count | None]
@@ -162,13 +147,11 @@ class PathPrediction(Base):
     run_id: Mapped[Text]
     prediction: Mapped[Text]
     point: Mapped[Count]
-    """Number of the recorded point, from 1, as in the view `orbits`."""
     distance: Mapped[Number | None]
     certificate: Mapped[Number | None]
     objective: Mapped[Number | None]
     beta: Mapped[Vector | None]
     bound: Mapped[Number | None]
-    """What the point may exceed the least objective by, relative, known without the optimiser."""
 
     __mapper_args__ = {"primary_key": ["run_id", "prediction", "point"]}  # noqa: RUF012  (SQLAlchemy declares it so)
 
@@ -180,17 +163,11 @@ class Saddle(Base):
 
     run_id: Mapped[Text]
     number: Mapped[Count]
-    """In the order of the visits: 0 is the origin, the last one the limit."""
     predicted: Mapped[Vector]
-    """Coefficients of the saddle."""
     log_time_predicted: Mapped[Number | None]
-    """Log of the time at which the flow is to jump to it; NULL of the origin."""
     log_time: Mapped[Number | None]
-    """Log of the time at which it did; NULL of the origin, and where it did not."""
     point: Mapped[Count | None]
-    """Number of the nearest recorded point, from 1."""
     beta: Mapped[Vector | None]
-    """Coefficients there."""
     distance: Mapped[Number | None]
 
     __mapper_args__ = {"primary_key": ["run_id", "number"]}  # noqa: RUF012  (SQLAlchemy declares it so)
@@ -223,24 +200,17 @@ class Attempt(Base):
     batch_id: Mapped[Text | None]
     run_id: Mapped[Text | None]
     attempt: Mapped[Count | None]
-    """Number of the try, from 1."""
     compile_key: Mapped[Text | None]
     outcome: Mapped[Text]
-    """finished, or what ended it (failed, lost, out of memory, refused, interrupted)."""
     retryable: Mapped[Flag | None]
-    """Whether launching again tries the run again."""
     error: Mapped[Text | None]
     traceback: Mapped[Text | None]
     worker: Mapped[Text | None]
     started_at: Mapped[Moment | None]
     seconds: Mapped[Number | None]
     runs: Mapped[Big | None]
-    """How many runs it carried."""
     versions: Mapped[Json | None]
-    """{what: version} of the worker's code, Python and packages; NULL where it died before it could say."""
     compile_seconds: Mapped[Number | None]
-    """Of `seconds`, those for importing JAX and compiling."""
     cpu_seconds: Mapped[Number | None]
-    """Of the worker's process meanwhile: other processes on the machine do not lengthen them."""
 
     __mapper_args__ = {"primary_key": ["attempt_id"]}  # noqa: RUF012  (SQLAlchemy declares it so)

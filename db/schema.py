@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, Boolean, Connection, DateTime, Double, Integer, String, text
 from sqlalchemy.types import ARRAY, TypeEngine
 
+from db.columns import COMMON, OWN, words
 from db.errors import Damaged, NewerSchema, NotAStore, OlderSchema
 from db.models import Base
 from db.statements import foreign_calls
@@ -199,17 +200,31 @@ def migrate(connection: Connection, revision: str = "head") -> None:
 
 
 def views_current(raw: Any) -> bool:
-    """Whether the store's views are those of views.sql."""
+    """Whether the store's views are those of views.sql, and its columns have the words of `db.columns`."""
     row = raw.execute("SELECT comment FROM duckdb_views() WHERE view_name = 'convergence'").fetchone()
     return row is not None and row[0] == _views_digest()
 
 
 def make_views(connection: Connection) -> None:
-    """Create or replace the views of views.sql; a comment on `convergence` holds the digest of that file."""
+    """Create or replace the views of views.sql, and say of every column what it holds.
+
+    A comment on `convergence` holds the digest of both.
+    """
     raw = connection.connection.driver_connection
     assert raw is not None
     raw.execute(VIEWS.read_text(encoding="utf-8"))
+    raw.execute(";".join(_comments(raw)))
     connection.execute(text(f"COMMENT ON VIEW convergence IS '{_views_digest()}'"))
+
+
+def _comments(raw: Any) -> Iterator[str]:
+    """A statement for each column of ours. DuckDB takes no parameters here; names and words are of this program."""
+    ours = {*expected(), *re.findall(r"CREATE OR REPLACE VIEW (\w+)", VIEWS.read_text(encoding="utf-8"))}
+    for table, column in _own(raw, "columns", "table_name, column_name"):
+        said = words(table, column) if table in ours else None
+        if said is not None:
+            quoted = said.replace("'", "''")
+            yield f"""COMMENT ON COLUMN "{table}"."{column}" IS '{quoted}'"""
 
 
 _known_views: dict[str, dict[str, str]] = {}
@@ -240,4 +255,4 @@ def _printed(sql: str) -> str:
 
 
 def _views_digest() -> str:
-    return hashlib.sha256(VIEWS.read_bytes()).hexdigest()
+    return hashlib.sha256(VIEWS.read_bytes() + repr((COMMON, OWN)).encode()).hexdigest()

@@ -24,6 +24,7 @@ html_title = project
 html_theme = "furo"
 html_copy_source = False
 html_show_copyright = False
+html_show_search_summary = False  # opened as files, pages cannot fetch the pages that summaries are of
 smartquotes = False  # quotes of commands and dots of formulas stay as they are
 extensions = ["myst_parser"]
 myst_heading_anchors = 4  # as GitHub makes them

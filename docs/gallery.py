@@ -89,7 +89,8 @@ GALLERY: Mapping[str, Picture] = {
     ),
     "loss_rate": Picture(
         "figure-classification",
-        "The gap to the predicted rate closes, until it meets the error of the margin that stands for its limit.",
+        "The loss comes to the predicted rate, until its distance meets the error of the margin that stands for its "
+        "limit.",
     ),
     "plateaus": Picture(
         "saddles",

@@ -20,7 +20,8 @@ from kernels.data.checks import MOST_NUMBERS
 from kernels.losses import LOSSES
 from kernels.results import RunResult
 from kernels.spec import RunSpec
-from sweep.execution import signals, summary
+from sweep.execution import signals
+from sweep.execution.announcement import plan_lines
 from sweep.execution.environment import check_environment
 from sweep.execution.estimate import foreseen
 from sweep.execution.forecast import distinct
@@ -271,7 +272,7 @@ class Planned:
         return pl.DataFrame(rows, {"program": pl.String, "shapes": pl.Int64, "runs": pl.Int64}, orient="row")
 
     def __repr__(self) -> str:
-        return "\n".join(map(lines_shown, summary.plan_lines(self.counts)))
+        return "\n".join(map(lines_shown, plan_lines(self.counts)))
 
 
 @dataclass(frozen=True, repr=False)

@@ -188,7 +188,7 @@ CHARTS: dict[str, Chart] = {
     ),
     "loss_rate": Chart(
         title="How fast the loss falls, against the predicted rate",
-        shows="The relative gap between Loss t (log t)^(2−2/L) and its limit 1 / (L² γ^(2/L)), with γ the run's last "
+        shows="The relative distance of Loss t (log t)^(2−2/L) from its limit 1 / (L² γ^(2/L)), with γ the run's last "
         "normalised margin in place of its limit. It must fall like log log t / log t at worst, until it reaches the "
         "error of that γ: the floor is 2/L times the relative distance of γ from its limit, about 1e-6 for one layer "
         "where runs end at −log Loss = 1e6 (margins converge like 1/(−log Loss)), more where coordinates off the "

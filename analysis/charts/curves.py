@@ -84,7 +84,7 @@ def _largest(_: pl.DataFrame, axes: Axes) -> alt.Chart:
 def loss_rate(curves: pl.DataFrame) -> alt.VConcatChart:
     """|Loss t (log t)^(2-2/L) L^2 gamma^(2/L) - 1|."""
     here = with_panels(curves)
-    axes = log_axes(here, MARGIN, "relative gap of the loss to its rate")
+    axes = log_axes(here, MARGIN, "relative distance of the loss from its rate")
     return panels(
         chunks(curve_panels(here, axes), 3), "How fast the loss falls, against the predicted rate", note(here)
     )

@@ -104,18 +104,19 @@ def _histogram(bins: pl.DataFrame, rtol: float, depths: list[int], low: int, hig
     beyond, worst = total(bins["beyond"]), max(float(value) for value in bins["worst"])
     axis = LogAxis(low, high)
     edges = bins.with_columns(left=10.0 ** pl.col("bin"), right=10.0 ** (pl.col("bin") + 0.25))
-    stacked = edges.sort("bin", "depth").with_columns(top=pl.col("runs").cum_sum().over("bin"))
-    stacked = stacked.with_columns(bottom=pl.col("top") - pl.col("runs"))
+    highest = max(edges.group_by("bin").agg(pl.col("runs").sum())["runs"])
     mark = alt.Chart(pl.DataFrame({"left": [1.0], "label": ["tolerance"]}))
     x = axis.x("left", "distance to the exact prediction / tolerance")
-    counts = alt.Axis(title="runs", values=whole_ticks(max(stacked["top"])), format=",d")
+    counts = alt.Axis(title="runs", values=whole_ticks(highest), format=",d")
     loosest = max(float(value) for value in bins["loosest"])
     title = (
         f"rtol = {number(rtol)}: {total(bins['runs']):,} runs, {beyond:,} beyond; worst distance {number(worst)}, "
         f"tolerance at most {number(loosest)}"
     )
     return layered(
-        alt.Chart(stacked).mark_rect(stroke="white", strokeWidth=0.5).encode(
+        alt.Chart(edges).transform_stack(
+            ["bottom", "top"], "runs", groupby=["bin"], sort=[alt.SortField("depth")]
+        ).mark_rect(stroke="white", strokeWidth=0.5).encode(
             x, alt.X2("right:Q"), alt.Y("bottom:Q", axis=counts), alt.Y2("top:Q"), depth_colour(depths),
             tooltip=["depth:O", "runs:Q", "worst:Q", "loosest:Q"],
         ),

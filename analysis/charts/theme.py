@@ -229,7 +229,7 @@ def panels(
 
 def characters(rows: Iterable[Sequence[float]]) -> int:
     """How many characters of a subtitle are as wide as the widest row of panels, whose widths are given in pixels."""
-    return max(72, *(round((sum(row) + BESIDE_PANEL * len(row)) / CHARACTER) for row in rows))
+    return max(66, *(round((sum(row) + BESIDE_PANEL * len(row)) / CHARACTER) for row in rows))
 
 
 def _specification(panel: Panel, datasets: dict[str, Any]) -> dict[str, Any]:

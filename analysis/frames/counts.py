@@ -12,7 +12,7 @@ _MEASURED = f"{_CONVERGED} AND judged AND isfinite(distance)"
 def _stated(*by: str) -> str:
     """A query of predictions `by` columns; a limit in alpha is judged at its own end of the scales, group by group.
 
-    Farther from its end a limit says nothing of a run, so that its distances there are no gaps.
+    Farther from its end a limit says nothing of a run, so that its distances there say nothing against it.
     """
     group = ", ".join(by)
     return f"""WITH stated AS (
@@ -28,7 +28,7 @@ SELECT {group}, count(*) FILTER (WHERE {_CONVERGED}) AS runs,
   count(*) FILTER (WHERE {_CONVERGED} AND NOT certified) AS uncertified,
   count(*) FILTER (WHERE {_MEASURED} AND distance > tolerance) AS beyond,
   count(*) FILTER (WHERE {_MEASURED} AND kind = 'exact' AND tolerance IS NULL) AS unjudged,
-  count(*) FILTER (WHERE {_CONVERGED} AND judged) AS judged,
+  count(*) FILTER (WHERE {_MEASURED}) AS judged,
   max(alpha) FILTER (WHERE {_CONVERGED} AND judged AND kind LIKE 'limit alpha%') AS judged_at,
   median(greatest(distance, {FLOOR})) FILTER (WHERE {_MEASURED}) AS median,
   quantile_cont(greatest(distance, {FLOOR}), 0.9) FILTER (WHERE {_MEASURED}) AS high,
@@ -50,7 +50,7 @@ _QUANTILE_COLUMNS: Mapping[str, str] = {
     "uncertified": "of these, how many for which the prediction itself could not be computed to a small certificate",
     "beyond": "of the converged ones, how many ended farther from an exact prediction than rtol and stop rule allow",
     "unjudged": "of the converged ones, how many cannot be judged so (residual above 0.01, or an older version)",
-    "judged": "of the converged ones, how many the distances are taken of: all, or those at `judged_at`",
+    "judged": "of the converged ones, how many the distances are of: those that have one, at `judged_at` where set",
     "judged_at": "of a limit in alpha: the scale at which its distances are taken, the one nearest to it; else null",
     "median": "median distance",
     "high": "90 % quantile of the distance",

@@ -12,30 +12,43 @@ const runs = JSON.parse(document.getElementById("runs").textContent);
 function chosen() {
   const form = document.getElementById("selection");
   const values = name => [...form.querySelectorAll(`input[name=${name}]:checked`)].map(box => box.value);
+  const some = name => form.querySelector(`input[name=${name}]:not(:checked)`) !== null;
+  const {from, to} = form.elements;
+  const scale = k => Number(from.options[Math.min(Math.max(k, 0), from.options.length - 1)].value);
+  const between = (k, l) => Math.sqrt(scale(k) * scale(l));
   return {
     architecture: new Set(values("architecture")),
     depth: new Set(values("depth").map(Number)),
-    from: Number(form.elements.from.value) * (1 - 1e-4),
-    to: Number(form.elements.to.value) * (1 + 1e-4),
+    from: Number(from.value) * (1 - 1e-4),
+    to: Number(to.value) * (1 + 1e-4),
+    edges: [between(from.selectedIndex - 1, from.selectedIndex), between(to.selectedIndex, to.selectedIndex + 1)],
+    narrowed: {
+      architecture: some("architecture"),
+      depth: some("depth"),
+      alpha: from.selectedIndex > 0 || to.selectedIndex < to.options.length - 1,
+    },
   };
 }
 
-function stays(row, choice) {
+function stays(row, choice, label) {
   const has = axis => row[axis] !== undefined && row[axis] !== null;
   return (!has("architecture") || choice.architecture.has(row.architecture))
     && (!has("depth") || choice.depth.has(Number(row.depth)))
-    && (!has("alpha") || (row.alpha >= choice.from && row.alpha <= choice.to));
+    && (label || !has("alpha") || (row.alpha >= choice.from && row.alpha <= choice.to));
 }
 
 // The chart of the chosen rows. A panel is left out if none of its runs is left: those have an architecture, where the
-// rows of its guides and labels have none.
+// rows of its guides and labels have none. Labels stand at the end of a curve, and stay while any of it does.
 function selected(spec, choice) {
   const datasets = {};
   const emptied = new Set();
   const ofRuns = new Set();
+  const layers = spec.vconcat.flatMap(row => row.hconcat)
+    .flatMap(panel => (panel.layer ?? [panel]).map(layer => ({type: layer.mark?.type, name: (layer.data ?? panel.data)?.name})));
+  const drawn = new Set(layers.filter(({type}) => type !== "text").map(({name}) => name));
   for (const [name, rows] of Object.entries(spec.datasets ?? {})) {
-    datasets[name] = rows.filter(row => stays(row, choice));
-    if (rows.some(row => "architecture" in row)) ofRuns.add(name);
+    datasets[name] = rows.filter(row => stays(row, choice, !drawn.has(name)));
+    if (drawn.has(name) && rows.some(row => "architecture" in row)) ofRuns.add(name);
     if (rows.length && !datasets[name].length) emptied.add(name);
   }
   const shows = panel => {
@@ -57,13 +70,79 @@ function reflowed(spec, columns) {
   return {...spec, vconcat: rows};
 }
 
+// A drag along alpha and a click in a legend choose runs as the form does: they set it, and it is drawn into each chart.
+const OFF_RUNS = "!(event.item && event.item.datum && event.item.datum.run_id)"; // a click on a run shows it
+const BRUSH = {
+  type: "interval", encodings: ["x"], zoom: false, translate: false, clear: false,
+  on: `[pointerdown[${OFF_RUNS}], window:pointerup] > window:pointermove!`,
+  mark: {fill: "#888888", fillOpacity: 0.12, stroke: "#888888"},
+};
+
+// The chart with its parameters, and of each parameter the axis that it chooses of.
+function interactive(spec, choice) {
+  const params = new Map();
+  const withParams = (layer, k) => {
+    const added = [];
+    const add = (axis, param) => {
+      params.set(`choice_${params.size}`, axis);
+      added.push({name: `choice_${params.size - 1}`, ...param});
+    };
+    if (k.brush && layer.encoding?.x?.field === "alpha" && layer.encoding.x.type === "quantitative") {
+      k.brush = false;
+      add("alpha", {select: BRUSH, ...(choice.narrowed.alpha && {value: {x: choice.edges}})});
+    }
+    const color = layer.encoding?.color;
+    for (const axis of ["architecture", "depth"]) {
+      if (color?.field !== axis || color.legend === null || k.legends.has(axis)) continue;
+      k.legends.add(axis);
+      const value = choice.narrowed[axis] && [...choice[axis]].map(each => ({[axis]: each}));
+      add(axis, {select: {type: "point", fields: [axis], toggle: "true"}, bind: "legend", ...(value && {value})});
+    }
+    return added.length ? {...layer, params: [...layer.params ?? [], ...added]} : layer;
+  };
+  const legends = new Set();
+  const panel = each => {
+    const k = {brush: true, legends};
+    return each.layer ? {...each, layer: each.layer.map(layer => withParams(layer, k))} : withParams(each, k);
+  };
+  const vconcat = spec.vconcat.map(row => ({...row, hconcat: row.hconcat.map(panel)}));
+  return {params, spec: {...spec, vconcat}};
+}
+
+// What a parameter says becomes the form's choice; nothing said is everything.
+function choose(axis, value) {
+  const form = document.getElementById("selection");
+  if (axis === "alpha") {
+    const {from, to} = form.elements;
+    const [low, high] = value.alpha ?? [0, Infinity];
+    const inside = [...from.options].flatMap(({value}, k) => (low <= value && value <= high ? [k] : []));
+    if (inside.length) [from.selectedIndex, to.selectedIndex] = [inside[0], inside.at(-1)];
+  } else {
+    const named = value[axis]?.map(String);
+    for (const box of form.querySelectorAll(`input[name=${axis}]`)) box.checked = named?.includes(box.value) ?? true;
+  }
+  drawAll();
+}
+
+let held = false; // whether a button is down
+let pending = null; // what a drag has chosen so far
+
+function settle() {
+  if (pending && !held) choose("alpha", pending);
+  if (!held) pending = null;
+}
+window.addEventListener("pointerdown", () => { held = true; }, true);
+for (const end of ["pointerup", "pointercancel"]) {
+  window.addEventListener(end, () => { held = false; settle(); }, true);
+}
+
 const OPTIONS = {renderer: "svg", actions: {export: true, source: false, compiled: false, editor: false}};
 
 let turn = 0; // of drawing: what an earlier one still has to draw is left
 
 async function draw(name, choice, mine) {
   const place = document.getElementById(`chart-${name}`);
-  const spec = selected(specs.get(name), choice);
+  const {spec, params} = interactive(selected(specs.get(name), choice), choice);
   if (!spec.vconcat.length) {
     place.textContent = "No run of the selection is in this chart.";
     return;
@@ -80,6 +159,13 @@ async function draw(name, choice, mine) {
       svg.style.minWidth = `${least}px`;
       columns = Math.min(columns - 1, Math.max(1, Math.floor(columns * place.clientWidth / least)));
     } while (least > place.clientWidth && columns >= 1);
+    for (const [param, axis] of params) {
+      view.addSignalListener(param, (_, value) => {
+        if (axis !== "alpha") return choose(axis, value);
+        pending = value;
+        settle();
+      });
+    }
     view.addEventListener("click", (event, item) => { if (item?.datum?.run_id) show(item.datum.run_id); });
   } catch (error) {
     place.textContent = `This chart could not be drawn: ${error.message}`;

@@ -13,10 +13,19 @@ MISSING = frozenset(("", "na", "n/a", "<na>", "nan", "null"))
 """How programs write that a value is missing, in small letters."""
 
 DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
-INSTEAD = "write a finite number, remove the line, or leave the column out"
+OF_FEATURE = "write a finite number, remove the line, or leave the column out: exclude: [{}]"
+OF_TARGET = "write a finite number, remove the line, or, for a target of two classes, write task: classification"
 
 Where = Callable[[int], str]
 """From the index of a row to where it stands in the file: "line 7"."""
+
+
+class NotANumberError(InputError):
+    """A cell that should be a finite number; `column` is the name of its column."""
+
+    def __init__(self, message: str, column: str):
+        super().__init__(message)
+        self.column = column
 
 
 def number(cell: Any) -> float:
@@ -31,24 +40,52 @@ def is_plain(text: str) -> bool:
     return text.isascii() and "_" not in text
 
 
-def numbers(name: str, cells: Sequence[Any], where: Where) -> Float[np.ndarray, " n"]:
-    """A column of finite numbers. Raises InputError with line, column and value of the first other cell."""
+def targets(name: str, cells: Sequence[Any], where: Where) -> Float[np.ndarray, " n"]:
+    """The target of a regression. Raises NotANumberError as `numbers` does."""
+    return numbers(name, cells, where, OF_TARGET)
+
+
+def numbers(name: str, cells: Sequence[Any], where: Where, instead: str = OF_FEATURE) -> Float[np.ndarray, " n"]:
+    """A column of finite numbers. Raises NotANumberError with line, column and value of the first other cell."""
     found = np.empty(len(cells))
     for row, cell in enumerate(cells):
         try:
             found[row] = number(cell)
         except (ValueError, TypeError, OverflowError):
             found[row] = np.nan
-    check_finite(name, found, cells, where)
+    check_finite(name, found, cells, where, instead)
     return found
 
 
-def check_finite(name: str, found: Float[np.ndarray, " n"], cells: Sequence[Any], where: Where) -> None:
-    """Raise InputError for the first of these numbers that is not finite, with what its cell holds."""
+def check_finite(
+    name: str, found: Float[np.ndarray, " n"], cells: Sequence[Any], where: Where, instead: str = OF_FEATURE
+) -> None:
+    """Raise NotANumberError for the first of these numbers that is not finite, with what its cell holds."""
     wrong = np.flatnonzero(~np.isfinite(found))
     if wrong.size:
         row = int(wrong[0])
-        raise InputError(f"{where(row)}, column {name!r}: {described(cells[row])}; {INSTEAD}: exclude: [{name}]")
+        said = f"{where(row)}, column {name!r}: {described(cells[row])}; {instead.format(name)}"
+        raise NotANumberError(said, name)
+
+
+def check_no_identifiers(name: str, cells: Sequence[Any]) -> None:
+    """Raise InputError where every cell of a column is a word and no two are alike, as identifiers of samples are."""
+    if len(cells) > 1 and len(set(cells)) == len(cells) and all(map(_is_word, cells)):
+        raise InputError(
+            f"column {name!r} holds another text in every row ({cells[0]!r}, {cells[1]!r}, ...), as identifiers of "
+            f"samples do, which are no feature; write exclude: [{name}]"
+        )
+
+
+def _is_word(cell: Any) -> bool:
+    """Whether a cell is a text with a letter that stands neither for a number nor for a missing value."""
+    if not isinstance(cell, str) or _is_missing(cell) or not any(map(str.isalpha, cell)):
+        return False
+    try:
+        number(cell)
+    except ValueError:
+        return True
+    return False
 
 
 def labels(name: str, cells: Sequence[Any], where: Where) -> Float[np.ndarray, " n"]:

@@ -90,7 +90,7 @@ def read(
     With `two_values` the target's two values, sorted as numbers if all are numbers, else as text, become -1 and +1.
     Raises InputError with file, line, column and value.
     """
-    of_target = cells.labels if two_values else cells.numbers
+    of_target = cells.labels if two_values else cells.targets
     with _of(path):
         x, column, where = _samples(path, features, target)
         if not len(x):
@@ -109,9 +109,13 @@ def _samples(
     path: Path, features: Sequence[str], target: str
 ) -> tuple[Float[np.ndarray, "n d"], Sequence[Any], cells.Where]:
     """Features, the target's cells, and a function from a row to where it stands in the file."""
-    if _is_parquet(path):
-        return *parquet.samples(path, features, target), parquet.row
-    x, column, lines = delimited.samples(path, features, target)
+    try:
+        if _is_parquet(path):
+            return *parquet.samples(path, features, target), parquet.row
+        x, column, lines = delimited.samples(path, features, target)
+    except cells.NotANumberError as error:
+        cells.check_no_identifiers(error.column, _samples(path, [], error.column)[1])
+        raise
     return x, column, lambda row: f"line {lines[row]}"
 
 

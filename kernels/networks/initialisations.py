@@ -169,7 +169,8 @@ def _decomposition(architecture: Architecture, init: str) -> Decomposition:
     if decomposition is None:
         instead = "gaussian, orthogonal or balanced" if isinstance(architecture, FullyConnected) else "gaussian"
         default = " (the default)" if init == DEFAULTS["init"] else ""
+        network = type(architecture).__name__
         raise InputError(
-            f"init: {init}{default} needs an orthogonally decomposable network, which this one is not; write {instead}"
+            f"init: {init}{default} needs an orthogonally decomposable network, which {network} is not; write {instead}"
         )
     return decomposition

@@ -141,11 +141,11 @@ def plan(
     A module:Class of the grid's own is imported, that is, run; --no-plugins refuses it.
     """
     from sweep.cli.open import opened
+    from sweep.execution.announcement import class_lines, plan_lines
     from sweep.execution.environment import check_environment
     from sweep.execution.estimate import foreseen
     from sweep.execution.plan import make_plan
     from sweep.execution.shard import parse
-    from sweep.execution.summary import class_lines, plan_lines
     from sweep.grid.grid import load
 
     found = opened(store, wait)

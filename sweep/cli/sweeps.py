@@ -44,7 +44,7 @@ def listing(
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         made = table(found, width)
         echo((text(made) if width is None else fitting(made, width)).rstrip("\n"))
-    else:
+    elif store.exists():  # else it was said that there is none yet
         echo(f"{store}: no sweep" + (f" has the tag {tag}" if tag else ""))
 
 

@@ -230,8 +230,8 @@ class Driver:
         )
         self.outcome.statuses += statuses
         seconds = outcome.seconds - outcome.compile_seconds
-        gaps = worst_gaps(tables["runs"], tables["predictions"])
-        self.progress.done(batch.key, len(outcome), seconds, statuses, gaps)
+        worst = worst_distances(tables["runs"], tables["predictions"])
+        self.progress.done(batch.key, len(outcome), seconds, statuses, worst)
 
     def _raised(self, batch: Batch, outcome: Raised) -> None:
         if len(batch) > 1:
@@ -317,7 +317,7 @@ class Driver:
         return table("attempts", {name: [value] for name, value in row.items()})
 
 
-def worst_gaps(runs: pa.Table, predictions: pa.Table) -> dict[str, float]:
+def worst_distances(runs: pa.Table, predictions: pa.Table) -> dict[str, float]:
     """Largest finite distance of converged runs from predictions, by kind."""
     converged = runs.filter(pc.equal(runs["status"], "converged"))["run_id"]
     found = predictions.filter(pc.is_in(predictions["run_id"], value_set=converged)).select(["kind", "distance"])

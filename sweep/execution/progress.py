@@ -34,12 +34,13 @@ LEAST_BAR = 8
 MOST_ROWS = 20
 """Programs that have a row of their own: those that run, then those with most runs left."""
 
-GAPS = {"exact": "exact predictions", "limit t->inf": "limits in time"}
-"""Kinds of predictions whose worst gap is shown, the first that there is; gaps to limits in alpha are no error."""
+WORST = {"exact": "worst gap to exact predictions", "limit t->inf": "farthest from limits in time"}
+"""Kinds of predictions whose largest distance is shown, the first that there is. A limit is approached, so that its
+distance is no gap; far from a limit in alpha it says nothing."""
 
 
 class Progress(ABC):
-    """Runs done of all, batches that run, remaining time, rate, failures, and the worst gap to a prediction so far.
+    """Runs done of all, batches that run, remaining time, rate, failures, and the largest distance from a prediction.
 
     Args:
         tally: of the launch.
@@ -72,15 +73,15 @@ class Progress(ABC):
         return self.tally.finished >= self.tally.total and not self.tally.running
 
     def facts(self) -> list[str]:
-        """Batches, rate, failures and gap, in words."""
+        """Batches, rate, failures and the largest distance, in words."""
         tally = self.tally
         rate = tally.computed / max(time.monotonic() - self.begin, 1e-9)
         parts = [] if self.over else [f"{plural(tally.running, 'batch', 'batches')} in flight"]
         parts.append(f"{rate:.3g} runs/s")
         parts += [f"{tally.statuses[name]} {name}" for name in ("failed", "diverged") if tally.statuses[name]]
-        for kind, words in GAPS.items():
+        for kind, words in WORST.items():
             if kind in tally.worst:
-                parts.append(f"worst gap to {words} {tally.worst[kind]:.1e}")
+                parts.append(f"{words} {tally.worst[kind]:.1e}")
                 break
         return parts
 

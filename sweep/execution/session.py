@@ -17,6 +17,7 @@ from db.store import NoStore, Store, StoreDenied, StoreError
 from kernels.own_code import OwnCode
 from kernels.spec import STATUSES
 from sweep.execution import summary
+from sweep.execution.announcement import plan_lines
 from sweep.execution.batches import Sizer
 from sweep.execution.driver import Driver, Outcome
 from sweep.execution.estimate import Estimate, cores, counted, estimate, estimate_lines, sizer_of
@@ -194,7 +195,7 @@ def _run(grid: Grid, options: Options) -> Ended:
     history, workers = History(store), _workers(options)
     made = estimate(plan, history, workers or 1)
     counts = counted(plan, made)
-    _tell(summary.plan_lines(counts, estimated=workers is not None or not plan.pending), options, stream)
+    _tell(plan_lines(counts, estimated=workers is not None or not plan.pending), options, stream)
     begin = time.monotonic()
     outcome: Outcome | None = None
     try:

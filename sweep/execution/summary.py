@@ -1,6 +1,5 @@
-"""What people are told: a plan, the state of a store, one run, and the table at the end of a launch."""
+"""What people are told: the state of a store, and what a launch found."""
 
-import itertools
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,15 +8,11 @@ import pyarrow as pa
 
 from db.store import Store
 from kernels.spec import STATUSES
-from sweep.execution.estimate import estimate_lines
 from sweep.execution.words import plural
 from sweep.shown import shown
 
 ALWAYS = ("converged", "stopped", "diverged", "failed")
 """Statuses that are named even where no run has them."""
-
-MOST_CLASSES = 5
-"""Data sets of a plan whose labels are told."""
 
 COUNTS = """
     SELECT r.status, count(*) AS runs FROM sweep_runs s JOIN runs r USING (run_id) WHERE s.sweep_id = ? GROUP BY ALL
@@ -49,15 +44,16 @@ UNCERTIFIED = "status = 'converged' AND NOT certified"
 
 
 def table(store: Store, sweep_id: str) -> pa.Table:
-    """Architecture x depth x prediction: converged runs of this sweep, worst and median distance.
+    """Architecture x depth x prediction: worst and median distance of converged runs of this sweep, and their number.
 
-    Limits in alpha are taken at the alpha nearest to them, in the column `at alpha`; the loss is a column where a task
-    has several.
+    Limits in alpha are taken at the alpha nearest to them, in the column `at alpha`, and `runs` counts the runs there;
+    the loss is a column where a task has several.
     """
     from analysis.frames.counts import PREDICTIONS_BY_NETWORK
 
     known = PREDICTIONS_BY_NETWORK.read(store, _of(sweep_id))
-    known = known.sort("architecture", "depth", "loss", "prediction", "kind").rename({"judged_at": "at alpha"})
+    known = known.sort("architecture", "depth", "loss", "prediction", "kind")
+    known = known.drop("runs").rename({"judged": "runs", "judged_at": "at alpha"})
     losses = ["loss"] if (known.group_by("task").n_unique()["loss"] > 1).any() else []
     dropped = [] if known["at alpha"].count() else ["at alpha"]
     columns = ["architecture", "depth", *losses, "prediction", "kind", "runs", "worst", "median", "at alpha"]
@@ -150,29 +146,6 @@ def drift_line(runs: int) -> str:
         f'check the invariants of these networks; sweep query "SELECT run_id, architecture, depth, invariant_drift '
         f'FROM runs WHERE {DRIFTING}"'
     )
-
-
-def plan_lines(plan: Mapping[str, Any], estimated: bool = True) -> Iterator[str]:
-    """A plan for people, with its estimate."""
-    shard = plan.get("shard")
-    name = shown(plan["name"]) + (f", shard {shard}" if shard else "")
-    of = f" of {plan['total'] + plan['elsewhere']}" if shard else ""
-    yield f"{name}: {plan['total']}{of} runs, {plan['cached']} cached, {plan['pending']} pending"
-    if plan["dropped"]:
-        yield "combinations dropped:"
-        width = max(len(str(count)) for count in plan["dropped"].values())
-        yield from (f"  {count:>{width}}  {shown(rule)}" for rule, count in plan["dropped"].items())
-    yield f"batches: {plan['batches']}, of {plan['programs']} compiled program{'' if plan['programs'] == 1 else 's'}"
-    if estimated:
-        yield from estimate_lines(plan)
-
-
-def class_lines(classes: Mapping[str, tuple[Any, Any]]) -> Iterator[str]:
-    """Which values of files became the labels of which sign, for the first few data sets."""
-    for name, (negative, positive) in itertools.islice(classes.items(), MOST_CLASSES):
-        yield f"labels of {shown(name)}: {shown(repr(negative))} is -1, {shown(repr(positive))} is +1"
-    if len(classes) > MOST_CLASSES:
-        yield f"and so on for {len(classes) - MOST_CLASSES} more data sets"
 
 
 def status(store: Store) -> dict[str, Any]:

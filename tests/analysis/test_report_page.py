@@ -79,6 +79,57 @@ def test_one_selection_is_of_every_chart(browser: Any, address: str) -> None:
     page.close()
 
 
+def selection(page: Any) -> tuple[float, float]:
+    ends = [page.locator(f"#selection select[name={name}]").input_value() for name in ("from", "to")]
+    return float(ends[0]), float(ends[1])
+
+
+def test_a_drag_along_alpha_chooses_for_every_chart(browser: Any, address: str) -> None:
+    page, said = opened(browser, address)
+    whole = selection(page)
+    points = {
+        name: page.locator(f"#{name} svg .mark-symbol path").count() for name in ("initialisation_scale", "sparsity")
+    }
+    page.locator("#initialisation_scale svg.marks").evaluate("chart => chart.scrollIntoView()")
+    panel = page.locator("#initialisation_scale svg g.role-scope g.role-scope > g > path.background").first
+    box = panel.bounding_box()
+    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.1 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.2 * box["height"], steps=5)
+    page.mouse.up()
+    drawn(page, 2)
+    low, high = selection(page)
+    assert whole[0] < low <= high < whole[1]
+    for name, count in points.items():
+        assert page.locator(f"#{name} svg .mark-symbol path").count() < count, name
+    assert page.locator("#initialisation_scale svg [class*=_brush_bg] path").first.bounding_box()["width"] > 0
+    page.locator("#initialisation_scale svg .mark-symbol path").first.click(force=True)  # under the brush
+    assert page.locator("dialog").is_visible()
+    page.keyboard.press("Escape")
+    assert selection(page) == (low, high)
+    box = panel.bounding_box()
+    page.mouse.click(box["x"] + 0.1 * box["width"], box["y"] + 0.1 * box["height"])  # beside the brush
+    drawn(page, 3)
+    assert selection(page) == whole
+    assert said == []
+    page.close()
+
+
+def test_a_click_in_a_legend_chooses_for_every_chart(browser: Any, address: str) -> None:
+    page, said = opened(browser, address)
+    before = page.locator("#initialisation_scale svg .mark-symbol path").count()
+    entry = page.locator("#overview svg .role-legend-label text", has_text="Diagonal").first
+    entry.click(force=True)
+    drawn(page, 2)
+    assert [box.input_value() for box in page.locator("input[name=architecture]:checked").all()] == ["diagonal"]
+    assert 0 < page.locator("#initialisation_scale svg .mark-symbol path").count() < before
+    entry.click(force=True)
+    drawn(page, 3)
+    assert page.locator("#initialisation_scale svg .mark-symbol path").count() == before
+    assert said == []
+    page.close()
+
+
 def test_a_click_on_a_point_shows_its_run(browser: Any, address: str, store_path: Path) -> None:
     page, said = opened(browser, address)
     page.locator("#initialisation_scale svg .mark-symbol path").last.click(force=True)

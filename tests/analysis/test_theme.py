@@ -109,4 +109,4 @@ def test_dots_are_smaller_with_depth(count: int) -> None:
 
 def test_a_subtitle_is_as_wide_as_the_widest_row() -> None:
     narrow, wide = characters([[290.0]]), characters([[290.0], [290.0] * 3])
-    assert (narrow, wide) == (72, round(3 * (290 + 60) / 5.8))
+    assert (narrow, wide) == (66, round(3 * (290 + 60) / 5.8))

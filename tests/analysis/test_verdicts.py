@@ -75,7 +75,19 @@ def test_a_limit_is_judged_at_its_own_alpha(empty: Path) -> None:
         store.commit({"runs": rows.runs([name], alpha=alpha), "predictions": predictions, "sweep_runs": asked})
     judged = counts.PREDICTIONS.read(store).select("prediction", "runs", "judged", "judged_at", "worst").rows()
     assert judged == [("weighted_l1", 2, 1, 0.01, 0.02), ("weighted_l2", 2, 1, 1.0, 0.03)]
-    assert summary.table(store, "s").to_pydict()["worst"] == [0.02, 0.03]
+    table = summary.table(store, "s").to_pydict()
+    assert (table["runs"], table["at alpha"], table["worst"]) == ([1, 1], [0.01, 1.0], [0.02, 0.03])
+
+
+def test_a_count_is_of_the_runs_whose_distance_is_shown(empty: Path) -> None:
+    store = Store(empty)
+    for name, distance in (("a", 1e-9), ("b", None)):
+        asked = records.table("sweep_runs", {"sweep_id": ["s"], "run_id": [name]})
+        predictions = rows.predictions([name], distance=distance)
+        store.commit({"runs": rows.runs([name]), "predictions": predictions, "sweep_runs": asked})
+    assert counts.PREDICTIONS.read(store).select("runs", "judged", "without_distance").rows() == [(2, 1, 1)]
+    table = summary.table(store, "s").to_pydict()
+    assert (table["runs"], table["worst"]) == ([1], [1e-9])
 
 
 def test_why_runs_did_not_converge_is_counted_by_reason(empty: Path) -> None:

@@ -18,6 +18,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.orm import configure_mappers
 
+from db import columns as words
 from db import schema
 from db.models import Base
 from db.store import NewerSchema, OlderSchema, Store
@@ -77,7 +78,8 @@ def test_migrations_lead_to_the_models(store: Store) -> None:
     engine = sa.create_engine(sa.URL.create("duckdb", database=str(store.path)), poolclass=sa.pool.NullPool)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, Base.metadata) == []
+        found = compare_metadata(context, Base.metadata)
+    assert [each for each in found if each[0][0] != "modify_comment"] == []  # the words are no part of the models
 
 
 def test_revisions_are_those_of_alembic() -> None:
@@ -165,6 +167,28 @@ def test_changed_views_are_made_again(store: Store, tmp_path: Path, monkeypatch:
     monkeypatch.setattr(schema, "VIEWS", changed)
     store.create()
     assert store.query("FROM two").to_pydict() == {"n": [2]}
+
+
+def test_every_column_says_what_it_holds(store: Store) -> None:
+    silent = "SELECT table_name, column_name FROM duckdb_columns() WHERE comment IS NULL AND NOT internal"
+    assert store.query(silent).to_pylist() == []
+    said = "SELECT comment FROM duckdb_columns() WHERE table_name = $table AND column_name = 'beta'"
+    assert store.query(said, {"table": "runs"}) != store.query(said, {"table": "saddles"})
+
+
+def test_no_words_are_of_a_column_that_is_not_there(store: Store) -> None:
+    there = store.query("SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal").to_pylist()
+    having = {(row["table_name"], row["column_name"]) for row in there}
+    assert {(table, column) for table, own in words.OWN.items() for column in own} <= having
+    assert words.COMMON.keys() <= {column for _, column in having}
+
+
+def test_a_store_without_the_words_gets_them_at_the_next_launch(store: Store) -> None:
+    with duckdb.connect(str(store.path)) as older:
+        older.execute("COMMENT ON COLUMN runs.alpha IS NULL; COMMENT ON VIEW convergence IS 'of older views'")
+    store.create()
+    said = "SELECT comment FROM duckdb_columns() WHERE table_name = 'runs' AND column_name = 'alpha'"
+    assert store.query(said)["comment"].to_pylist() == ["initialisation scale"]
 
 
 def test_plain_duckdb_reads_the_views(store: Store) -> None:

@@ -69,6 +69,12 @@ TEXTS: dict[str, tuple[bytes, str | None]] = {
     "R's missing value": (b"a,y\n1,1\nNA,-1\n", "line 3, column 'a': 'NA' is not a finite number, which stands for a "
                           "missing value"),
     "a missing label": (b"a,y\n1,cat\n2,NA\n", "line 3, column 'y': 'NA' .*write one of two values"),
+    "identifiers as text": (b"who,a,y\npatient_017,1,1\npatient_018,2,-1\n", r"column 'who' holds another text in "
+                            r"every row \('patient_017', 'patient_018', ...\), as identifiers.*write exclude: \[who\]"),
+    "identifiers by name and as text": (b"a,sample_id,y\n1,s1,1\n2,s2,-1\n", "'sample_id' holds another text in every"),
+    "a group as text": (b"a,site,y\n1,west,1\n2,east,-1\n3,west,1\n", "line 2, column 'site': 'west' is not a finite"),
+    "one word among numbers": (b"a,y\n1,1\n2e0,-1\nlow,-1\n", "line 4, column 'a': 'low' is not a finite number"),
+    "dates": (b"a,y\n2026-01-01,1\n2026-01-02,-1\n", "line 2, column 'a': '2026-01-01' is not a finite number"),
     "truth as words": (b"a,y\n1,1\nTRUE,-1\n", "line 3, column 'a': 'TRUE' is not a finite number"),
     "a percentage": (b"a,y\n1,1\n12%,-1\n", "line 3, column 'a': '12%' is not a finite number"),
     "an overflow": (b"a,y\n1,1\n1e999,-1\n", "line 3, column 'a': '1e999' is not a finite number"),
@@ -119,6 +125,7 @@ PARQUETS: dict[str, tuple[bytes, str | None]] = {
     "bytes": (parquet(b=[b"1", b"\xff"], y=Y), "column 'b' holds Binary; it needs numbers"),
     "lists": (parquet(b=[[1], [2]], y=Y), "column 'b' holds List; it needs numbers"),
     "structs": (parquet(b=[{"c": 1}, {"c": 2}], y=Y), "column 'b' holds Struct; it needs numbers"),
+    "identifiers as text": (parquet(b=["s1", "s2"], y=Y), r"column 'b' holds another text.*exclude: \[b\]"),
     "dates": (parquet(b=[date(2026, 1, 1)] * 2, y=Y), "column 'b' holds Date; it needs numbers"),
     "bytes as target": (parquet(b=TWO, y=[b"1", b"2"]), "column 'y' holds Binary; a target needs numbers"),
     "lists as target": (parquet(b=TWO, y=[[1], [2]]), "column 'y' holds List; a target"),
@@ -162,6 +169,22 @@ def test_row_numbers_are_left_out_or_asked_for_by_name(name: str, tmp_path: Path
     assert without.x.tolist() == READ
     asked = load(canonical({**data, "features": [name, "a"]}, "classification", tmp_path), "classification")
     assert asked.x.tolist() == [[1, 1], [2, -3]]
+
+
+def test_a_regression_on_words_is_told_of_classification(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,y\n1,ill\n2,healthy\n")
+    with pytest.raises(InputError, match=r"line 2, column 'y': 'ill' is not a finite.*write task: classification"):
+        load(canonical({"file": "t.csv", "target": "y"}, "regression", tmp_path), "regression")
+
+
+@pytest.mark.parametrize("features", [["who", "a", "b"], ["*"]])
+def test_identifiers_as_text_are_named_also_where_they_were_asked_for(features: list[str], tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("who,a,b,y\ns1,1,2.5,1\ns2,-3,4,-1\n")
+    data = {"file": "t.csv", "target": "y", "features": features}
+    with pytest.raises(InputError, match=r"column 'who' holds another text in every row.*write exclude: \[who\]"):
+        load(canonical(data, "classification", tmp_path), "classification")
+    found = load(canonical({**data, "exclude": ["who"]}, "classification", tmp_path), "classification")
+    assert found.x.tolist() == READ
 
 
 def test_a_name_may_hold_delimiters_and_line_ends(tmp_path: Path) -> None:

@@ -335,6 +335,8 @@ def test_a_store_that_is_not_made_yet_is_an_answer(tmp_path: Path) -> None:
     assert json.loads(done.stdout) == {"store": str(absent), "runs": {}, "sweeps": []}
     done = invoke("query", "SELECT count(*) AS n FROM runs", "--format", "csv", store=absent)
     assert (done.exit_code, done.stdout, words in done.stderr) == (0, "n\n0\n", True)
+    done = invoke("list", store=absent)
+    assert (done.exit_code, done.stdout, done.stderr.count("\n"), words in done.stderr) == (0, "", 1, True)
     done = invoke("report", "-o", tmp_path / "report.html", store=absent)
     refused(done, "does not exist; sweep launch makes it")
     assert not list(tmp_path.iterdir())

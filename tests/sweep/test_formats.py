@@ -23,6 +23,7 @@ from db.errors import StoreError
 from db.store import Store
 from sweep.cli import app
 from sweep.execution import summary
+from sweep.execution.announcement import plan_lines
 from sweep.execution.estimate import Estimate
 from sweep.execution.progress import Plain
 from sweep.execution.tally import Tally
@@ -120,7 +121,7 @@ def test_messages_of_runs_are_shown_tame_while_a_sweep_runs() -> None:
         "batches": 1,
         "programs": 1,
     }
-    assert all(is_tame(line, "") for line in summary.plan_lines({**plan, **Estimate(1, ()).to_dict()}))
+    assert all(is_tame(line, "") for line in plan_lines({**plan, **Estimate(1, ()).to_dict()}))
 
 
 def test_a_name_of_several_lines_poses_as_no_other_line(store: Store) -> None:

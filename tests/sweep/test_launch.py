@@ -136,7 +136,7 @@ def test_predictions_are_compared_with_converged_runs_only(launch: Launch, capsy
     """A run out of steps is on its way to the limit: its distance is no evidence."""
     launch(SMALL)
     met = launch(SMALL).table
-    assert {row["runs"] for row in met.to_dicts()} == {8}
+    assert {row["runs"] for row in met.to_dicts() if row["kind"] == "exact"} == {8}
     capsys.readouterr()
     both = launch(SMALL, "stop=[{residual: 1e-4}, {residual: 1e-10, max_steps: 1}]")
     assert both.counts == counts_of(converged=8, stopped=8)

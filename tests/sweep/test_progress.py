@@ -97,6 +97,18 @@ def test_runs_in_flight_count_once(programs: list[ProgramPlan], clock: list[floa
     assert tally.left == pytest.approx((30 / 64 * 136 + 3) / 2)
 
 
+def test_a_distance_from_a_limit_is_called_no_gap(programs: list[ProgramPlan], clock: list[float]) -> None:
+    tally = tally_of(programs, 1.0, 1.0)
+    tally.done(programs[0].key, 40, 12.0, Counter(), {"limit alpha->0": 0.5})
+    assert "0.5" not in " ".join(Plain(tally, io.StringIO()).facts())
+    tally.done(programs[0].key, 40, 12.0, Counter(), {"limit t->inf": 0.1})
+    said = Plain(tally, io.StringIO()).facts()
+    assert said[-1] == "farthest from limits in time 1.0e-01"
+    assert not any("gap" in fact for fact in said)
+    tally.done(programs[0].key, 20, 12.0, Counter(), {"exact": 2e-9})
+    assert Plain(tally, io.StringIO()).facts()[-1] == "worst gap to exact predictions 2.0e-09"
+
+
 @pytest.mark.parametrize("width", [80, 60, 40])
 def test_nothing_is_cut(width: int, programs: list[ProgramPlan], clock: list[float]) -> None:
     tally = tally_of(programs, 5432.1, None, total=10_000_000)

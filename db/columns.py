@@ -1,0 +1,142 @@
+"""What every column of a store's tables and views holds, in words: the comments in the store, and the reference."""
+
+from collections.abc import Mapping
+
+from kernels.observables import OBSERVABLES
+from kernels.spec import AXES
+
+COMMON: Mapping[str, str] = {
+    **{name: axis.help for name, axis in AXES.items()},
+    **{name: row.words for name, row in OBSERVABLES.items()},
+    "adjacent_alignment": "alignment of neighbouring layers, of fully connected networks with two layers and more",
+    "architecture_detail": "parameters of the network; NULL where it has none",
+    "beta": "linear coefficients where the flow ended",
+    "bound": "what the point may exceed the least objective by, relative, known without the optimiser",
+    "certificate": "residual of the prediction's own optimisation; NULL where a statement needs none",
+    "certified": "whether the certificate is small; where it is not, nothing is said of the run",
+    "checksum": "over this row, its predictions and its trajectory; sweep check compares it",
+    "command": "the command line, or the call of sweep.launch",
+    "compile_key": "the compiled program that the batch went through",
+    "compile_seconds": "of `seconds`, those for importing JAX and compiling",
+    "condition": "condition number of the data as the network sees them, each sample on its own scale",
+    "converged": "runs that met their stop rule",
+    "counts": "what the plan counted: total, cached, pending, dropped by rule",
+    "cpu_seconds": "of the worker's process meanwhile: other processes on the machine do not lengthen them",
+    "created_at": "when, UTC",
+    "dataset": "readable name of the data",
+    "detail": "what else the prediction says, as JSON",
+    "device": "where the run was computed",
+    "dim": "features of a sample d",
+    "distance": "from the prediction, relative: of beta (regression), of its direction (classification), of a scalar",
+    "diverged": "runs that became non-finite",
+    "done": "runs that are stored, whoever computed them",
+    "error": "what the try ended with, its first line",
+    "failed": "runs that raised an error",
+    "finished_at": "when the last of its runs came, UTC; NULL while some are pending",
+    "gap_drift": "largest change of a conserved quantity over the gap that decides the limit",
+    "git_diff": "what differed from the commit",
+    "git_dirty": "whether anything differed from the commit",
+    "git_sha": "commit of the code",
+    "grid": "the grid as YAML, overrides applied",
+    "host": "machine of the launch",
+    "imprecise": "runs whose limit is decided by drifted conserved quantities or by errors of rtol",
+    "init_detail": "parameters of the initialisation; NULL where it has none",
+    "invariant_drift": "largest change of a conserved quantity over the weights",
+    "kernel_version": "version of the numerics, part of a run's identity",
+    "kind": "exact, limit alpha->0, limit alpha->inf or limit t->inf",
+    "message": "why the run ended as it did",
+    "name": "the grid's name",
+    "note": "what people say of the sweep",
+    "objective": "value of what the prediction minimises or maximises",
+    "outcome": "finished, or what ended the try: failed, lost, out of memory, refused, interrupted",
+    "packages": "{package: version} of what moves numbers",
+    "parameters": "number of parameters P of the network",
+    "pending": "runs that are not stored",
+    "point": "number of the recorded point, from 1",
+    "predicted": "coefficients where theory says that the run must end, a unit direction for classification",
+    "prediction": "name of the statement of theory",
+    "python": "version of Python",
+    "rank": "rank of the layers, of fully connected networks with two layers and more",
+    "rejected": "steps of the integrator that were tried again with a shorter one",
+    "residual_integral": "integral of the residual over time, a number a sample",
+    "retryable": "whether launching again tries the run again",
+    "run_id": "hash of what determines the numbers of a run",
+    "runs": "how many runs",
+    "samples": "number of samples n",
+    "seconds": "that the try took",
+    "shard": "i/n where the sweep asked for one of n parts of its grid; NULL where for all",
+    "singular_ratio": "second singular value of the layers over the first, of fully connected networks",
+    "singular_value": "singular value of the data tensor, of the prediction singular_vectors",
+    "spec": "every axis as JSON, from which the run can be repeated",
+    "started_at": "when the try began, UTC",
+    "status": "converged, imprecise, stopped, diverged or failed",
+    "steps": "accepted steps of the integrator",
+    "stopped": "runs that stopped before their stop rule was met, or had it met at the start",
+    "sweep_id": "one launch of a grid",
+    "tags": "what people call the sweep",
+    "tolerance": "how far the run may end from an exact prediction: 100 rtol, and twice what the stop rule left",
+    "traceback": "where the error was raised",
+    "version_num": "version of the schema",
+    "versions": "{what: version} of the worker's code, Python and packages; NULL where it died before it could say",
+    "wall_seconds": "that the run took, compiling apart",
+    "worker": "process and machine of the try",
+}
+"""Column -> words, wherever a table or view has no other."""
+
+OWN: Mapping[str, Mapping[str, str]] = {
+    "approach": {"beta": "linear coefficients of the point", "distance": "of the point from where the run must end"},
+    "along_path": {
+        "beta": "linear coefficients of the point, of the normalised parameters for classification",
+        "distance": "of the point from the prediction, relative",
+        "predicted": "coefficients that theory says of the point",
+    },
+    "attempts": {
+        "attempt": "number of the try, from 1",
+        "attempt_id": "one try at a batch of runs",
+        "batch_id": "the batch; NULL where there was none",
+        "run_id": "the run, where it was tried alone",
+        "runs": "how many runs it carried",
+    },
+    "orbits": {"beta": "linear coefficients of the point"},
+    "path_predictions": {
+        "beta": "coefficients that theory says of the point",
+        "distance": "of the point from the prediction, relative",
+    },
+    "predictions": {
+        "beta": "coefficients where theory says that the run must end, a unit direction for classification"
+    },
+    "progress": {"wall_seconds": "that its runs took together"},
+    "runs": {
+        "created_at": "when the run was stored, UTC",
+        "data": "the data set, as JSON",
+        "init": "name of the initialisation",
+        "sweep_id": "the sweep that computed it: code and packages of the run",
+    },
+    "saddles": {
+        "beta": "coefficients of the nearest recorded point",
+        "distance": "of the nearest recorded point from the saddle, relative",
+        "log_time": "log of the time at which the flow jumped to it; NULL of the origin, and where it did not",
+        "log_time_predicted": "log of the time at which the flow is to jump to it; NULL of the origin",
+        "number": "in the order of the visits: 0 is the origin, the last one the limit",
+        "point": "number of the nearest recorded point, from 1",
+        "predicted": "coefficients of the saddle",
+    },
+    "slopes": {
+        "alpha_max": "largest alpha of the fit",
+        "alpha_min": "smallest alpha of the fit",
+        "alphas": "different alphas of the fit",
+        "intercept": "of ln(distance) at alpha = 1",
+        "predicted_slope": "the power of alpha that theory says; NULL where it says none",
+        "runs": "runs of the fit",
+        "slope": "the power of alpha with which the distance shrinks",
+        "standard_error": "of the slope",
+    },
+    "sweeps": {"created_at": "when it was launched, UTC"},
+    "trajectories": {"beta": "linear coefficients, a list a point"},
+}
+"""Table or view -> column -> words, where the same name means something else than elsewhere."""
+
+
+def words(table: str, column: str) -> str | None:
+    """What a column holds; None of a column that is not ours."""
+    return OWN.get(table, {}).get(column, COMMON.get(column))
