@@ -89,7 +89,7 @@ def test_every_column_of_a_store_has_a_row(pages: dict[str, str], tmp_path: Path
     for name in known:
         columns = made.query(f"SELECT * FROM {name} LIMIT 0").column_names
         assert list(rows(pages["store.md"], f"### {name}")) == columns
-    assert "Number of parameters P of the network." in rows(pages["store.md"], "### runs")["parameters"]
+    assert "number of parameters P of the network" in rows(pages["store.md"], "### runs")["parameters"]
     assert AXES["alpha"].help in rows(pages["store.md"], "### convergence")["alpha"]
 
 
