@@ -145,7 +145,8 @@ class Torturer:
             done = stored(self.store)
             if done == 1200:  # once more from the start
                 self.compare()
-                self.store.unlink()
+                for file in (self.store, self.store.with_name(f"{self.store.name}.wal")):
+                    file.unlink(missing_ok=True)  # a driver that was killed in the last commit leaves the log
                 done = 0
 
     def harm(self, running: Launched) -> None:
