@@ -33,8 +33,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("proc")]
 SLOW = SMALL.replace("architecture: diagonal", "architecture: 'fragile:Slow'").replace("[0, 4]", "[0, 600]")
 RECORDED = SLOW.replace("record: false", "record: true")
 WITHIN = 1e-5
-"""A tenth of rtol. A worker compiles a program in one of two ways, whose last bits differ, and so do error estimates near
-rounding, and by them lengths of steps. Of 25,000 runs so compared one differed by more than 1e-6, by 1.3e-6."""
+"""A tenth of rtol. A worker compiles a program in one of two ways, whose last bits differ, and so do error estimates
+near rounding, and by them lengths of steps. Of 25,000 runs so compared one differed by more than 1e-6, by 1.3e-6."""
 MINUTES = float(os.environ.get("SWEEP_TORTURE_MINUTES", "2"))
 TIMES = {"wall_seconds", "created_at", "sweep_id", "device", "checksum"}
 """Columns that are not of the mathematics."""
@@ -58,8 +58,8 @@ def check_same(one: Path, other: Path) -> None:
 
 def same(one: Any, other: Any) -> bool:
     if isinstance(one, float) or (isinstance(one, list) and one):
-        found = np.shape(one) == np.shape(other)
-        return found and np.allclose(np.array(one, float), np.array(other, float), rtol=WITHIN, atol=1e-9, equal_nan=True)
+        first, second = np.array(one, float), np.array(other, float)
+        return first.shape == second.shape and np.allclose(first, second, rtol=WITHIN, atol=1e-9, equal_nan=True)
     if isinstance(one, str) and one.startswith("{"):
         first, second = json.loads(one), json.loads(other)
         return first.keys() == second.keys() and all(same(value, second[name]) for name, value in first.items())
