@@ -48,11 +48,11 @@ IDENTIFIED = "v1.4.0"
 """The least version of DuckDB that reads a new store: from it on a file and its log say that they belong together."""
 
 ROW_GROUP = 2048
-"""Rows that DuckDB stores together. A commit writes the last group of a table again, unless it is full: of DuckDB's
-own 122,880 rows that is most of a commit's time (benchmarks/scale.py), and half of the file is garbage meanwhile."""
+"""Rows that DuckDB stores together. A commit writes the last group of a table again, unless it is full: with DuckDB's
+own 122,880 rows commits cost the more the larger the store (benchmarks/scale.py)."""
 
 WRITER = {"threads": "1"}
-"""Settings of a writer: with two threads an insert takes twice the CPU, which workers may need."""
+"""Settings of a writer: more threads take more CPU for the same rows, which workers may need."""
 
 Stamp = tuple[tuple[int, int, int, int, int], ...]
 """Device, inode, size and both times of a file and of its log; whoever copies a file chooses mtime, nobody ctime."""

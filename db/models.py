@@ -55,7 +55,7 @@ class Sweep(Base):
     note: Mapped[Text | None]
     shard: Mapped[Text | None]
 
-    __mapper_args__ = {"primary_key": ["sweep_id"]}  # noqa: RUF012  (SQLAlchemy declares it so)
+    __mapper_args__ = {"primary_key": ["sweep_id"]}
 
 
 class SweepRun(Base):
@@ -66,7 +66,7 @@ class SweepRun(Base):
     sweep_id: Mapped[Text]
     run_id: Mapped[Text]
 
-    __mapper_args__ = {"primary_key": ["sweep_id", "run_id"]}  # noqa: RUF012  (SQLAlchemy declares it so)
+    __mapper_args__ = {"primary_key": ["sweep_id", "run_id"]}
 
 
 class Run(Base):
@@ -115,7 +115,7 @@ class Run(Base):
     loss: Mapped[Text]
     checksum: Mapped[Big | None]
 
-    __mapper_args__ = {"primary_key": ["run_id"]}  # noqa: RUF012  (SQLAlchemy declares it so)
+    __mapper_args__ = {"primary_key": ["run_id"]}
 
 
 class Prediction(Base):
@@ -136,7 +136,7 @@ class Prediction(Base):
     adjacent_alignment: Mapped[Number | None]
     rank: Mapped[Count | None]
 
-    __mapper_args__ = {"primary_key": ["run_id", "prediction"]}  # noqa: RUF012  (SQLAlchemy declares it so)
+    __mapper_args__ = {"primary_key": ["run_id", "prediction"]}
 
 
 class PathPrediction(Base):
@@ -153,7 +153,7 @@ class PathPrediction(Base):
     beta: Mapped[Vector | None]
     bound: Mapped[Number | None]
 
-    __mapper_args__ = {"primary_key": ["run_id", "prediction", "point"]}  # noqa: RUF012  (SQLAlchemy declares it so)
+    __mapper_args__ = {"primary_key": ["run_id", "prediction", "point"]}
 
 
 class Saddle(Base):
@@ -170,7 +170,7 @@ class Saddle(Base):
     beta: Mapped[Vector | None]
     distance: Mapped[Number | None]
 
-    __mapper_args__ = {"primary_key": ["run_id", "number"]}  # noqa: RUF012  (SQLAlchemy declares it so)
+    __mapper_args__ = {"primary_key": ["run_id", "number"]}
 
 
 class Trajectory(Base):
@@ -187,7 +187,7 @@ class Trajectory(Base):
         Column("beta", ARRAY(Double, dimensions=2), nullable=False),
         Column("residual_integral", ARRAY(Double, dimensions=2), nullable=True),
     )
-    __mapper_args__ = {"primary_key": [__table__.c.run_id]}  # noqa: RUF012  (SQLAlchemy declares it so)
+    __mapper_args__ = {"primary_key": [__table__.c.run_id]}
 
 
 class Attempt(Base):
@@ -213,4 +213,4 @@ class Attempt(Base):
     compile_seconds: Mapped[Number | None]
     cpu_seconds: Mapped[Number | None]
 
-    __mapper_args__ = {"primary_key": ["attempt_id"]}  # noqa: RUF012  (SQLAlchemy declares it so)
+    __mapper_args__ = {"primary_key": ["attempt_id"]}

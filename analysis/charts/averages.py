@@ -31,7 +31,7 @@ def draw(curves: pl.DataFrame, averages: pl.DataFrame) -> alt.VConcatChart:
 
 def _run(here: pl.DataFrame) -> Panel:
     """One run: the average of its coefficients against the log of time, and the lasso's."""
-    low, high = float(here["time"].min()), float(here["time"].max())  # type: ignore[arg-type]
+    low, high = min(here["time"]), max(here["time"])
     lines = here.drop_nulls("average").rename({"average": "value"})
     path = here.drop_nulls("lasso").rename({"lasso": "value"})
     axis = heights(lines["value"], path["value"])

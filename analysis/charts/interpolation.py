@@ -41,7 +41,7 @@ def note(norms: pl.DataFrame) -> str:
 
 
 def _axis(norms: pl.DataFrame) -> LinearAxis:
-    top = max(float(norms[name].max()) for name in ("reached", "predicted", "other"))  # type: ignore[arg-type]
+    top = max(max(norms[name].drop_nulls()) for name in ("reached", "predicted", "other"))
     room = 0.06 * max(top - 1, 1e-3)
     return LinearAxis(1 - room, top + room)
 

@@ -64,7 +64,7 @@ def _over_time(here: pl.DataFrame, axes: Axes) -> Panel:
 def _visits(saddles: pl.DataFrame, orbits: pl.DataFrame) -> Panel:
     """One run: its coefficients against the log of time, between a little before the first jump and after the last."""
     jumps = saddles["begins"].drop_nulls()
-    spans = [math.log10(value) for value in (jumps.min(), jumps.max())]  # type: ignore[arg-type]
+    spans = [math.log10(value) for value in (min(jumps), max(jumps))]
     room = max(ROOM, 0.15 * (spans[1] - spans[0]))
     low, high = 10 ** (spans[0] - room), 10 ** (spans[1] + room)
     bars = saddles.with_columns(pl.col("begins").fill_null(low), pl.col("ends").fill_null(high))

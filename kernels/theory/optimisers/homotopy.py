@@ -66,9 +66,8 @@ def visited(
     """
     count, size = upper.shape
     norms = np.linalg.norm(a, axis=0)
-    norms = np.where(norms > 0, norms, 1.0)
-    rest = ROUNDING * norms * (float(np.linalg.norm(y)) or 1.0)
-    norms = norms * (float(np.linalg.norm(y)) or 1.0)
+    norms = np.where(norms > 0, norms, 1.0) * (float(np.linalg.norm(y)) or 1.0)
+    rest = ROUNDING * norms
     most = most if len(y) <= most else 0
     runs = _Runs(
         place=np.arange(count), upper=upper, lower=lower, signs=np.zeros((count, size)), s=np.zeros((count, size)),
