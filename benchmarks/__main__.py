@@ -3,9 +3,8 @@
 from benchmarks.common import table
 
 BENCHMARKS = {
-    "work_precision": "regression: speed at equal error beside diffrax, scipy and gradient descent",
-    "classification": "separable data: speed to -log Loss = 1e2 ... 1e8 beside scipy and gradient descent",
-    "curve_precision": "regression: seconds at equal error, alpha = 1e-6 to 10, beside scipy on one state a coordinate",
+    "regression": "seconds a run at equal error, alpha = 1e-6 to 10, beside scipy with one number a coordinate",
+    "classification": "the same to -log Loss = 1e2, 1e4, 1e6, beside scipy in the project's own clock",
     "columns": "speed and failures by the order of the extrapolation, on which the kernel's choice rests",
     "growth": "cost of a run as samples, dimension, width, depth, alpha, lanes and batch grow",
     "predictions": "what a light run costs besides its integration: predictions, comparison and rows",

@@ -1,8 +1,8 @@
 """The runs of `regression.py` and `classification.py`: diagonal networks on real and drawn data, in small batches.
 
-All start from the structured start w_l(0) = alpha eta for l < L, w_L(0) = 0, with eta uniform in [0.5, 1.5] from the seed:
-runs of one cell differ in eta alone. Seconds are processor time of one thread, which other work on the machine does not
-lengthen much.
+All start from the structured start w_l(0) = alpha eta for l < L, w_L(0) = 0, with eta uniform in [0.5, 1.5] from the
+seed: runs of one cell differ in eta alone. Seconds are processor time of one thread, which other work on the machine
+does not lengthen much.
 """
 
 import os
@@ -25,6 +25,7 @@ from kernels.data.kinds import Dataset, canonical, load
 from kernels.integrator.loop import compiled_loops
 from kernels.problem import problem_of
 from kernels.spec import RunSpec
+from kernels.theory.table import comparisons as compare
 from kernels.validate import canonicalise
 
 HERE = Path(__file__).resolve().parent
@@ -152,7 +153,6 @@ class Cell:
 def _theory_timed() -> Iterator[list[float]]:
     """Processor seconds of each call that compares ends with predictions."""
     spent: list[float] = []
-    compare = kernels.simulate.comparisons
 
     def comparisons(*arguments: Any) -> Any:
         begin = time.process_time()
@@ -165,7 +165,7 @@ def _theory_timed() -> Iterator[list[float]]:
 
 
 def first_runs(cell: Cell) -> dict[str, Any]:
-    """Wall seconds of a fresh process's first run: with an empty cache of compiled programs, and with the one it left."""
+    """Wall seconds of a fresh process's first run: nothing compiled before, and with the cache that it left."""
     made: dict[str, Any] = {"shape": cell.shape, "L": cell.depth}
     what = (cell.task, cell.shape, cell.depth, cell.alpha, 1, cell.stop)
     code = f"from benchmarks.cells import first; first(*{what!r})"

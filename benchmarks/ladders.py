@@ -1,8 +1,9 @@
 """Seconds a run at equal achieved error: methods that climb ladders of tolerances, in turns.
 
-What `regression.py` and `classification.py` share. All methods run in one process on one core and take turns, rung by rung;
-seconds are processor time. A ladder ends when it is precise enough, or with a rung that takes longer than the bound;
-the loosest may, because some methods stumble there. Decisive rungs that take little are measured three times (medians).
+What `regression.py` and `classification.py` share. All methods run in one process on one core and take turns, rung
+by rung; seconds are processor time. A ladder ends when it is precise enough, or with a rung that takes longer than
+the bound; the loosest may, because some methods stumble there. Decisive rungs that take little are measured three
+times (medians).
 """
 
 from collections.abc import Callable, Sequence

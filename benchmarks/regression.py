@@ -2,18 +2,18 @@
 
     python benchmarks/regression.py --shape "30 x 60" [--quick] [--runs 8] [--bound 1] [--error 1e-6]
 
-The flow of a diagonal network has one number a coordinate (`rivals.py`). On it a user gets far with scipy, and fastest
-with LSODA's compiled loop and an analytic Jacobian: this is what the project has to beat, on 4 x 10 and 100 x 400
-Gaussian samples and on a table of 30 samples and 60 features, at depths 2, 3, 4 and 6, each alpha on its row.
+The flow of a diagonal network has one number a coordinate (`rivals.py`). On it a user gets far with scipy, and
+fastest with LSODA's compiled loop and an analytic Jacobian: this is what the project has to beat, on 4 x 10 and 100
+x 400 Gaussian samples and on a table of 30 samples and 60 features, at depths 2, 3, 4 and 6, each alpha on its row.
 
-Fair because: one process, one core, methods in turns, processor time, medians of up to three (`ladders.py`). The project
-integrates a batch that differs in the seed of eta, through `simulate` as a sweep does; its seconds are the batch's,
-divided by its runs. Rivals integrate some of the same runs, one after another, and are told when the flow ends (relative
-residual 1e-10). Error is the worst relative error of the limit against the exact one (minimum_q_norm), over the runs that
-all methods integrate; of LSODA's two settings the better counts. `simulate` also predicts and compares, which is shown
-apart; the last ratio leaves it out, because no rival does it. Compilation is reported apart: the first run of a fresh
-process with an empty compilation cache, and of another that finds the cache of the first. A method that takes longer
-than the bound, in seconds a run, is shown as over it.
+Fair because: one process, one core, methods in turns, processor time, medians of up to three (`ladders.py`). The
+project integrates a batch that differs in the seed of eta, through `simulate` as a sweep does; its seconds are the
+batch's, divided by its runs. Rivals integrate some of the same runs, one after another, and are told when the flow
+ends (relative residual 1e-10). Error is the worst relative error of the limit against the exact one
+(minimum_q_norm), over the runs that all methods integrate; of LSODA's two settings the better counts. `simulate`
+also predicts and compares, which is shown apart; the last ratio leaves it out, because no rival does it. Compilation
+is reported apart: the first run of a fresh process with an empty compilation cache, and of another that finds the
+cache of the first. A method that takes longer than the bound, in seconds a run, is shown as over it.
 """
 
 import numpy as np

@@ -27,17 +27,19 @@ class System(Protocol):
 
     Attributes:
         start: the state at 0.
-        unit: what absolute tolerances are relative to, one for all states or one each.
         end: the time at which the flow has got to its end, which rivals are told.
         deadline: processor time at which velocities raise OutOfTimeError.
         calls: evaluations of the velocity so far.
     """
 
     start: np.ndarray
-    unit: float | np.ndarray
     end: float
     deadline: float
     calls: int
+
+    @property
+    def unit(self) -> float | np.ndarray:
+        """What absolute tolerances are relative to, one for all states or one each."""
 
     def velocity(self, t: float, z: np.ndarray) -> np.ndarray:
         """dz/dt."""

@@ -1,25 +1,28 @@
 """Separable classification for scipy: one number a coordinate, unit norm, and a clock in which nothing overflows.
 
-With r = ||Theta||, a = log r, q over r and gaps over r^2, kappa = r^L, q-margins c = Z q M (rows of Z are y_i x_i times the
-signs of M), p = softmax(-kappa c) and h = Z^T p, the orbit of gradient flow of the exponential loss is that of
+With r = ||Theta||, a = log r, q over r and gaps over r^2, kappa = r^L, q-margins c = Z q M (rows of Z are y_i x_i
+times the signs of M), p = softmax(-kappa c) and h = Z^T p, the orbit of gradient flow of the exponential loss is
+that of
 
     dq/ds = h M - (da/ds) q,   da/ds = L q.(h M),    M = prod_l sqrt(q^2 + e^{-2a} delta_l),
 
-the gradient flow of (1/kappa) log Loss (rivals.py has q, M and delta). In this clock the end, -log Loss = 1e6, is some tens
-away, and one direction for each sample is stiff, with a rate of kappa.
+the gradient flow of (1/kappa) log Loss (rivals.py has q, M and delta). In this clock the end, -log Loss = 1e6, is
+some tens away, and one direction for each sample is stiff, with a rate of kappa.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.integrate
 import scipy.optimize
+from scipy.integrate import DenseOutput
 from scipy.special import logsumexp
 
 from benchmarks.rivals import Curves, Rival, lsoda, on_time, stepped
 
-BEFORE = 0.9
-"""Share of the goal from which a reference goes on to the -log Loss at which a run ended."""
+OFF = 0.01
+"""Share of its goal by which -log Loss may miss it at an end."""
 
 
 class Margins:
@@ -83,63 +86,47 @@ class Margins:
     def log_loss(self, z: np.ndarray) -> float:
         return float(logsumexp(-np.exp(self.depth * z[-1]) * (self.z @ (self.curves.signs * self.beta(z)))))
 
-    def by_height(self, z: np.ndarray) -> np.ndarray:
-        """dz/dM, M = -log Loss: dM/ds = kappa p.(Z K h), K = M rho'."""
-        q, a = z[:-1], z[-1]
-        m, squares = self.curves.product(q, float(np.exp(-2 * a)))
-        c, kappa = self.z @ (q * m), np.exp(self.depth * a)
-        p = np.exp(kappa * (c.min() - c))
-        h = self.zt @ (p / p.sum())
-        rate = kappa * (h @ (m * (m + m * q * q * self.curves.summed(1 / squares)) * h))
-        return self.velocity(0.0, z) / rate
-
 
 @dataclass(frozen=True)
 class Passage:
-    """Where an orbit passed a goal of -log Loss: the clock's time there, and time and state shortly before."""
+    """The clock's time at a goal of -log Loss, and the steps from OFF before it to OFF behind."""
 
-    goal: float
     end: float
-    height: float
-    state: np.ndarray
+    steps: tuple[DenseOutput, ...]
 
 
 class Reference:
-    """The orbit of one run, by a stepped LSODA at a tight tolerance."""
+    """The orbit of one run, by a stepped LSODA at a tight tolerance, near its goals of -log Loss, which rise."""
 
     def __init__(self, run: Margins, goals: tuple[float, ...], rtol: float = 1e-12):
         self.run = run
-        self.passages = {goal: passage for goal, passage in zip(goals, _passages(run, goals, rtol), strict=True)}
+        atol = rtol * run.unit
+        solver = scipy.integrate.LSODA(run.velocity, 0.0, run.start, 1e300, rtol=rtol, atol=atol, jac=run.jacobian)
+        self.passages = {goal: self._passage(solver, goal) for goal in goals}
 
-    def direction(self, goal: float, height: float, rtol: float = 1e-12) -> np.ndarray:
-        """beta over its norm at -log Loss = `height`, near a goal."""
-        passage = self.passages[goal]
-        states = scipy.integrate.odeint(
-            lambda _, z: self.run.by_height(z), passage.state, [passage.height, height], tfirst=True,
-            rtol=rtol, atol=rtol * self.run.unit, mxstep=1_000_000,
-        )  # fmt: skip
-        beta = self.run.beta(states[-1])
+    def direction(self, goal: float, height: float) -> np.ndarray:
+        """beta over its norm at -log Loss = `height`, which is less than OFF from a goal."""
+        beta = self.run.beta(self._state(self.passages[goal].steps, height)[1])
         return np.asarray(beta / np.linalg.norm(beta))
 
+    def _passage(self, solver: scipy.integrate.LSODA, goal: float) -> Passage:
+        steps: list[DenseOutput] = []
+        while -self.run.log_loss(solver.y) < (1 + OFF) * goal:
+            solver.step()
+            assert solver.status == "running", f"the reference does not reach {goal:g}"
+            if -self.run.log_loss(solver.y) > (1 - OFF) * goal:
+                steps.append(solver.dense_output())
+        return Passage(self._state(steps, goal)[0], tuple(steps))
 
-def _passages(run: Margins, goals: tuple[float, ...], rtol: float) -> list[Passage]:
-    solver = scipy.integrate.LSODA(
-        run.velocity, 0.0, run.start, 1e300, rtol=rtol, atol=rtol * run.unit, jac=run.jacobian
-    )
-    found: list[Passage] = []
-    early: tuple[float, np.ndarray] | None = None
-    for goal in goals:
-        for wanted in (BEFORE * goal, goal):
-            while -run.log_loss(solver.y) < wanted:
-                solver.step()
-                assert solver.status == "running", "the reference does not reach its goal"
-            orbit = solver.dense_output()
-            at = float(scipy.optimize.brentq(lambda t, w=wanted: -run.log_loss(orbit(t)) - w, solver.t_old, solver.t))
-            if wanted < goal:
-                early = (-run.log_loss(orbit(at)), orbit(at))
-        assert early is not None
-        found.append(Passage(goal, at, *early))
-    return found
+    def _state(self, steps: Sequence[DenseOutput], height: float) -> tuple[float, np.ndarray]:
+        """Time and state at which -log Loss is `height`."""
+
+        def short(t: float) -> float:
+            return -self.run.log_loss(orbit(t)) - height
+
+        orbit = next(step for step in steps if -self.run.log_loss(step(step.t_max)) >= height)
+        at = float(scipy.optimize.brentq(short, orbit.t_min, orbit.t_max, xtol=1e-13))
+        return at, np.asarray(orbit(at))
 
 
 RIVALS: dict[str, tuple[str, Rival]] = {

@@ -1,7 +1,7 @@
 """Regression for scipy, with one number a coordinate: dq/dt = -[A^T (A rho - y)] M, rho = q M (rivals.py).
 
-Its Jacobian is -diag(M) A^T A diag(rho') - diag(A^T r M'), M' = M q sum_l 1 / (q^2 + delta_l), rho' = M + q M'. Past the
-end a loose solver corrects what it has got wrong, almost for nothing: rivals may go to twice the end.
+Its Jacobian is -diag(M) A^T A diag(rho') - diag(A^T r M'), M' = M q sum_l 1 / (q^2 + delta_l), rho' = M + q M'. Past
+the end a loose solver corrects what it has got wrong, almost for nothing: rivals may go to twice the end.
 """
 
 import numpy as np
