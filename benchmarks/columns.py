@@ -33,7 +33,7 @@ def by_tolerance(ensemble: Ensemble, reference: Reference, columns: int) -> Iter
         runs = ensemble.at(rtol=rtol)
         assert runs.starts
         seconds, ends = best(functools.partial(runs.integrate, program), budget=1.0)
-        worst = float(reference.of_parameters(ensemble, np.array([end.theta for end in ends])).max())
+        worst = float(reference.errors(ensemble, np.array([end.theta for end in ends])).max())
         yield {"setting": rtol, "worst_error": worst, "runs_per_second": len(runs) / seconds}
         if worst <= min(TARGETS):
             return

@@ -16,13 +16,10 @@ from kernels.integrator.passage import Passage, passage_of
 from kernels.integrator.program import Program
 from kernels.integrator.systems import Systems
 from kernels.networks.base import Architecture
-from kernels.observables import OBSERVABLES
 from kernels.problem import Problem, problem_of
 from kernels.spec import RunSpec
 from kernels.theory.table import forecasts
 from kernels.validate import canonicalise
-
-LOG_TIME = list(OBSERVABLES).index("log_time")
 
 
 @dataclass(frozen=True)
@@ -38,16 +35,6 @@ class Ensemble:
     def sample(self, wanted: int) -> "Ensemble":
         """`wanted` of the runs, evenly spaced in the order of the ensemble."""
         return Ensemble(self.name, tuple(self.runs[k] for k in spread(len(self), wanted)))
-
-    def blocks(self, count: int, width: int) -> "Ensemble":
-        """`count` blocks of `width` neighbours each, evenly spaced: one block is what one vmapped call would get."""
-        total = len(self) // width
-        chosen = [self.runs[block * width + k] for block in spread(total, count) for k in range(width)]
-        return Ensemble(self.name, tuple(chosen))
-
-    def shuffled(self, seed: int = 0) -> "Ensemble":
-        """The same runs in another order, so that the first ones are a fair sample."""
-        return Ensemble(self.name, tuple(self.runs[k] for k in np.random.default_rng(seed).permutation(len(self))))
 
     def at(self, **axes: Any) -> "Ensemble":
         """The same runs with other tolerances or stop rules (rtol=..., stop=...)."""
@@ -69,26 +56,6 @@ class Ensemble:
     def architecture(self) -> Architecture:
         """The network, the same for all runs."""
         return self.problems[0].architecture
-
-    @cached_property
-    def theta(self) -> np.ndarray:
-        """Theta(0), one row a run."""
-        return np.array([np.concatenate([np.ravel(layer) for layer in problem.layers]) for problem in self.problems])
-
-    @cached_property
-    def x(self) -> np.ndarray:
-        """Inputs, shape (runs, n, d)."""
-        return np.array([dataset.x for _, dataset in self.runs])
-
-    @cached_property
-    def y(self) -> np.ndarray:
-        """Targets, shape (runs, n)."""
-        return np.array([dataset.y for _, dataset in self.runs])
-
-    @cached_property
-    def whiteners(self) -> np.ndarray:
-        """W with ||W r|| the distance to the solutions that the project's stop rule looks at, shape (runs, n, n)."""
-        return np.array([passage.system.whitener for passage in self.passages])
 
     @property
     def program(self) -> Program:
@@ -120,50 +87,21 @@ def coefficients(ensemble: Ensemble, thetas: np.ndarray) -> np.ndarray:
 
 
 class Reference:
-    """The limit of every run, to be compared with: theory's coefficients, or parameters where those say too little.
-
-    From the orthogonal initialisation a fully connected network keeps its coefficients in the row space of the inputs
-    under any one-step method, gradient descent included: whatever the error, they end at the least norm. There the
-    final parameters are compared, with those of the project's own integration at rtol 1e-12.
-    """
+    """The exact limit of every run (minimum_q_norm)."""
 
     def __init__(self, ensemble: Ensemble):
-        self.parameters = ensemble.architecture.decomposition() is None
-        self.certificate: float | None = None
-        if self.parameters:
-            limits = [end.theta for end in ensemble.at(rtol=1e-12).integrate()]
-        else:
-            limits, certificates = [], []
-            for spec, dataset in ensemble.runs:
-                found = next(p for p in forecasts(spec, dataset) if p.prediction == "minimum_q_norm")
-                assert found.beta is not None
-                limits.append(found.beta)
-                certificates.append(found.certificate)
-            self.certificate = float(np.max(np.array(certificates, dtype=float)))
-        # recorded runs take short steps: they end within 2 % of the residual's way past the stop rule
-        fine = ensemble.at(rtol=1e-9, record=True).integrate()
-        self._times = {
-            _key(*run): float(np.exp(end.final[LOG_TIME])) for run, end in zip(ensemble.runs, fine, strict=True)
-        }
-        self._limits = {_key(*run): limit for run, limit in zip(ensemble.runs, limits, strict=True)}
+        self._limits = []
+        for run in ensemble.runs:
+            beta = next(each.beta for each in forecasts(*run) if each.prediction == "minimum_q_norm")
+            assert beta is not None
+            self._limits.append(beta)
 
-    def times(self, ensemble: Ensemble) -> np.ndarray:
-        """When the flow of each run meets its stop rule: known to rivals, which may end there."""
-        return np.array([self._times[_key(*run)] for run in ensemble.runs])
-
-    def errors(self, ensemble: Ensemble, found: np.ndarray) -> np.ndarray:
-        """||found - limit|| / ||limit|| of each run, infinite where it broke down."""
-        limits = np.array([self._limits[_key(*run)] for run in ensemble.runs[: len(found)]])
+    def errors(self, ensemble: Ensemble, thetas: np.ndarray) -> np.ndarray:
+        """||beta - limit|| / ||limit|| of runs that ended at these parameters, infinite where one broke down."""
+        limits = np.array(self._limits)
+        found = coefficients(ensemble, thetas)
         relative = np.linalg.norm(found - limits, axis=1) / np.linalg.norm(limits, axis=1)
         return np.where(np.isfinite(relative), relative, np.inf)
-
-    def of_parameters(self, ensemble: Ensemble, thetas: np.ndarray) -> np.ndarray:
-        """The errors of runs that ended at these parameters."""
-        return self.errors(ensemble, thetas if self.parameters else coefficients(ensemble, thetas))
-
-
-def _key(spec: RunSpec, dataset: Dataset) -> tuple[float, str]:
-    return spec.alpha, dataset.name
 
 
 def gaussian(samples: int, dim: int, seeds: Sequence[int], task: str) -> list[tuple[dict[str, Any], Dataset]]:
@@ -191,18 +129,3 @@ def classification(name: str, count: int, samples: int, dim: int, **axes: Any) -
         own = {"task": "classification", "data": description, "seed": seed, "record": False, **axes}
         runs.append((canonicalise(own, dim), dataset))
     return Ensemble(name, tuple(runs))
-
-
-def regression_ensembles(quick: bool) -> list[Ensemble]:
-    """Three diagonal depths, a Walsh network in 64 dimensions, and a fully connected one with 3,550 parameters."""
-    many, some, few = (16, 4, 2) if quick else (512, 256, 64)
-    made = [
-        regression(f"diagonal L={depth}, d=10, n=4", many, 4, 10, architecture="diagonal", depth=depth)
-        for depth in ((2,) if quick else (2, 3, 5))
-    ]
-    if quick:
-        return made
-    made.append(regression("walsh L=3, d=64, n=20", some, 20, 64, architecture="walsh", depth=3))
-    connected = {"architecture": "fully_connected", "depth": 3, "width": 50, "init": "orthogonal"}
-    made.append(regression("fully connected L=3, d=20, width=50, n=10", few, 10, 20, **connected))
-    return made
