@@ -27,6 +27,8 @@ from benchmarks.rivals_classification import OFF, RIVALS, Margins, Reference
 DEPTHS = (2, 3, 4, 6)
 GOALS = (1e2, 1e4, 1e6)
 LADDER = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-11)
+STUMBLES = 4
+"""At loose tolerances solvers of multistep methods crawl along the stiff directions: 1e-4 may be slower than 1e-7."""
 SHARED = 3
 """How many of a batch's runs rivals get."""
 
@@ -55,7 +57,7 @@ def ladders(cell: Cell, goal: float, seeds: list[int], orbits: list[Reference], 
     runs = [Margins(z, cell.start(seed), end) for seed, end in zip(seeds, ends, strict=True)]
     found = [Ladder(OURS, OURS, Ours(cell, seeds, judge, bound), list(LADDER))]
     for name, (family, rival) in RIVALS.items():
-        found.append(Ladder(name, family, Theirs(name, rival, runs, judge, bound), list(LADDER)))
+        found.append(Ladder(name, family, Theirs(name, rival, runs, judge, bound), list(LADDER), STUMBLES))
     return found
 
 
@@ -63,6 +65,7 @@ def main() -> None:
     chosen = options(
         __doc__,
         lambda parser: parser.add_argument("--shape", default="30 x 60", choices=SHAPES["classification"]),
+        lambda parser: parser.add_argument("--depths", type=int, nargs="+", default=DEPTHS),
         lambda parser: parser.add_argument("--runs", type=int, default=8, help="runs of the project's batch"),
         lambda parser: parser.add_argument(
             "--bound", type=float, default=1.0, help="seconds a run that a rung may take"
@@ -73,7 +76,7 @@ def main() -> None:
     one_core()
     shape, error = chosen.shape, chosen.error
     report = Report(f"classification-{shape.replace(' ', '')}", chosen.output, chosen.quick, __doc__ or "")
-    depths, goals = ((3,), GOALS[:2]) if chosen.quick else (DEPTHS, GOALS)
+    depths, goals = ((3,), GOALS[:2]) if chosen.quick else (chosen.depths, GOALS)
     found: list[Row] = []
     rungs: list[Row] = []
     seeds = spread(chosen.runs, SHARED)

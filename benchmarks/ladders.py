@@ -2,7 +2,7 @@
 
 What `regression.py` and `classification.py` share. All methods run in one process on one core and take turns, rung
 by rung; seconds are processor time. A ladder ends when it is precise enough, or with a rung that takes longer than
-the bound; the loosest may, because some methods stumble there. Decisive rungs that take little are measured three
+the bound, but for the loosest, where some methods stumble. Decisive rungs that take little are measured three
 times (medians).
 """
 
@@ -41,6 +41,7 @@ class Ladder:
         name, family: of the method; of several methods of a family the best counts.
         measure: rtol -> a row with at least `seconds_per_run`, `worst_error`, `unfinished` and `over`.
         pending: tolerances to come.
+        stumbles: rungs from the loosest on that may take longer than the bound without ending the ladder.
         rungs: those measured.
     """
 
@@ -48,13 +49,14 @@ class Ladder:
     family: str
     measure: Callable[[float], Row]
     pending: list[float]
+    stumbles: int = 1
     rungs: list[Rung] = field(default_factory=list)
 
     def climb(self, target: float) -> None:
         """Measure the next rung; the ladder ends where it is precise enough or takes too long."""
         row = self.measure(self.pending.pop(0))
         self.rungs.append(Rung(row, [row["seconds_per_run"]]))
-        too_long = row["over"] and len(self.rungs) > 1
+        too_long = row["over"] and (len(self.rungs) > self.stumbles or any(not rung.row["over"] for rung in self.rungs))
         if too_long or (not row["unfinished"] and row["worst_error"] <= target):
             self.pending = []
 

@@ -64,6 +64,7 @@ def main() -> None:
     chosen = options(
         __doc__,
         lambda parser: parser.add_argument("--shape", default="4 x 10", choices=SHAPES["regression"]),
+        lambda parser: parser.add_argument("--depths", type=int, nargs="+", default=DEPTHS),
         lambda parser: parser.add_argument("--runs", type=int, default=8, help="runs of the project's batch"),
         lambda parser: parser.add_argument(
             "--bound", type=float, default=1.0, help="seconds a run that a rung may take"
@@ -73,7 +74,7 @@ def main() -> None:
     one_core()
     shape, error = chosen.shape, chosen.error
     report = Report(f"regression-{shape.replace(' ', '')}", chosen.output, chosen.quick, __doc__ or "")
-    depths, alphas = ((3,), (1e-2, 1.0)) if chosen.quick else (DEPTHS, ALPHAS)
+    depths, alphas = ((3,), (1e-2, 1.0)) if chosen.quick else (chosen.depths, ALPHAS)
     found: list[Row] = []
     rungs: list[Row] = []
     for depth in depths:
