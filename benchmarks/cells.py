@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from kernels.validate import canonicalise
 
 HERE = Path(__file__).resolve().parent
 MOST_STEPS = 100_000
+MOST_RUNS = 64
 TABLE = {"path": "data/expr.csv", "target": "Drug response"}
 
 
@@ -106,6 +107,11 @@ class Cell:
     def start(self, seed: int) -> np.ndarray:
         """w_l(0), shape (L, d)."""
         return np.array(problem_of(*self.run(seed)).layers)
+
+    def enlarged(self) -> "Cell":
+        """The cell with as many runs as take a second, at most 64: what a batch costs once is shared as in a sweep."""
+        each = self.simulate(1e-3, 1000).seconds / self.runs
+        return replace(self, runs=max(self.runs, min(MOST_RUNS, int(1 / each))))
 
     def simulate(self, rtol: float, most_steps: int = MOST_STEPS) -> Results:
         """All runs as one batch, at most `most_steps` steps each; again, where a program was compiled meanwhile."""

@@ -7,13 +7,14 @@ fastest with LSODA's compiled loop and an analytic Jacobian: this is what the pr
 x 400 Gaussian samples and on a table of 30 samples and 60 features, at depths 2, 3, 4 and 6, each alpha on its row.
 
 Fair because: one process, one core, methods in turns, processor time, medians of up to three (`ladders.py`). The
-project integrates a batch that differs in the seed of eta, through `simulate` as a sweep does; its seconds are the
-batch's, divided by its runs. Rivals integrate some of the same runs, one after another, and are told when the flow
-ends (relative residual 1e-10). Error is the worst relative error of the limit against the exact one
-(minimum_q_norm), over the runs that all methods integrate; of LSODA's two settings the better counts. `simulate`
-also predicts and compares, which is shown apart; the last ratio leaves it out, because no rival does it. Compilation
-is reported apart: the first run of a fresh process with an empty compilation cache, and of another that finds the
-cache of the first. A method that takes longer than the bound, in seconds a run, is shown as over it.
+project integrates a batch that differs in the seed of eta, of as many runs as take a second (8 to 64), through
+`simulate` as a sweep does; its seconds are the batch's, divided by its runs. Rivals integrate some of the same runs,
+one after another, and are told when the flow ends (relative residual 1e-10). Error is the worst relative error of
+the limit against the exact one (minimum_q_norm), over the runs that all methods integrate; of LSODA's two settings
+the better counts. `simulate` also predicts and compares, which is shown apart; the last ratio leaves it out, because
+no rival does it. Compilation is reported apart: the first run of a fresh process with an empty compilation cache,
+and of another that finds the cache of the first. A method that takes longer than the bound, in seconds a run, is
+shown as over it.
 """
 
 import numpy as np
@@ -65,7 +66,7 @@ def main() -> None:
         __doc__,
         lambda parser: parser.add_argument("--shape", default="4 x 10", choices=SHAPES["regression"]),
         lambda parser: parser.add_argument("--depths", type=int, nargs="+", default=DEPTHS),
-        lambda parser: parser.add_argument("--runs", type=int, default=8, help="runs of the project's batch"),
+        lambda parser: parser.add_argument("--runs", type=int, default=8, help="least runs of the project's batch"),
         lambda parser: parser.add_argument(
             "--bound", type=float, default=1.0, help="seconds a run that a rung may take"
         ),
@@ -80,7 +81,7 @@ def main() -> None:
     for depth in depths:
         cell_of(shape, depth, 1.0, chosen.runs).simulate(1e-2)
         for alpha in alphas:
-            methods = ladders(cell_of(shape, depth, alpha, chosen.runs), chosen.bound)
+            methods = ladders(cell_of(shape, depth, alpha, chosen.runs).enlarged(), chosen.bound)
             climb(methods, error)
             place = {"L": depth, "alpha": alpha}
             rungs += [place | row for ladder in methods for row in ladder.rows]
