@@ -5,10 +5,12 @@ networks, the margin of ||rho||_{2/L} for orthogonally decomposable ones. The lo
 from typing import final
 
 import numpy as np
+import scipy.sparse
 from jaxtyping import Bool, Inexact
 
 from kernels.data.kinds import Dataset
 from kernels.networks.base import Architecture
+from kernels.networks.decomposition import dense
 from kernels.networks.fully_connected import FullyConnected
 from kernels.problem import Problem
 from kernels.results import PredictionRecord
@@ -162,10 +164,12 @@ def _off_support(problem: Problem, found: Margin) -> dict[str, float]:
     return {"off_support_dual": float(dual[~support & ~_alike(problem.decomposition.s, support)].max(initial=0.0))}
 
 
-def _alike(s: Inexact[np.ndarray, "m d"], support: Bool[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
+def _alike(
+    s: Inexact[np.ndarray, "m d"] | scipy.sparse.sparray, support: Bool[np.ndarray, " m"]
+) -> Bool[np.ndarray, " m"]:
     """Whether each coordinate's row of S is that of one on the support, up to a factor of modulus one."""
-    size = np.linalg.norm(s, axis=1)
-    products = np.abs(s @ s[support].conj().T)
+    size = np.sqrt((np.abs(s) ** 2).sum(axis=1))
+    products = np.abs(s @ dense(s[support]).conj().T)
     equal = np.abs(size[:, None] - size[support]) <= 1e-12 * size[support]
     return (equal & (products >= (1 - 1e-12) * np.outer(size, size[support]))).any(axis=1)
 
