@@ -91,7 +91,7 @@ class _Separate(NamedTuple):
 
 
 def _separate(network: Architecture) -> _Separate | None:
-    """The entries of S, if every coordinate acts on one coefficient and every coefficient has equally many; else None."""
+    """The entries of S where every coordinate acts on one coefficient, and as many on each; else None."""
     decomposition = network.decomposed
     assert decomposition is not None
     rows, columns = decomposition.s.nonzero()
