@@ -99,7 +99,7 @@ def _separate(network: Architecture) -> _Separate | None:
     if len(rows) != size or len(np.unique(rows)) != size or len(set(np.bincount(columns, minlength=dim).tolist())) > 1:
         return None
     places = rows[np.argsort(columns, kind="stable")].reshape(dim, -1)
-    return _Separate(places, np.asarray(decomposition.s[places, np.arange(dim)[:, None]]))
+    return _Separate(places, dense(decomposition.s[places, np.arange(dim)[:, None]]))
 
 
 def _products_of_entries(problem: Problem, beta: Float[np.ndarray, "p d"], s: _Separate) -> Float[np.ndarray, "p m"]:
