@@ -34,11 +34,11 @@ def status(
     from sweep.execution.summary import status_lines
 
     def say(found: Mapping[str, Any]) -> None:
+        if not store.exists():
+            echo(f"{store}: {NOT_YET}", err=json)
         if json:
             print_json(found)
-        elif not store.exists():
-            echo(f"{store}: {NOT_YET}")
-        else:
+        elif store.exists():
             for line in status_lines(found):
                 echo(line)
 
