@@ -252,15 +252,16 @@ def save(
     color: str | None = None,
     row: str | None = None,
     column: str | None = None,
+    dash: str | None = None,
     look: Look = AS_IT_IS,
 ) -> Path:
     """Write one chart of a store as html (offline), svg, png, pdf or json (Vega-Lite), by the suffix of `output`.
 
     Whole or not at all. `store` is one, or its path; `where` is a condition in SQL on the columns of `runs`; `color`,
-    `row` and `column` are axes for charts along the run. Raises AnalysisError (unknown chart, format or axis, no data,
-    bad condition, output that cannot be written) and StoreError.
+    `row`, `column` and `dash` are axes for charts along the run. Raises AnalysisError (unknown chart, format or axis,
+    no data, bad condition, output that cannot be written) and StoreError.
     """
-    chart, target = Facets(name, color, row, column).of(find(name)), Path(output)
+    chart, target = Facets(name, color, row, column, dash).of(find(name)), Path(output)
     kind = check_suffix(target, FORMATS)
     answers = chart.answers(name, store if isinstance(store, Store) else Store(store), where)
     drawing = look.apply(chart.drawn(answers))
