@@ -28,8 +28,9 @@ from analysis.frames import counts, scale
 from analysis.frames.frame import EVERY_RUN, Frame, Source, restricted
 from analysis.frames.provenance import SWEEPS
 from analysis.names import named, number, told_apart
-from analysis.sample import part, sample
+from analysis.sample import sample
 from analysis.wording import headlines
+from db.part import part
 from db.store import Store
 
 MOST_LINES = 200
@@ -93,9 +94,9 @@ def write_report(store: Store | str | Path, output: str | Path, *, provenance: b
     return target
 
 
-def render(store: Source, name: str, provenance: bool = False) -> str:
+def render(whole: Store, name: str, provenance: bool = False) -> str:
     """The report as HTML text."""
-    store = Once(store)
+    store = Once(whole)
     head = counts.HEAD.read(store).row(0, named=True)
     if not head["runs"]:
         raise NoData("report", "runs", "sweep launch examples/quickstart.yaml")
@@ -105,10 +106,10 @@ def render(store: Source, name: str, provenance: bool = False) -> str:
         loader=jinja2.PackageLoader("analysis"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"unbroken": unbroken, "number": number, "named": named}
-    with part(store, drawn) as shown_of:
+    with part(whole, drawn) as shown_of:
         figures = [figure(key, chart, shown_of, drawn) for key, chart in CHARTS.items()]
-    specs = [each.spec for each in figures if each.spec is not None]
-    shown = cards(store, drawn_runs(specs))
+        specs = [each.spec for each in figures if each.spec is not None]
+        shown = cards(shown_of, drawn_runs(specs))
     return environment.get_template("report.html.j2").render(
         title=_title(store, name),
         store=name,

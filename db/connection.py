@@ -151,6 +151,17 @@ class File:
         return self._engines[write]
 
 
+@contextmanager
+def in_memory(folder: Path, memory: int) -> Iterator[Any]:
+    """DuckDB's connection to an empty database in memory; what that many bytes do not hold lies in the folder."""
+    config = {**SEALED, "temp_directory": str(folder), "memory_limit": f"{memory}B", "enable_external_access": "true"}
+    with duckdb.connect(":memory:", config=config) as connection:
+        with suppress(duckdb.InvalidInputException):
+            connection.execute(NO_BAR)
+        connection.execute(f"SET enable_external_access = false; {LOCK}")
+        yield connection
+
+
 def raw(connection: Connection) -> Any:
     """The duckdb connection below a SQLAlchemy connection: the way for Arrow tables."""
     driver = connection.connection.driver_connection
