@@ -225,9 +225,9 @@ def _tables(store: Source, every: pl.DataFrame) -> list[Table]:
                 counts.PREDICTIONS_BY_NETWORK.sql,
             )
         )
-    slopes = scale.LIMIT_SLOPES.read(store)
+    slopes = scale.RATES.read(store)
     if slopes.height:
-        tables.append(_slopes(slopes, scale.LIMIT_SLOPES))
+        tables.append(_slopes(slopes, scale.RATES))
     return tables
 
 

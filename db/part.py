@@ -3,6 +3,7 @@
 import contextlib
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from db.schema import VIEWS, expected
 from db.statements import one_query
 from db.store import Store
 
-MEMORY = 1 << 30
-"""Bytes that DuckDB keeps of a part in memory; the rest it writes beside it."""
+MEMORY = 512 << 20
+"""Bytes that DuckDB keeps in memory, of the file while it is read, and of the part; the rest of that it writes."""
 
 
 class Part:
@@ -35,17 +36,16 @@ class Part:
 @contextlib.contextmanager
 def part(store: Store, condition: str) -> Iterator[Part]:
     """The runs of a store that meet a condition of ours on run_id alone. Raises StoreError."""
-    with (
-        tempfile.TemporaryDirectory(prefix="sweep-part-") as folder,
-        in_memory(Path(folder), min(MEMORY, store.limits.memory)) as duck,
-    ):
+    memory = min(MEMORY, store.limits.memory)
+    source = Store(store.path, store.timeout, replace(store.limits, memory=memory))
+    with tempfile.TemporaryDirectory(prefix="sweep-part-") as folder, in_memory(Path(folder), memory) as duck:
         for table, columns in expected().items():
             duck.execute(f"CREATE TABLE {table} ({', '.join(f'{name} {kind}' for name, (kind, _) in columns.items())})")
-        with store.reading() as reader:
+        with source.reading() as reader:
             for table in ("runs", *OF_A_RUN):
-                rows = reader.execute(f"FROM {table} WHERE {condition}").to_arrow_reader(rows_at_once(table))
-                with rows:
-                    for piece in rows:
+                found = reader.execute(f"FROM {table} WHERE {condition}")
+                with found.to_arrow_reader(rows_at_once(table)) as pieces:
+                    for piece in pieces:
                         duck.register("piece", piece)
                         duck.execute(f"INSERT INTO {table} BY NAME FROM piece")
         duck.unregister("piece")

@@ -133,9 +133,14 @@ WHERE status = 'converged' AND kind = 'exact' AND isfinite(distance) AND toleran
 )
 
 ENDS = Frame(
-    f"""SELECT status, {REASON} AS reason, count(*) AS runs,
-  count(*) FILTER (WHERE run_id NOT IN (SELECT run_id FROM predictions)) AS without_predictions
-FROM runs WHERE status <> 'converged' GROUP BY ALL ORDER BY status, runs DESC, reason""",
+    f"""WITH ended AS (
+  SELECT run_id, status, {REASON} AS reason FROM runs WHERE status <> 'converged'
+), compared AS (
+  SELECT DISTINCT run_id FROM predictions SEMI JOIN ended USING (run_id)
+)
+SELECT status, reason, count(*) AS runs,
+  count(*) FILTER (WHERE run_id NOT IN (FROM compared)) AS without_predictions
+FROM ended GROUP BY ALL ORDER BY status, runs DESC, reason""",
     {
         "status": "imprecise, stopped, diverged or failed",
         "reason": "why, in the words of the run's message",
