@@ -18,7 +18,6 @@ import altair as alt
 import jinja2
 import markupsafe
 import polars as pl
-import vl_convert
 
 from analysis.cards import cards, drawn_runs
 from analysis.charts import CHARTS, Chart
@@ -27,6 +26,7 @@ from analysis.files import REPORT_FORMATS, ScriptEncoder, check_suffix, writing
 from analysis.frames import counts, scale
 from analysis.frames.frame import EVERY_RUN, Frame, Source, restricted
 from analysis.frames.provenance import SWEEPS
+from analysis.library import library
 from analysis.names import named, number, told_apart
 from analysis.sample import sample
 from analysis.wording import headlines
@@ -124,7 +124,7 @@ def render(whole: Store, name: str, provenance: bool = False) -> str:
         ids=list(shown),
         sweeps=_sweeps(store, provenance),
         versions={package: version(package) for package in ("altair", "duckdb", "polars", "vl-convert-python")},
-        library=_library(),
+        library=library(),
     )
 
 
@@ -174,12 +174,6 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _rounded(each) for key, each in value.items()}
     return [_rounded(each) for each in value] if isinstance(value, list) else value
-
-
-@functools.cache
-def _library() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script, from vl-convert's own copy."""
-    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
 
 
 def _title(store: Source, name: str) -> str:

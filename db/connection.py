@@ -156,6 +156,7 @@ class File:
 def in_memory(folder: Path, memory: int) -> Iterator[Any]:
     """DuckDB's connection to an empty database in memory; what that many bytes do not hold lies in the folder."""
     room = {"temp_directory": str(folder), "memory_limit": f"{memory}B"}
+    config: dict[str, str | bool | int | float | list[str]]
     config = {**SEALED, **WRITER, **room, "enable_external_access": "true"}
     with duckdb.connect(":memory:", config=config) as connection:
         with suppress(duckdb.InvalidInputException):

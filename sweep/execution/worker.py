@@ -21,6 +21,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from kernels.cache import cache_folder
 from kernels.data.kinds import Dataset
 from kernels.own_code import OwnCode
 from kernels.results import RunResult
@@ -240,8 +241,7 @@ def prepare(gpu: bool = False, one_core: bool = False) -> None:
 
 def compilation_cache() -> Path:
     """Compiled programs of this node: one folder per kind of CPU, because others reject the code."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "gradient-flow-sweep" / f"jax-{_cpu()}"
+    return cache_folder() / f"jax-{_cpu()}"
 
 
 def _cpu() -> str:
