@@ -1,15 +1,15 @@
 """Folders of this user for what can be made again: compiled programs, times of pilots; one per kind of CPU."""
 
 import hashlib
-import os
 import platform
 from pathlib import Path
+
+from kernels.cache import cache_folder
 
 
 def cache(name: str) -> Path:
     """The folder of a name for this kind of CPU, made or not. Raises RuntimeError for a user without a home."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "gradient-flow-sweep" / f"{name}-{_cpu()}"
+    return cache_folder() / f"{name}-{_cpu()}"
 
 
 def _cpu() -> str:
