@@ -34,6 +34,7 @@ class Above(NamedTuple):
         multipliers: mu >= 0.
         objective: sum_j D_j(rho_j).
         residual: that of the optimality conditions (`optimality`).
+        z: chart values of rho (curves.py).
     """
 
     rho: Float[np.ndarray, "b m"]
@@ -41,6 +42,7 @@ class Above(NamedTuple):
     multipliers: Float[np.ndarray, "b n"]
     objective: Float[np.ndarray, " b"]
     residual: Float[np.ndarray, " b"]
+    z: Float[np.ndarray, "b m"]
 
 
 class Guess(NamedTuple):
@@ -70,7 +72,7 @@ def minimise_above(
     """
     if guess is None:
         return searched(curve, rows, bounds, np.zeros(bounds.shape, dtype=bool))
-    found = _followed(curve, rows, bounds, guess)
+    found = _in_order(curve, rows, bounds, guess)
     tried, fresh = np.zeros(len(bounds), dtype=bool), found.residual <= REACHED
     while not (found.residual <= REACHED).all():
         missed = ~(found.residual <= REACHED)
@@ -80,7 +82,7 @@ def minimise_above(
             some = np.flatnonzero(missed & fresh[beside] & (guess.owner == guess.owner[beside]))
             if some.size:
                 near = beside[some]
-                start = Guess(curve.of(near).chart(found.rho[near]), found.multipliers[near], guess.owner[some])
+                start = Guess(found.z[near], found.multipliers[near], guess.owner[some])
                 _improve(found, some, _followed(curve.of(some), rows[some], bounds[some], start))
                 spread = True
         fresh = missed & (found.residual <= REACHED)
@@ -94,6 +96,38 @@ def minimise_above(
         _improve(found, some, searched(curve.of(some), rows[some], bounds[some], guess.multipliers[some] > 0))
         fresh[some] = found.residual[some] <= REACHED
     return found
+
+
+def _in_order(curve: Curve, rows: Float[np.ndarray, "b n m"], bounds: Float[np.ndarray, "b n"], guess: Guess) -> Above:
+    """The minima, followed from one problem of an orbit to the next; all orbits at once.
+
+    A minimum is a better guess than the orbit's own point, as soon as that is no minimum. Its coordinates are moved
+    outwards as rho ~ e^{L |z|} grows with the bounds.
+    """
+    change = np.diff(guess.owner, prepend=guess.owner[0] - 1) != 0
+    place = np.arange(len(bounds))
+    place = place - np.maximum.accumulate(np.where(change, place, 0))
+    size = np.linalg.norm(bounds, axis=1)
+    first = np.flatnonzero(place == 0)
+    begun = _followed(curve.of(first), rows[first], bounds[first], Guess(*(each[first] for each in guess)))
+    found = Above(*(np.full((len(bounds), *each.shape[1:]), np.nan) for each in begun))
+    _fill(found, first, begun)
+    for turn in range(1, int(place.max()) + 1):
+        some = np.flatnonzero(place == turn)
+        some = some[found.residual[some - 1] <= REACHED]
+        if not some.size:
+            break
+        near = some - 1
+        farther = np.log(size[some] / size[near])[:, None] / curve.depth
+        z = found.z[near] + np.copysign(farther, curve.of(near).start + found.z[near])
+        start = Guess(z, found.multipliers[near], guess.owner[some])
+        _fill(found, some, _followed(curve.of(some), rows[some], bounds[some], start))
+    return found
+
+
+def _fill(found: Above, places: Int[np.ndarray, " a"], others: Above) -> None:
+    for values, new in zip(found, others, strict=True):
+        values[places] = new
 
 
 def _improve(found: Above, places: Int[np.ndarray, " a"], others: Above) -> None:
@@ -130,7 +164,7 @@ def _above(
     z, nu, mu = state
     with np.errstate(all="ignore"):
         rho = curve.at(z).rho
-        return Above(rho, nu, mu, curve.potential_at(z, nu, rho), optimality(rows, bounds, rho, nu, mu))
+        return Above(rho, nu, mu, curve.potential_at(z, nu, rho), optimality(rows, bounds, rho, nu, mu), z)
 
 
 def optimality(
