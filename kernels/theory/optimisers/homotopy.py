@@ -75,7 +75,7 @@ def visited(
     runs = _Runs(
         place=np.arange(count), upper=upper, lower=lower, signs=np.zeros((count, size)), s=np.zeros((count, size)),
         residual=np.repeat(y[None], count, axis=0), multipliers=np.zeros((count, len(y))), clock=np.zeros(count),
-        worst=np.zeros(count),
+        worst=np.zeros(count), unsure=np.zeros(count),
     )  # fmt: skip
     found: list[list[np.ndarray]] = [[] for _ in range(count)]
     clocks: list[list[float]] = [[] for _ in range(count)]
@@ -104,6 +104,7 @@ def visited(
             runs, force, waits, wait = runs.of(left), force[left], waits[left], wait[left]
         if not len(wait):
             break
+        runs.worst = np.maximum(runs.worst, runs.unsure)
         runs.clock = runs.clock + wait
         runs.multipliers = runs.multipliers + wait[:, None] * runs.residual
         each, j = np.arange(len(wait)), waits.argmin(axis=1)
@@ -121,9 +122,9 @@ def visited(
         apart = np.divide(np.abs(s - at), np.abs(at), out=np.zeros_like(s), where=held)
         runs.s = np.where(held, at, s)
         runs.signs = np.sign(fitted)
-        runs.residual, unsure = _residuals(a, y, fitted)
+        runs.residual, runs.unsure = _residuals(a, y, fitted)
         pull = np.where(runs.signs != 0, np.abs(runs.residual @ a) / norms, 0.0)
-        runs.worst = np.max([runs.worst, apart.max(axis=1), pull.max(axis=1), unsure], axis=0)
+        runs.worst = np.max([runs.worst, apart.max(axis=1), pull.max(axis=1)], axis=0)
         for place, rho, clock in zip(runs.place.tolist(), fitted, runs.clock.tolist(), strict=True):
             found[place].append(rho)
             clocks[place].append(clock)
@@ -142,6 +143,7 @@ class _Runs:
         residual: y - A rho.
         clock: of the last jump.
         worst: as `Sequence.residual`.
+        unsure: the rounding of `residual`, relative, which counts if the sequence goes on.
     """
 
     place: Int[np.ndarray, " b"]
@@ -153,6 +155,7 @@ class _Runs:
     multipliers: Float[np.ndarray, "b n"]
     clock: Float[np.ndarray, " b"]
     worst: Float[np.ndarray, " b"]
+    unsure: Float[np.ndarray, " b"]
 
     def of(self, index: Int[np.ndarray, " a"]) -> "_Runs":
         return _Runs(**{name: values[index] for name, values in vars(self).items()})
