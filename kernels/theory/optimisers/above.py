@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy.optimize import nnls
 
 from kernels.problem import grouped
 from kernels.theory.optimisers import stacked
@@ -22,6 +23,10 @@ LOOSE = 1e-3
 """The active set changes where the residual of its own equations is below this; before, signs say little."""
 FOLLOWED = 60
 """Most Newton steps of a followed problem."""
+BEGUN = 20
+"""Most Newton steps from an orbit's own first point, which may be far from a minimum."""
+GROWTH, TURNS = 30.0, 60
+"""Growth of the bounds from the initialisation, at first, and the most times that they grow."""
 DENSE = 80
 """Up to this many unknowns no coordinate is eliminated."""
 
@@ -109,9 +114,12 @@ def _in_order(curve: Curve, rows: Float[np.ndarray, "b n m"], bounds: Float[np.n
     place = place - np.maximum.accumulate(np.where(change, place, 0))
     size = np.linalg.norm(bounds, axis=1)
     first = np.flatnonzero(place == 0)
-    begun = _followed(curve.of(first), rows[first], bounds[first], Guess(*(each[first] for each in guess)))
+    begun = _followed(curve.of(first), rows[first], bounds[first], Guess(*(each[first] for each in guess)), BEGUN)
     found = Above(*(np.full((len(bounds), *each.shape[1:]), np.nan) for each in begun))
     _fill(found, first, begun)
+    missed = first[~(begun.residual <= REACHED)]
+    if missed.size:
+        _improve(found, missed, _grown(curve.of(missed), rows[missed], bounds[missed]))
     for turn in range(1, int(place.max()) + 1):
         some = np.flatnonzero(place == turn)
         some = some[found.residual[some - 1] <= REACHED]
@@ -119,10 +127,67 @@ def _in_order(curve: Curve, rows: Float[np.ndarray, "b n m"], bounds: Float[np.n
             break
         near = some - 1
         farther = np.log(size[some] / size[near])[:, None] / curve.depth
-        z = found.z[near] + np.copysign(farther, curve.of(near).start + found.z[near])
-        start = Guess(z, found.multipliers[near], guess.owner[some])
+        start = Guess(_outwards(curve.of(near), found.z[near], farther), found.multipliers[near], guess.owner[some])
         _fill(found, some, _followed(curve.of(some), rows[some], bounds[some], start))
     return found
+
+
+def _grown(curve: Curve, rows: Float[np.ndarray, "b n m"], bounds: Float[np.ndarray, "b n"]) -> Above:
+    """The minima, followed from the initialisation: bounds grow from the margins there, as g from 0 to 1.
+
+    At small g the potential is quadratic, and mu is that of a problem of least distance, in the first g of it.
+    """
+    count = len(bounds)
+    with np.errstate(all="ignore"):
+        point = curve.at(np.zeros_like(curve.start))
+        origin, rates = _times(rows, point.rho), point.drho / point.dnu
+        change = bounds - origin
+        mu = np.array([_least_distance(*each) for each in zip(rows * np.sqrt(rates)[:, None], change, strict=True)])
+        step = _combined(rows, mu) / point.dnu
+        g = np.minimum(1.0, 1 / np.abs(step).max(axis=1))
+    z, mu, owner = g[:, None] * step, g[:, None] * mu, np.arange(count)
+    factor, last = np.full(count, GROWTH), np.zeros(count)
+    found = _followed(curve, rows, origin + g[:, None] * change, Guess(z, mu, owner))
+    for _ in range(TURNS):
+        reached = found.residual <= REACHED
+        last = np.where(reached, g, last)
+        factor = np.where(reached, factor, np.sqrt(factor))
+        some = np.flatnonzero((last > 0) & (last < 1) & (factor > 1.5))
+        if not some.size:
+            break
+        kept = some[reached[some]]
+        z[kept], mu[kept] = found.z[kept], found.multipliers[kept]
+        g[some] = np.minimum(1.0, last[some] * factor[some])
+        ahead = curve.of(some)
+        start = Guess(_outwards(ahead, z[some], np.log(g[some] / last[some])[:, None] / curve.depth), mu[some], owner[some])
+        _fill(found, some, _followed(ahead, rows[some], origin[some] + g[some][:, None] * change[some], start))
+    missed = ~(last >= 1)
+    found.residual[missed] = np.inf
+    return found
+
+
+def _least_distance(rows: Float[np.ndarray, "n m"], heights: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """mu of min ||x|| subject to Z x >= h, x = Z^T mu; NaN where it is not found (Lawson and Hanson, 1974, ch. 23)."""
+    if not (np.isfinite(rows).all() and np.isfinite(heights).all()):
+        return np.full(len(heights), np.nan)
+    scale = float(np.abs(rows).max()) or 1.0
+    tall = float(np.abs(heights).max()) or 1.0
+    raised = np.vstack([rows.T / scale, heights / tall])
+    goal = np.append(np.zeros(rows.shape[1]), 1.0)
+    try:
+        u = nnls(raised, goal)[0]
+    except RuntimeError:
+        return np.full(len(heights), np.nan)
+    rest = 1 - float(u @ heights) / tall
+    return u / rest * tall / scale**2 if rest > 0 else np.full(len(heights), np.nan)
+
+
+def _outwards(
+    curve: Curve, z: Float[np.ndarray, "b m"], length: Float[np.ndarray, "b 1"]
+) -> Float[np.ndarray, "b m"]:
+    """z moved away from where rho = 0."""
+    moved: Float[np.ndarray, "b m"] = z + np.copysign(length, curve.start + z)
+    return moved
 
 
 def _fill(found: Above, places: Int[np.ndarray, " a"], others: Above) -> None:
@@ -186,7 +251,13 @@ def optimality(
     return np.where(np.isnan(worst), np.inf, worst)
 
 
-def _followed(curve: Curve, rows: Float[np.ndarray, "b n m"], bounds: Float[np.ndarray, "b n"], guess: Guess) -> Above:
+def _followed(
+    curve: Curve,
+    rows: Float[np.ndarray, "b n m"],
+    bounds: Float[np.ndarray, "b n"],
+    guess: Guess,
+    most: int = FOLLOWED,
+) -> Above:
     """Newton's method in (z, mu); on the way the active set loses negative multipliers and gains violated samples."""
     length = np.linalg.norm(rows, axis=2)
     length = np.where(length > 0, length, 1.0)
@@ -195,7 +266,7 @@ def _followed(curve: Curve, rows: Float[np.ndarray, "b n m"], bounds: Float[np.n
     with np.errstate(all="ignore"):
         nu = curve.nu(z)
         active, going = mu > 0, np.arange(len(z))
-        for _ in range(FOLLOWED):
+        for _ in range(most):
             some = curve if len(going) == len(z) else curve.of(going)
             part, high = units[going], heights[going]
             point = some.at(z[going])
