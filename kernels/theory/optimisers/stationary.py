@@ -10,6 +10,7 @@ stopped has small coordinates that may or may not tend to zero. So several suppo
 moduli differ most, and the nearest point with a small certificate is taken.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -281,6 +282,6 @@ def _residual(
         float(np.abs(equations).max()),
         float(np.abs(margins[mu != 0] - 1).max(initial=0.0)),
         max(0.0, 1 - float(margins.min())),
-        max(0.0, -float(some.min()) / largest) if largest > 0 else np.inf,
+        max(0.0, -float(some.min()) / largest) if largest > 0 else math.inf,
     )
-    return max(residuals) if all(np.isfinite(residuals)) else float("inf")
+    return max(residuals) if all(map(math.isfinite, residuals)) else math.inf
