@@ -103,6 +103,7 @@ def minimise_above(
     return found
 
 
+@np.errstate(all="ignore")
 def _in_order(curve: Curve, rows: Float[np.ndarray, "b n m"], bounds: Float[np.ndarray, "b n"], guess: Guess) -> Above:
     """The minima, followed from one problem of an orbit to the next; all orbits at once.
 
@@ -135,19 +136,24 @@ def _in_order(curve: Curve, rows: Float[np.ndarray, "b n m"], bounds: Float[np.n
 def _grown(curve: Curve, rows: Float[np.ndarray, "b n m"], bounds: Float[np.ndarray, "b n"]) -> Above:
     """The minima, followed from the initialisation: bounds grow from the margins there, as g from 0 to 1.
 
-    At small g the potential is quadratic, and mu is that of a problem of least distance, in the first g of it.
+    While g is small, D is quadratic: mu is g times the multipliers of a problem of least distance. The first g is that
+    at which this moves some z by one.
     """
     count = len(bounds)
-    with np.errstate(all="ignore"):
-        point = curve.at(np.zeros_like(curve.start))
-        origin, rates = _times(rows, point.rho), point.drho / point.dnu
-        change = bounds - origin
-        mu = np.array([_least_distance(*each) for each in zip(rows * np.sqrt(rates)[:, None], change, strict=True)])
-        step = _combined(rows, mu) / point.dnu
-        g = np.minimum(1.0, 1 / np.abs(step).max(axis=1))
+    point = curve.at(np.zeros_like(curve.start))
+    origin, rates = _times(rows, point.rho), point.drho / point.dnu
+
+    def raised(some: Int[np.ndarray, " a"]) -> Float[np.ndarray, "a n"]:
+        share = g[some][:, None]
+        return np.where(share < 1, origin[some] + share * (bounds - origin)[some], bounds[some])
+
+    near = zip(rows * np.sqrt(rates)[:, None], bounds - origin, strict=True)
+    mu = np.array([_least_distance(*each) for each in near])
+    step = _combined(rows, mu) / point.dnu
+    g = np.minimum(1.0, 1 / np.abs(step).max(axis=1))
     z, mu, owner = g[:, None] * step, g[:, None] * mu, np.arange(count)
     factor, last = np.full(count, GROWTH), np.zeros(count)
-    found = _followed(curve, rows, origin + g[:, None] * change, Guess(z, mu, owner))
+    found = _followed(curve, rows, raised(owner), Guess(z, mu, owner))
     for _ in range(TURNS):
         reached = found.residual <= REACHED
         last = np.where(reached, g, last)
@@ -158,9 +164,9 @@ def _grown(curve: Curve, rows: Float[np.ndarray, "b n m"], bounds: Float[np.ndar
         kept = some[reached[some]]
         z[kept], mu[kept] = found.z[kept], found.multipliers[kept]
         g[some] = np.minimum(1.0, last[some] * factor[some])
-        ahead = curve.of(some)
-        start = Guess(_outwards(ahead, z[some], np.log(g[some] / last[some])[:, None] / curve.depth), mu[some], owner[some])
-        _fill(found, some, _followed(ahead, rows[some], origin[some] + g[some][:, None] * change[some], start))
+        ahead, farther = curve.of(some), np.log(g[some] / last[some])[:, None] / curve.depth
+        start = Guess(_outwards(ahead, z[some], farther), mu[some], owner[some])
+        _fill(found, some, _followed(ahead, rows[some], raised(some), start))
     missed = ~(last >= 1)
     found.residual[missed] = np.inf
     return found
@@ -182,15 +188,14 @@ def _least_distance(rows: Float[np.ndarray, "n m"], heights: Float[np.ndarray, "
     return u / rest * tall / scale**2 if rest > 0 else np.full(len(heights), np.nan)
 
 
-def _outwards(
-    curve: Curve, z: Float[np.ndarray, "b m"], length: Float[np.ndarray, "b 1"]
-) -> Float[np.ndarray, "b m"]:
-    """z moved away from where rho = 0."""
+def _outwards(curve: Curve, z: Float[np.ndarray, "b m"], length: Float[np.ndarray, "b 1"]) -> Float[np.ndarray, "b m"]:
+    """z moved by a length away from where the least layer is zero."""
     moved: Float[np.ndarray, "b m"] = z + np.copysign(length, curve.start + z)
     return moved
 
 
 def _fill(found: Above, places: Int[np.ndarray, " a"], others: Above) -> None:
+    """Put the other minima in these places."""
     for values, new in zip(found, others, strict=True):
         values[places] = new
 

@@ -122,7 +122,8 @@ class _Search:
             if self.over or self._far(attempt.support):
                 continue
             found = attempt.found
-            distance = float(np.linalg.norm(_unit(found.rho) - _unit(self.rho))) if found.certificate <= GOOD else np.inf
+            apart = float(np.linalg.norm(_unit(found.rho) - _unit(self.rho)))
+            distance = apart if found.certificate <= GOOD else np.inf
             if distance < self.nearest or (self.nearest == np.inf and found.certificate < self.found.certificate):
                 self.found, self.nearest = found, distance
             self.over = self.nearest <= CLOSE
@@ -167,7 +168,8 @@ class _Attempt:
             self.rows, self.values = z[:, None], start[None]
         self.rho, self.support = rho, support
         self._best, self._least, self._rounds = self.values, np.inf, 0
-        self._hold(_multipliers(self.rows, self.values, end.active, power))
+        self.mu = _multipliers(self.rows, self.values, end.active, power)
+        self.held = _held(self.mu)
 
     @property
     def equations(self) -> Equations:
@@ -197,11 +199,12 @@ class _Attempt:
         mu = np.maximum(mu, 0)
         if margins.min() < 1 - GOOD and mu.any():
             mu = _entered(self.rows, np.sqrt((values**2).sum(axis=0)), mu, int(np.argmin(margins)))
-        self._hold(mu)
+        self.mu, self.held = mu, _held(mu)
 
-    def _hold(self, mu: Float[np.ndarray, " n"]) -> None:
-        self.held = mu > 1e-9 * mu.max()
-        self.mu = np.where(self.held, mu, 0.0)
+
+def _held(mu: Float[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+    held: Bool[np.ndarray, " n"] = mu > 1e-9 * mu.max()
+    return held
 
 
 def _margins(rows: Float[np.ndarray, "n c s"], values: Float[np.ndarray, "c s"]) -> Float[np.ndarray, " n"]:
@@ -228,7 +231,7 @@ def _entered(
     rows: Float[np.ndarray, "n c s"], modulus: Float[np.ndarray, " s"], mu: Float[np.ndarray, " n"], entering: int
 ) -> Float[np.ndarray, " n"]:
     """mu after a violated sample has entered; if its row is a combination of those held, one of these leaves."""
-    held = np.flatnonzero(mu > 1e-9 * mu.max())
+    held = np.flatnonzero(_held(mu))
     matrix = (rows[held] * modulus).reshape(len(held), -1).T
     row = (rows[entering] * modulus).ravel()
     rates = _shares(matrix, row)

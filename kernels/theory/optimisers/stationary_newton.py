@@ -99,9 +99,7 @@ def newton(problems: Sequence[Equations], power: float) -> list[Answer]:
             stack, going = stack.of(~last), going[~last]
             if not len(going):
                 break
-    return [
-        (values[k][:, : each.values.shape[1]], multipliers[k][: len(each.rows)]) for k, each in enumerate(problems)
-    ]
+    return [(values[k][:, : each.values.shape[1]], multipliers[k][: len(each.rows)]) for k, each in enumerate(problems)]
 
 
 def _stacked(problems: Sequence[Equations]) -> _Stack:
