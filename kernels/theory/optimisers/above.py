@@ -2,8 +2,8 @@
 
 The dual, max over mu >= 0 of b.mu - sum_j D_j*([Z^T mu]_j), is concave. Once it is known which samples have
 multipliers, the problem is the equality problem of stacked.py. So an active set is sought, in two ways. Followed:
-Newton's method for all problems at once, from a guess of the minima, changes the sets on the way. It solves nearly all
-problems that come from a flow. Searched: the others are solved one by one (active_set.py).
+Newton's method for all orbits at once, from one problem of an orbit to the next, changes the sets on the way. It solves
+nearly all problems that come from a flow. Searched: the others are solved one by one (active_set.py).
 """
 
 from typing import NamedTuple

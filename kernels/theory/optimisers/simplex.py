@@ -16,7 +16,7 @@ from kernels.theory.optimisers.stacked import solutions
 PIVOTS = 20
 """Most pivots for each row of the tableau."""
 SHORT = 1e-11
-"""A slack is negative if it is below minus this share of the largest entry that its row began with."""
+"""A slack is negative if it is below minus this share of the least bound."""
 PIVOT = 1e-9
 """Least pivot, relative to the largest entry of its row."""
 
@@ -67,9 +67,9 @@ def least_sums(
 def _vertices(
     signed: Float[np.ndarray, "n m"], weights: Float[np.ndarray, "b m"], basis: Int[np.ndarray, "b n"]
 ) -> tuple[Float[np.ndarray, "b m"], Float[np.ndarray, "b n"]]:
-    """rho and mu of a basis: as many samples are without slack as coordinates are not zero.
+    """rho and mu of each basis, from a square system: as many samples are without slack as coordinates are not zero.
 
-    Both follow from one square system, filled up with ones: coordinates off the support, samples with a slack.
+    Problems with equally many of them are solved together.
     """
     (samples, size), count = signed.shape, len(weights)
     known = basis[:, 0] >= 0
