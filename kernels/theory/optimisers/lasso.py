@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy.linalg.lapack import dgeqrf, dpotrs
 
 from kernels.theory.optimisers.above import searched
 from kernels.theory.optimisers.curves import StraightCurve
@@ -84,20 +83,19 @@ def lasso_path(
     slopes = columns.T @ y
     active, penalty = [int(slopes.argmax())], float(slopes.max())
     penalties, sides = [penalty], [r]
-    lengths = np.linalg.norm(columns, axis=0)
     while penalty > 0 and len(penalties) < STEPS * size:
         block = columns[:, active]
-        factor = dgeqrf(block)[0][: len(active)]
-        if len(active) > len(y) or np.abs(factor.diagonal()).min() <= 1e-12 * lengths[active].max():
+        factor = np.linalg.qr(block, mode="r")
+        if len(active) > len(y) or np.abs(np.diagonal(factor)).min() <= 1e-12 * np.abs(factor).max():
             break
-        # R^T R = B^T B, and only the upper triangle is read
-        change, _ = dpotrs(factor, np.ones(len(active)))
+        change = np.linalg.solve(factor, np.linalg.solve(factor.T, np.ones(len(active))))
         falls = columns.T @ (block @ change)
         inside = np.ones(size, dtype=bool)
         inside[active] = False
         with np.errstate(all="ignore"):
-            joins = np.maximum(np.where(inside & (falls < 1), (penalty - slopes) / (1 - falls), np.inf), 0.0)
+            joins = np.where(inside & (falls < 1), (penalty - slopes) / (1 - falls), np.inf)
             leaves = np.where(change < 0, -r[active] / change, np.inf)
+        joins = np.maximum(joins, 0.0)
         step = min(float(joins.min()), float(leaves.min()), penalty)
         r = r.copy()
         r[active] += step * change
