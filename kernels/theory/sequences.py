@@ -118,7 +118,10 @@ def _saddles(problem: Problem, folded: "_Folded", path: Sequence) -> Saddles:
     last = sums.LeastSum(parts, sums.polished(whole.rows / whole.weights, parts, multipliers))
     residual = sums.certificate(whole, last)
     unique = folded.unique(path) and folded.agree(constraint)
-    slope = sums.decay(whole, last, several=False) if unique and residual <= REACHED else float("nan")
+    slope = float("nan")
+    if unique and residual <= REACHED:
+        # for L >= 3 the power is that of what is off the support, and each rho has one part there
+        slope = sums.decay(whole, last, several=False) if interval.depth == 2 else float(interval.depth)
     end = Solution(rho[-1], float(interval.sum(rho[-1])), residual, 0 if unique else -1, slope)
     return Saddles(beta, path.clock, max(path.residual, residual), end)
 
