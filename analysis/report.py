@@ -18,7 +18,6 @@ import altair as alt
 import jinja2
 import markupsafe
 import polars as pl
-import vl_convert
 
 from analysis.cards import cards, drawn_runs
 from analysis.charts import CHARTS, Chart
@@ -27,9 +26,11 @@ from analysis.files import REPORT_FORMATS, ScriptEncoder, check_suffix, writing
 from analysis.frames import counts, scale
 from analysis.frames.frame import EVERY_RUN, Frame, Source, restricted
 from analysis.frames.provenance import SWEEPS
+from analysis.library import library
 from analysis.names import named, number, told_apart
-from analysis.sample import part, sample
+from analysis.sample import sample
 from analysis.wording import headlines
+from db.part import part
 from db.store import Store
 
 MOST_LINES = 200
@@ -93,9 +94,9 @@ def write_report(store: Store | str | Path, output: str | Path, *, provenance: b
     return target
 
 
-def render(store: Source, name: str, provenance: bool = False) -> str:
+def render(whole: Store, name: str, provenance: bool = False) -> str:
     """The report as HTML text."""
-    store = Once(store)
+    store = Once(whole)
     head = counts.HEAD.read(store).row(0, named=True)
     if not head["runs"]:
         raise NoData("report", "runs", "sweep launch examples/quickstart.yaml")
@@ -105,10 +106,10 @@ def render(store: Source, name: str, provenance: bool = False) -> str:
         loader=jinja2.PackageLoader("analysis"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"unbroken": unbroken, "number": number, "named": named}
-    with part(store, drawn) as shown_of:
+    with part(whole, drawn) as shown_of:
         figures = [figure(key, chart, shown_of, drawn) for key, chart in CHARTS.items()]
-    specs = [each.spec for each in figures if each.spec is not None]
-    shown = cards(store, drawn_runs(specs))
+        specs = [each.spec for each in figures if each.spec is not None]
+        shown = cards(shown_of, drawn_runs(specs))
     return environment.get_template("report.html.j2").render(
         title=_title(store, name),
         store=name,
@@ -123,7 +124,7 @@ def render(store: Source, name: str, provenance: bool = False) -> str:
         ids=list(shown),
         sweeps=_sweeps(store, provenance),
         versions={package: version(package) for package in ("altair", "duckdb", "polars", "vl-convert-python")},
-        library=_library(),
+        library=library(),
     )
 
 
@@ -175,12 +176,6 @@ def _rounded(value: Any) -> Any:
     return [_rounded(each) for each in value] if isinstance(value, list) else value
 
 
-@functools.cache
-def _library() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script, from vl-convert's own copy."""
-    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
-
-
 def _title(store: Source, name: str) -> str:
     names = SWEEPS.read(store)["name"].unique(maintain_order=True).to_list()
     return ", ".join(names[:3]) + (" and more" if len(names) > 3 else "") if names else name
@@ -224,9 +219,9 @@ def _tables(store: Source, every: pl.DataFrame) -> list[Table]:
                 counts.PREDICTIONS_BY_NETWORK.sql,
             )
         )
-    slopes = scale.LIMIT_SLOPES.read(store)
+    slopes = scale.RATES.read(store)
     if slopes.height:
-        tables.append(_slopes(slopes, scale.LIMIT_SLOPES))
+        tables.append(_slopes(slopes, scale.RATES))
     return tables
 
 

@@ -79,18 +79,21 @@ class Results:
         color: str | None = None,
         row: str | None = None,
         column: str | None = None,
+        dash: str | None = None,
         title: str | None = None,
         width: int | None = None,
+        height: int | None = None,
+        font: str | None = None,
     ) -> Drawing:
         """One of the charts of `sweep chart`, of the runs that meet a condition on the columns of `runs`.
 
         A notebook shows it; `.save(file)` writes it (a PNG for print with `scale_factor=2`). Its data are in it,
-        whatever their number. `color`, `row` and `column` are axes for charts along the run; `title` and `width` (of
-        every panel, in pixels) stand instead of the chart's own.
+        whatever their number. `color`, `row`, `column` and `dash` are axes for charts along the run; `title`,
+        `width` and `height` (of every panel, in pixels) and `font` stand instead of the chart's own.
         Raises AnalysisError (unknown name or axis, no data, a condition that is none).
         """
-        chart = Facets(name, color, row, column).of(find(name))
-        return Look(title, width).apply(chart.drawing(name, self._store, where))
+        chart = Facets(name, color, row, column, dash).of(find(name))
+        return Look(title, width, height=height, font=font).apply(chart.drawing(name, self._store, where))
 
     def __repr__(self) -> str:
         counted = self.sql("SELECT status, count(*) AS runs FROM runs GROUP BY ALL ORDER BY ALL").rows()

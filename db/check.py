@@ -119,7 +119,8 @@ def _part(duck: Any, name: str, path: Path) -> Part:
     part, kept = Part(pa.table({})), []
     for where, rows in _pieces(duck, name, part, path):
         part.ranges += [where] if where else []
-        kept.append(KEPT.get(name, _keys)(name, rows))
+        few = KEPT.get(name, _keys)(name, rows)
+        kept.append(few.take(pa.array(np.arange(few.num_rows))))  # a copy: one column of DuckDB's keeps all of them
     part.columns = pa.concat_tables(kept)
     part.bad = np.zeros(part.columns.num_rows, bool)
     return part

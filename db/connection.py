@@ -52,7 +52,8 @@ ROW_GROUP = 2048
 own 122,880 rows commits cost the more the larger the store (benchmarks/scale.py)."""
 
 WRITER = {"threads": "1"}
-"""Settings of a writer: more threads take more CPU for the same rows, which workers may need."""
+"""Settings of a writer: more threads take more CPU for the same rows (three times that of lists), which workers may
+need."""
 
 Stamp = tuple[tuple[int, int, int, int, int], ...]
 """Device, inode, size and both times of a file and of its log; whoever copies a file chooses mtime, nobody ctime."""
@@ -149,6 +150,19 @@ class File:
                 connect_args={"read_only": not write, "config": config},
             )
         return self._engines[write]
+
+
+@contextmanager
+def in_memory(folder: Path, memory: int) -> Iterator[Any]:
+    """DuckDB's connection to an empty database in memory; what that many bytes do not hold lies in the folder."""
+    room = {"temp_directory": str(folder), "memory_limit": f"{memory}B"}
+    config: dict[str, str | bool | int | float | list[str]]
+    config = {**SEALED, **WRITER, **room, "enable_external_access": "true"}
+    with duckdb.connect(":memory:", config=config) as connection:
+        with suppress(duckdb.InvalidInputException):
+            connection.execute(NO_BAR)
+        connection.execute(f"SET enable_external_access = false; {LOCK}")
+        yield connection
 
 
 def raw(connection: Connection) -> Any:

@@ -249,8 +249,12 @@ def make_temporary_views(raw: Any) -> None:
 
 
 def _printed(sql: str) -> str:
-    """A view as DuckDB prints it, whether it was just made (with types in quotes) or read from a file."""
+    """A view as DuckDB prints it, whether it was just made (with types in quotes) or read from a file.
+
+    Names after EXCLUDE are a set to DuckDB, which prints them in any order.
+    """
     found = re.sub(r"\blambda (\w+): ", r"\1 -> ", sql.replace("CREATE TEMP VIEW", "CREATE VIEW", 1))
+    found = re.sub(r"EXCLUDE \(([^)]*)\)", lambda names: f"EXCLUDE ({sorted(names[1].split(', '))})", found)
     return re.sub(r'\bAS "([A-Z]+)"\)', r"AS \1)", found)
 
 

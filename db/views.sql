@@ -29,16 +29,14 @@ FROM (
 JOIN predictions p USING (run_id);
 
 -- One row a run and recorded point, with every axis: trajectories unnested. point counts from 1.
+-- Places are unnested, not lists: only the lists that a query asks for are then read, and a run's lie in memory once.
 CREATE OR REPLACE VIEW orbits AS
 SELECT
     r.run_id, r.status, r.task, r.loss, r.dataset, r.architecture, r.depth, r.width, r.filter,
     r.init, r.init_detail, r.alpha, r.seed, r.dim, r.samples,
-    o.* EXCLUDE (run_id)
+    point, list_extract(COLUMNS(t.* EXCLUDE (run_id, point)), point)
 FROM runs r
-JOIN (
-    SELECT run_id, generate_subscripts(step, 1) AS point, unnest(COLUMNS(* EXCLUDE (run_id)))
-    FROM trajectories
-) o USING (run_id);
+JOIN (SELECT *, generate_subscripts(step, 1) AS point FROM trajectories) t USING (run_id);
 
 -- One row a run, recorded point and prediction of the end that has coefficients: the distance still to go.
 -- Regression: |beta - predicted| / |predicted|. Classification: between unit vectors. NULL while beta is zero.

@@ -52,7 +52,8 @@ GALLERY: Mapping[str, Picture] = {
     "classification_distance": Picture(
         "figure-classification",
         "Directions converge like powers of −log Loss, fully connected ones like its power −1/L (dashed, under the "
-        "curves).",
+        "curves). Of three layers the distance to the convex problem of the margin reached falls like 1/(−log Loss) "
+        "(dotted) at every α.",
     ),
     "initialisation_scale": Picture(
         "gaussian",
@@ -100,7 +101,7 @@ GALLERY: Mapping[str, Picture] = {
     ),
     "time_average": Picture(
         "compressed",
-        "The time average follows the lasso path, the nearer the smaller α: compare the panels at one height. Below, "
+        "The time average follows the lasso path, the nearer the smaller α: compare the panels at one time. Below, "
         "it runs through the coefficients of the lasso (circles).",
     ),
     "overview": Picture(

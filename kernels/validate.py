@@ -157,7 +157,7 @@ def _aim(spec: RunSpec) -> str:
 def _narrow(spec: RunSpec, network: Architecture, columns: Float[np.ndarray, "n k"]) -> str:
     decomposition = network.decomposed
     assert decomposition is not None
-    rows = len(decomposition.s)
+    rows = decomposition.s.shape[0]
     rank = int(np.linalg.matrix_rank(columns / (np.linalg.norm(columns, axis=1, keepdims=True) + (columns == 0))))
     advice = "write an s of more rows" if network.given.get("s") is not None else "write a larger width"
     return (

@@ -113,7 +113,7 @@ def launch(
         workers: CPUs of the Ray that is started here.
         report: the HTML file for the report of the store at the end.
         max_failures: failed runs in a row that stop the sweep.
-        quiet: nothing goes to standard output, progress to standard error.
+        quiet: nothing is printed but what goes wrong, on standard error.
 
     Returns what `print` shows as the command line does, with `counts` by status, `table` (polars), `found` in words,
     `sweep_id`, and `load()` for the store's frames and charts.
@@ -143,6 +143,7 @@ def launch(
         retry_failed=retry_failed,
         max_failures=max_failures,
         quiet=quiet,
+        silent=quiet,
         wait=wait,
         plugins=plugins,
         command=_call(

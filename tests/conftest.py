@@ -4,10 +4,12 @@ Programs that one process has compiled are read by the others, in this run of th
 """
 
 import os
+import secrets
 import shutil
 import signal
 import tempfile
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +35,14 @@ from kernels.x64 import jax  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+@pytest.fixture(autouse=True)
+def pilots(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of times that pilots keep: of each test its own, not that of the user."""
+    folder = tmp_path_factory.getbasetemp() / f"pilots-{secrets.token_hex(8)}"
+    monkeypatch.setattr("sweep.execution.timing.cache", lambda name: folder)
+    return folder
 
 
 def pytest_terminal_summary(terminalreporter: "pytest.TerminalReporter") -> None:

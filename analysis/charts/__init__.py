@@ -78,11 +78,12 @@ CHARTS: dict[str, Chart] = {
         "and many other networks, -1/L (dashed) of fully connected ones from small Gaussian weights. Two-layer "
         "decomposable networks may follow neither: a coordinate off the support dies only like a power of -log Loss. "
         "For L ≥ 3 the direction predicted of a decomposable network is the stationary point next to the run's end. "
-        "Panels of finite_margin have the relative distance to the solution of the convex problem with the margin "
-        "reached: it must fall like 1/(−log Loss) where the bound of its points does (view along_path), and may stall "
-        "elsewhere. The last panels have runs of all scales from structured starts against −log Loss / αᴸ, from "
-        "−log Loss = 10 on: while it is small the direction must be near the ℓ2 max margin of the kernel at the start, "
-        "while it is large near the ℓ2/L max margin, and near the finite margin's solution all the way for two layers.",
+        "Panels of finite_margin, at up to four scales, have the relative distance to the solution of the convex "
+        "problem with the margin reached: it must fall like 1/(−log Loss) where the bound of its points does (view "
+        "along_path), and may stall elsewhere. The last panels have runs of all scales from structured starts against"
+        " −log Loss / αᴸ, from −log Loss = 10 on: while it is small the direction must be near the ℓ2 max margin of "
+        "the kernel at the start, while it is large near the ℓ2/L max margin, and near the finite margin's solution "
+        "all the way for two layers.",
         frames={
             "curves": along.CLASSIFICATION_DISTANCE,
             "finite": along.FINITE_MARGIN,
@@ -215,9 +216,9 @@ CHARTS: dict[str, Chart] = {
         title="The time average along the lasso path",
         shows="Distance between the fits of the time average of β and those of the lasso at the penalty of the time "
         "(log(1/α)/t for L = 2, proportional to α²⁻ᴸ/t for L ≥ 3), over ||y||, at up to four initialisation "
-        "scales. It must fall with α, like αᴸ⁻² for L ≥ 3 and like 1/log(1/α) for L = 2, except where t times a "
-        "coefficient of the lasso turns back. Below, the averages of single runs: up to there they must run through "
-        "the circles, which are the lasso's coefficients.",
+        "scales below one. It must fall with α, like αᴸ⁻² for L ≥ 3 and like 1/log(1/α) for L = 2, except where t "
+        "times a coefficient of the lasso turns back. Below, the averages of single runs: up to there they must run "
+        "through the circles, which are the lasso's coefficients.",
         frames={"curves": along.TIME_AVERAGE, "averages": means.AVERAGES},
         draw=averages.draw,
         needs="regression runs of a real decomposition, with a recorded path",
@@ -251,15 +252,16 @@ def save(
     color: str | None = None,
     row: str | None = None,
     column: str | None = None,
+    dash: str | None = None,
     look: Look = AS_IT_IS,
 ) -> Path:
     """Write one chart of a store as html (offline), svg, png, pdf or json (Vega-Lite), by the suffix of `output`.
 
     Whole or not at all. `store` is one, or its path; `where` is a condition in SQL on the columns of `runs`; `color`,
-    `row` and `column` are axes for charts along the run. Raises AnalysisError (unknown chart, format or axis, no data,
-    bad condition, output that cannot be written) and StoreError.
+    `row`, `column` and `dash` are axes for charts along the run. Raises AnalysisError (unknown chart, format or axis,
+    no data, bad condition, output that cannot be written) and StoreError.
     """
-    chart, target = Facets(name, color, row, column).of(find(name)), Path(output)
+    chart, target = Facets(name, color, row, column, dash).of(find(name)), Path(output)
     kind = check_suffix(target, FORMATS)
     answers = chart.answers(name, store if isinstance(store, Store) else Store(store), where)
     drawing = look.apply(chart.drawn(answers))

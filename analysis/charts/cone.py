@@ -18,6 +18,7 @@ from analysis.charts.plane import (
     no_run,
     paths,
     plane_axes,
+    starts,
     subtitle,
     thinned,
     values,
@@ -52,7 +53,7 @@ def draw(orbits: pl.DataFrame, limits: pl.DataFrame, samples: pl.DataFrame) -> a
             ring,
             alt.Chart(labels).mark_text(color=GUIDE, fontSize=10).encode(x, y, text="label:N"),
             _ray_lines(rays.filter(here), x, y),
-            *paths(drawn, x, y, values(orbits, "architecture")),
+            *paths(drawn, x, y, values(orbits, "architecture"), starts(orbits)),
             limit_points(rays.filter(here), x, y, values(limits, "prediction")),
             *no_run(drawn, x, y),
         )  # fmt: skip

@@ -19,6 +19,7 @@ from analysis.charts.panels import (
 )
 from analysis.charts.regimes import regime_panels, regimes_in_words
 from analysis.charts.theme import GUIDE, LinearAxis, chunks, panels
+from analysis.names import number, shown
 
 RESIDUAL, MARGIN = "relative residual ||Xβ − y|| / ||y||", "−log Loss"
 
@@ -37,23 +38,35 @@ def classification_distance(
 ) -> alt.VConcatChart:
     """||beta/||beta|| - beta*|| against -log Loss, with fitted slopes; what is left out is said.
 
-    Beside it, of the same networks, ||beta - beta*|| / ||beta*|| of the prediction at the margin reached; below, all of
+    Below, ||beta - beta*|| / ||beta*|| of the prediction at the margin reached, a row of scales a network; then all of
     them against -log Loss / alpha^L.
     """
-    here = with_panels(pl.concat([curves, finite]), "prediction", "kind")
-    curves_of = with_panels(curves if curves.height else finite, "prediction", "kind")
-    axes = log_axes(here, MARGIN, "distance")
+    here, reached = with_panels(curves, "prediction", "kind"), _reached(finite)
+    axes = log_axes(pl.concat([here, reached], how="diagonal"), MARGIN, "distance")
     same = ["architecture", "prediction", "kind", "shape", "depth"]
     fitted = here.unique(["panel", "depth"]).join(slopes, on=same).select("panel", "depth", "slope", "guide")
     labels = {
         (panel, depth): f"L = {depth}: slope {slope:.2f}".replace("-", "−") for panel, depth, slope, _ in fitted.rows()
     }
     powers = {(panel, depth): guide for panel, depth, _, guide in fitted.rows() if guide is not None}
-    drawn = curve_panels(here, axes, labels, partial(guides, powers=powers))
+    guided = partial(guides, powers=powers)
+    networks = reached.partition_by("architecture", maintain_order=True)
     without = left_out(others, UNKNOWN["classification_distance"])
-    words = " ".join([note(curves_of), *_guides_in_words(bool(powers)), *regimes_in_words(regimes), *without])
-    rows = [*chunks(drawn, 3), *regime_panels(regimes)]
+    counted = note(here if here.height else reached)
+    words = " ".join([counted, *_guides_in_words(bool(powers)), *regimes_in_words(regimes), *without])
+    rows = [
+        *chunks(curve_panels(here, axes, labels, guided), 3),
+        *(curve_panels(network, axes, extra=guided) for network in networks),
+        *regime_panels(regimes),
+    ]
     return panels(rows, "Distance to the prediction along the run: classification", words, colours="independent")
+
+
+def _reached(finite: pl.DataFrame) -> pl.DataFrame:
+    """Curves of the prediction at the margin reached, a panel a network and scale."""
+    scale = pl.col("alpha").map_elements(number, return_dtype=pl.String)
+    name = pl.format("{}, finite margin, α = {}", shown("architecture"), scale)
+    return finite.with_columns(panel=name).sort("architecture", "alpha", maintain_order=True)
 
 
 def _guides_in_words(own: bool) -> list[str]:

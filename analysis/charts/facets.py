@@ -1,4 +1,4 @@
-"""Charts with axes of one's choice as colour, rows and columns of panels; all other axes are pooled."""
+"""Charts with axes of one's choice as colour, dashes, rows and columns of panels; all other axes are pooled."""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,12 +10,14 @@ import polars as pl
 from analysis.charts.chart import Chart
 from analysis.charts.panels import UNKNOWN, left_out, panel_title, pooled
 from analysis.charts.theme import (
+    DASHES,
     GUIDE,
     NUMBER,
     LinearAxis,
     LogAxis,
     Panel,
     architecture_colour,
+    dashes,
     depth_colour,
     layered,
     most,
@@ -28,7 +30,7 @@ from analysis.frames import ends
 from analysis.frames.along import MOST_RUNS
 from analysis.frames.facets import AGAINST_SCALE, AXES, QUANTITIES, TARGETS, WITH_AXES, faceted
 from analysis.frames.frame import Frame
-from analysis.names import named, number
+from analysis.names import label_expression, named, number
 
 WIDTH, HEIGHT, MOST_VALUES = 250, 190, 8
 SCALE = "initialisation scale α"
@@ -48,7 +50,7 @@ SYMBOLS = {"depth": "L", "alpha": "α", "rtol": "rtol"}
 
 @dataclass(frozen=True)
 class Facets:
-    """Which axes are colour, rows and columns.
+    """Which axes are colour, rows, columns and dashes.
 
     Raises UnknownAxis for one that is none, NoAxes for a chart that has none to choose or for an axis given twice.
     """
@@ -57,6 +59,7 @@ class Facets:
     color: str | None = None
     row: str | None = None
     column: str | None = None
+    dash: str | None = None
 
     def __post_init__(self) -> None:
         if self.chosen and self.chart not in WITH_AXES:
@@ -65,9 +68,10 @@ class Facets:
             if axis not in AXES:
                 raise UnknownAxis(axis, AXES)
         if self.against_scale and "alpha" in self.chosen:
-            raise NoAxes(f"alpha is the horizontal axis of {self.chart}; write another as colour, row or column")
+            raise NoAxes(f"alpha is the horizontal axis of {self.chart}; write another as colour, dash, row or column")
         if len(set(self.axes)) < len(self.axes):
-            raise NoAxes(f"an axis stands twice among colour, row and column: {', '.join(self.axes)}; write each once")
+            told = ", ".join(self.axes)
+            raise NoAxes(f"an axis stands twice among colour, dash, row and column: {told}; write each once")
 
     @property
     def against_scale(self) -> bool:
@@ -75,13 +79,13 @@ class Facets:
 
     @property
     def chosen(self) -> list[str]:
-        return [axis for axis in (self.color, self.row, self.column) if axis]
+        return [axis for axis in (self.color, self.dash, self.row, self.column) if axis]
 
     @property
     def axes(self) -> list[str]:
         """Colour first: depth unless chosen otherwise."""
         color = self.color or ("depth" if "depth" not in self.chosen else "architecture")
-        return [color, *(axis for axis in (self.row, self.column) if axis)]
+        return [color, *(axis for axis in (self.dash, self.row, self.column) if axis)]
 
     def frame(self) -> Frame:
         return faceted(self.chart, self.axes)
@@ -154,14 +158,19 @@ class Facets:
     ) -> Panel:
         x, y = axes
         color = self.axes[0]
-        base = alt.Chart(here.select(color, "clock", "low", "middle", "high", "runs")).encode(
-            x.x("clock", SCALE if self.against_scale else CLOCKS[self.task]), _colour(color, every[color])
+        told = [color, *([self.dash] if self.dash else [])]
+        dashed = [_dash(self.dash, every[self.dash])] if self.dash else []
+        base = alt.Chart(here.select(*told, "clock", "low", "middle", "high", "runs")).encode(
+            x.x("clock", SCALE if self.against_scale else CLOCKS[self.task]),
+            _colour(color, every[color]),
+            detail=[f"{axis}:N" for axis in told],
         )
         return layered(
             *self._one(y),
             base.mark_area(opacity=0.18, clip=True).encode(y.y("low", SHOWN[self.chart]), alt.Y2("high:Q")),
             base.mark_line(strokeWidth=2, clip=True).encode(
-                y.y("middle", SHOWN[self.chart]), tooltip=[f"{color}:N", "clock:Q", "middle:Q", "runs:Q"]
+                y.y("middle", SHOWN[self.chart]), *dashed,
+                tooltip=[*map("{}:N".format, told), "clock:Q", "middle:Q", "runs:Q"],
             ),
             width=WIDTH, height=HEIGHT, title=panel_title(", ".join(_told(*each) for each in at.items()) or "all runs"),
         )  # fmt: skip
@@ -198,6 +207,17 @@ def _at(curves: pl.DataFrame, values: dict[str, object]) -> pl.DataFrame:
 def _told(axis: str, value: object) -> str:
     text = number(value) if isinstance(value, float) else named(str(value))
     return text if axis in ("architecture", "kind", "shape", "dataset") else f"{SYMBOLS.get(axis, axis)} = {text}"
+
+
+def _dash(axis: str, values: pl.Series) -> alt.StrokeDash:
+    """Raises NoAxes for more values than can be told apart."""
+    domain = values.unique().sort().to_list()
+    if len(domain) > len(DASHES):
+        raise NoAxes(
+            f"dashes tell {len(DASHES)} values apart, {axis} has {len(domain)}; write it as colour, row or column"
+        )
+    said = NUMBER if values.dtype.is_float() else label_expression(map(str, domain))
+    return dashes(axis, domain, SYMBOLS.get(axis, axis), said)
 
 
 def _colour(axis: str, values: pl.Series) -> alt.Color:

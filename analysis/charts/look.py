@@ -1,4 +1,4 @@
-"""What a user may change of a figure for a paper: its title, the width of its panels, and the rows beside it."""
+"""What a user may change of a figure for a paper: title, size of panels, font, and the rows beside it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,30 +15,36 @@ NARROWEST, WIDEST = 60, 2000
 
 @dataclass(frozen=True)
 class Look:
-    """Title, width of every panel in pixels, and the CSV file for the rows drawn. Raises AnalysisError."""
+    """Title, width and height of every panel in pixels, font, CSV file for the rows drawn. Raises AnalysisError."""
 
     title: str | None = None
     width: int | None = None
     data: Path | None = None
+    height: int | None = None
+    font: str | None = None
 
     def __post_init__(self) -> None:
-        if self.width is not None and not NARROWEST <= self.width <= WIDEST:
-            raise BadLook(f"width: {self.width} is not from {NARROWEST} to {WIDEST}, the pixels of one panel")
+        for name, size in (("width", self.width), ("height", self.height)):
+            if size is not None and not NARROWEST <= size <= WIDEST:
+                raise BadLook(f"{name}: {size} is not from {NARROWEST} to {WIDEST}, the pixels of one panel")
+        if self.font is not None and not self.font.strip():
+            raise BadLook("font: it is empty; write the name of a font, such as 'Times New Roman'")
         if self.data is not None:
             check_suffix(self.data, ("csv",))
 
     def apply(self, drawing: Drawing) -> Drawing:
-        """The drawing with this title, its panels this wide; square ones stay square."""
+        """The drawing with this title and font, its panels of this size; square ones stay square if one is given."""
         if self.title is not None:
             drawing["title"]["text"] = self.title
-        if self.width is not None:
-            for line in drawing["vconcat"]:
-                for panel in line["hconcat"]:
-                    if panel.get("height") == panel["width"]:
-                        panel["height"] = self.width
-                    panel["width"] = self.width
+        if self.font is not None:
+            drawing["config"]["font"] = self.font
+        if self.width is not None or self.height is not None:
+            for panel in (panel for line in drawing["vconcat"] for panel in line["hconcat"]):
+                square = panel.get("height") == panel["width"]
+                width, height = self.width or (square and self.height), self.height or (square and self.width)
+                panel["width"], panel["height"] = width or panel["width"], height or panel["height"]
             title = drawing["title"]
-            wide = characters([self.width] * len(line["hconcat"]) for line in drawing["vconcat"])
+            wide = characters([panel["width"] for panel in line["hconcat"]] for line in drawing["vconcat"])
             drawing["title"] = heading(title["text"], " ".join(title["subtitle"]), wide)
         return drawing
 

@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from analysis.charts.theme import GUIDE, INK, Panel, architecture_colour, layered, panels
+from analysis.charts.theme import GUIDE, INK, Panel, architecture_colour, dashes, layered, panels
 from analysis.names import label_expression, number
 
 SIDE = 210
@@ -41,7 +41,7 @@ def draw(orbits: pl.DataFrame, limits: pl.DataFrame, samples: pl.DataFrame) -> a
         return layered(
             alt.Chart(line).mark_line(stroke="#999999", strokeDash=[5, 4], clip=True).encode(x, y),
             *solution_label(line, square, x, y),
-            *paths(drawn, x, y, values(orbits, "architecture")),
+            *paths(drawn, x, y, values(orbits, "architecture"), starts(orbits)),
             limit_points(limits.filter(here), x, y, values(limits, "prediction")),
             *no_run(drawn, x, y),
         )
@@ -89,17 +89,27 @@ def subtitle(orbits: pl.DataFrame) -> str:
     return f"Data set {orbits['dataset'][0]}. Runs drawn: {whole}. A dot marks where a run ended.{unknown}"
 
 
-def paths(orbits: pl.DataFrame, x: alt.X, y: alt.Y, architectures: list[str]) -> list[alt.Chart]:
-    """A line for each run and a dot where it ended."""
+def starts(orbits: pl.DataFrame) -> list[str]:
+    """Initialisations to tell apart, that of most runs first; none where the network says which one it is."""
+    sizes = orbits.group_by("architecture", "init").agg(runs=pl.col("run_id").n_unique())
+    if not sizes["architecture"].is_duplicated().any():
+        return []
+    by_runs = sizes.group_by("init").agg(pl.col("runs").sum()).sort("runs", "init", descending=[True, False])
+    return by_runs["init"].to_list()
+
+
+def paths(orbits: pl.DataFrame, x: alt.X, y: alt.Y, architectures: list[str], told: list[str]) -> list[alt.Chart]:
+    """A line for each run, dashed by its start where starts are told apart, and a dot where it ended."""
     colour = architecture_colour(architectures)
     lines = orbits.select(
-        "architecture", "beta_1", "beta_2", run=pl.col("run_id").rank("dense"), k=pl.int_range(pl.len())
+        "architecture", "init", "beta_1", "beta_2", run=pl.col("run_id").rank("dense"), k=pl.int_range(pl.len())
     )
     shown = [alt.Tooltip(f"{name}:N") for name in ("architecture", "init", "width", "run_id")]
     ends = alt.Chart(orbits.group_by("run_id", maintain_order=True).last()).encode(x, y, colour, tooltip=shown)
     drawn = alt.Chart(lines).mark_line(strokeWidth=1.8, opacity=0.85, clip=True)
+    dashed = [dashes("init", told, "start", label_expression(told))] if told else []
     return [
-        drawn.encode(x, y, colour, detail="run:N", order="k:Q"),
+        drawn.encode(x, y, colour, *dashed, detail="run:N", order="k:Q"),
         ends.mark_circle(size=34, opacity=1, clip=True),
     ]
 

@@ -41,6 +41,9 @@ KIND_COLOURS = {
 DEPTH_RAMP = ("#20105e", "#6a0f9c", "#b12a90", "#dd5e66", "#ee8f3c", "#c9a800")
 """Plasma without its light end: lightness rises with depth, so grey prints keep the order."""
 
+DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [12, 4])
+"""Of lines: as many as can be told apart."""
+
 INK, FAINT, GUIDE = "#1a1a1a", "#d9d9d9", "#555555"
 CHARACTER, BESIDE_PANEL = 5.8, 60
 """Pixels: of a character of a subtitle, and of axis and labels beside a panel, less rather than more."""
@@ -124,6 +127,13 @@ class LinearAxis:
         scale = alt.Scale(domain=[self.low, self.high], nice=False, clamp=True)
         ticks: dict[str, Any] = {"values": list(self.ticks), "format": "d"} if self.ticks else {"tickCount": 5}
         return alt.Y(f"{field}:Q", scale=scale, axis=alt.Axis(title=title, **ticks))
+
+
+def dashes(field: str, domain: Sequence[Any], title: str, labels: str) -> alt.StrokeDash:
+    """Dashes of lines for the values of a column, again from the first where they are more than DASHES."""
+    scale = alt.Scale(domain=list(domain), range=[DASHES[k % len(DASHES)] for k in range(len(domain))])
+    legend = alt.Legend(title=title, orient="top", symbolType="stroke", symbolSize=350, labelExpr=labels)
+    return alt.StrokeDash(f"{field}:O", scale=scale, legend=legend)
 
 
 def whole_ticks(most: int) -> list[int]:

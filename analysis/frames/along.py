@@ -60,8 +60,12 @@ def _points(task: str, of: str, value: str, series: str, most: int = MOST_RUNS) 
 
 def along(task: str, of: str, value: str, series: str, shown: str, most: int = MOST_RUNS) -> str:
     """Quantiles of `value` over the runs of a series at every tick of the clock, `shown` in terms of `tick`."""
-    tick = TICKS[task]
-    return f"""{_points(task, of, value, series, most)}, ticked AS (
+    return _at_ticks(_points(task, of, value, series, most), TICKS[task], series, shown)
+
+
+def _at_ticks(points: str, tick: float, series: str, shown: str) -> str:
+    """Quantiles over `points`, each run's value interpolated at every tick that it has passed."""
+    return f"""{points}, ticked AS (
   SELECT *, unnest(range(
     ceil(clock / {tick})::INT, ceil(coalesce(next_clock / {tick}, floor(clock / {tick}) + 1))::INT)) * {tick} AS tick
   FROM points
@@ -118,38 +122,28 @@ CLASSIFICATION_DISTANCE = Frame(
 
 
 def _compared(prediction: str, of: str, clock: str, per: int, series: str) -> str:
-    """Quantiles of the distance at the points where a prediction of the path is compared, `per` bins a decade.
+    """Quantiles of the distance to a prediction of the path, from the points where it was compared.
 
-    clock: its logarithm to base ten, in terms of the columns of trajectories at the point.
+    clock: its logarithm to base ten, in terms of the columns of trajectories at the point; `per` ticks a decade.
     """
-    return f"""WITH about AS (
+    points = f"""WITH about AS (
   {of}
 ), sampled AS (
   SELECT *, count(*) OVER series AS runs_of_series FROM about SEMI JOIN path_predictions USING (run_id)
   WINDOW series AS (PARTITION BY {series})
   QUALIFY row_number() OVER (PARTITION BY {series} ORDER BY run_id) <= {MOST_RUNS}
 ), compared AS (
-  SELECT s.*, t.log_time[q.point] AS log_time, t.log_loss[q.point] AS log_loss,
+  SELECT s.*, q.point, t.log_time[q.point] AS log_time, t.log_loss[q.point] AS log_loss,
     greatest(q.distance, {FLOOR}) AS value
   FROM sampled s JOIN path_predictions q USING (run_id) JOIN trajectories t USING (run_id)
   WHERE q.prediction = '{prediction}' AND isfinite(q.distance)
-), clocked AS (
-  SELECT *, round({clock} * {per}) / {per} AS tick FROM compared
-), {pooled("sampled", series)}
-SELECT {series}, pow(10, tick) AS clock, quantile_cont(value, 0.1) AS low, median(value) AS middle,
-  quantile_cont(value, 0.9) AS high, count(DISTINCT run_id) AS runs, any_value(runs_of_series) AS runs_of_series,
-  any_value(pooled) AS pooled
-FROM clocked JOIN pooled USING ({series}) WHERE isfinite(tick) GROUP BY {series}, tick ORDER BY {series}, tick"""
+), points AS (
+  SELECT *, lead(clock) OVER run AS next_clock, lead(value) OVER run AS next_value
+  FROM (SELECT *, {clock} AS clock FROM compared) WHERE isfinite(clock)
+  WINDOW run AS (PARTITION BY run_id ORDER BY clock, point)
+)"""
+    return _at_ticks(points, 1 / per, series, "pow(10, tick)")
 
-
-_FINITE = f"""SELECT run_id, architecture, p.prediction, p.kind, {SHAPE}, depth
-  FROM runs JOIN predictions p USING (run_id)
-  WHERE p.prediction = 'finite_margin' AND status IN ('converged', 'stopped')"""
-
-FINITE_MARGIN = Frame(
-    _compared("finite_margin", _FINITE, "log10(-log_loss)", 2, ", ".join(_BY_STATEMENT)),
-    columns(_BY_STATEMENT, "-log Loss, two bins a decade", "||beta - beta*|| / ||beta*||"),
-)
 
 CLASSIFICATION_SLOPES = Frame(
     f"""{_points("classification", STATEMENTS, DIRECTION, ", ".join(_BY_STATEMENT))}, tails AS (
@@ -232,6 +226,15 @@ def _scales(recorded: str) -> str:
 _SCALES = _scales("trajectories")
 _BY_SCALE = {**_BY_DEPTH, "alpha": "initialisation scale, five digits"}
 
+FINITE_MARGIN = Frame(
+    _compared(
+        "finite_margin",
+        _scales("(FROM predictions WHERE prediction = 'finite_margin')").format(task="classification"),
+        "log10(-log_loss)", 2, ", ".join(_BY_SCALE),
+    ),
+    columns(_BY_SCALE, "-log Loss, two ticks a decade", "||beta - beta*|| / ||beta*||"),
+)  # fmt: skip
+
 _MISALIGNED = "max over layers of 1 - |cos(v_l, grad_{v_l} Loss)|"
 REGRESSION_ALIGNMENT = Frame(
     along("regression", _SCALES, "alignment", ", ".join(_BY_SCALE), "pow(10, -tick)"),
@@ -253,10 +256,16 @@ PLATEAUS = Frame(
 
 TIME_AVERAGE = Frame(
     _compared(
-        "lasso_path", _scales("(FROM path_predictions WHERE prediction = 'lasso_path')").format(task="regression"),
+        "lasso_path",
+        _scales("(FROM runs JOIN path_predictions USING (run_id) WHERE prediction = 'lasso_path' AND runs.alpha < 1)")
+        .format(task="regression"),
         "CASE WHEN log_time BETWEEN -600 AND 600 THEN log_time / ln(10) END", 4, ", ".join(_BY_SCALE),
     ),
-    columns(_BY_SCALE, "the time of gradient flow, four bins a decade", "||X (average of beta - lasso)|| / ||y||"),
+    columns(
+        {**_BY_SCALE, "alpha": "initialisation scale below one, five digits: the statement is a limit α → 0"},
+        "the time of gradient flow, four ticks a decade", 
+        "||X (average of beta - lasso)|| / ||y||",
+    ),
 )  # fmt: skip
 
 _RATE = """CASE WHEN last_margin > 0 AND log_time > 1 THEN abs(exp(

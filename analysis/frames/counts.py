@@ -2,39 +2,67 @@
 
 from collections.abc import Mapping
 
+import polars as pl
+
 from analysis.frames.frame import Frame
 from analysis.frames.shared import FLOOR, PREFERRED, REASON
 
 _CONVERGED = "status = 'converged'"
-_MEASURED = f"{_CONVERGED} AND judged AND isfinite(distance)"
+_MEASURED = f"{_CONVERGED} AND isfinite(distance)"
+_STATED_BY = "task, loss, prediction, kind"
 
 
-def _stated(*by: str) -> str:
-    """A query of predictions `by` columns; a limit in alpha is judged at its own end of the scales, group by group.
+def _level(by: str, rest: str) -> str:
+    """A query of `scales`, pooled `by` columns, with `rest` added; a limit in alpha is judged at its own end of them.
 
     Farther from its end a limit says nothing of a run, so that its distances there say nothing against it.
     """
-    group = ", ".join(by)
-    return f"""WITH stated AS (
-  SELECT c.*, CASE kind
-    WHEN 'limit alpha->0' THEN alpha <= 1.00001 * min(alpha) FILTER (WHERE {_CONVERGED}) OVER each
-    WHEN 'limit alpha->inf' THEN alpha >= max(alpha) FILTER (WHERE {_CONVERGED}) OVER each / 1.00001
-    ELSE true END AS judged
-  FROM convergence c SEMI JOIN runs USING (run_id) WINDOW each AS (PARTITION BY {group})
+    return f"""SELECT {by}{rest}, sum(runs)::BIGINT AS runs, sum(left_out)::BIGINT AS left_out,
+    sum(without_distance)::BIGINT AS without_distance, sum(uncertified)::BIGINT AS uncertified,
+    coalesce(sum(beyond) FILTER (WHERE at_end), 0)::BIGINT AS beyond,
+    coalesce(sum(unjudged) FILTER (WHERE at_end), 0)::BIGINT AS unjudged,
+    max(alpha) FILTER (WHERE at_end AND runs > 0) AS judged_at, max(worst_certificate) AS worst_certificate,
+    flatten(list(distances) FILTER (WHERE at_end AND len(distances) > 0)) AS distances,
+    any_value(smallest) AS smallest, any_value(largest) AS largest,
+    flatten(list(distances) FILTER (WHERE alpha <= smallest * 1.00001 AND len(distances) > 0)) AS of_smallest,
+    flatten(list(distances) FILTER (WHERE alpha >= largest / 1.00001 AND len(distances) > 0)) AS of_largest
+  FROM (
+    SELECT *, CASE kind WHEN 'limit alpha->0' THEN alpha <= 1.00001 * least
+      WHEN 'limit alpha->inf' THEN alpha >= most / 1.00001 ELSE true END AS at_end
+    FROM scales LEFT JOIN (
+      SELECT {by}, min(alpha) AS least, max(alpha) AS most, min(alpha) FILTER (WHERE len(distances) > 0) AS smallest,
+        max(alpha) FILTER (WHERE len(distances) > 0) AS largest
+      FROM scales WHERE runs > 0 GROUP BY ALL
+    ) USING ({by})
+  ) GROUP BY {by}"""
+
+
+_STATED = f"""WITH scales AS MATERIALIZED (
+  SELECT {_STATED_BY}, architecture, depth, CASE WHEN kind LIKE 'limit alpha%' THEN alpha END AS alpha,
+    count(*) FILTER (WHERE {_CONVERGED}) AS runs, count(*) FILTER (WHERE NOT {_CONVERGED}) AS left_out,
+    count(*) FILTER (WHERE {_CONVERGED} AND (distance IS NULL OR NOT isfinite(distance))) AS without_distance,
+    count(*) FILTER (WHERE {_CONVERGED} AND NOT certified) AS uncertified,
+    count(*) FILTER (WHERE {_MEASURED} AND distance > tolerance) AS beyond,
+    count(*) FILTER (WHERE {_MEASURED} AND kind = 'exact' AND tolerance IS NULL) AS unjudged,
+    max(certificate) FILTER (WHERE {_CONVERGED} AND isfinite(certificate)) AS worst_certificate,
+    list(greatest(distance, {FLOOR})) FILTER (WHERE {_MEASURED}) AS distances
+  FROM convergence SEMI JOIN runs USING (run_id) GROUP BY ALL
+), levels AS (
+  {_level(_STATED_BY, ", NULL AS architecture, NULL AS depth")}
+  UNION ALL BY NAME
+  {_level(f"{_STATED_BY}, architecture, depth", "")}
 )
-SELECT {group}, count(*) FILTER (WHERE {_CONVERGED}) AS runs,
-  count(*) FILTER (WHERE NOT {_CONVERGED}) AS left_out,
-  count(*) FILTER (WHERE {_CONVERGED} AND (distance IS NULL OR NOT isfinite(distance))) AS without_distance,
-  count(*) FILTER (WHERE {_CONVERGED} AND NOT certified) AS uncertified,
-  count(*) FILTER (WHERE {_MEASURED} AND distance > tolerance) AS beyond,
-  count(*) FILTER (WHERE {_MEASURED} AND kind = 'exact' AND tolerance IS NULL) AS unjudged,
-  count(*) FILTER (WHERE {_MEASURED}) AS judged,
-  max(alpha) FILTER (WHERE {_CONVERGED} AND judged AND kind LIKE 'limit alpha%') AS judged_at,
-  median(greatest(distance, {FLOOR})) FILTER (WHERE {_MEASURED}) AS median,
-  quantile_cont(greatest(distance, {FLOOR}), 0.9) FILTER (WHERE {_MEASURED}) AS high,
-  max(greatest(distance, {FLOOR})) FILTER (WHERE {_MEASURED}) AS worst,
-  max(certificate) FILTER (WHERE {_CONVERGED} AND isfinite(certificate)) AS worst_certificate
-FROM stated GROUP BY {group}"""
+SELECT {_STATED_BY}, architecture, depth, runs, left_out, without_distance, uncertified, beyond, unjudged,
+  coalesce(len(distances), 0) AS judged, judged_at, list_aggregate(distances, 'median') AS median,
+  list_aggregate(distances, 'quantile_cont', 0.9) AS high, list_max(distances) AS worst, worst_certificate,
+  smallest, list_aggregate(of_smallest, 'median') AS at_smallest,
+  largest, list_aggregate(of_largest, 'median') AS at_largest
+FROM levels ORDER BY task DESC, loss, kind, prediction, architecture NULLS FIRST, depth"""
+"""Every prediction, of all networks (where architecture is NULL) and network by network.
+
+One query for three frames: of a million runs it takes seconds. Runs are first pooled scale by scale, so that the ends
+of the scales are found among few rows, and of a limit only the distances at its end are looked at again.
+"""
 
 
 _STATEMENT: Mapping[str, str] = {
@@ -58,37 +86,24 @@ _QUANTILE_COLUMNS: Mapping[str, str] = {
     "worst_certificate": "largest certificate (residual of the prediction itself), null if it has none",
 }
 
-PREDICTIONS = Frame(
-    f"{_stated(*_STATEMENT)}\nORDER BY task DESC, loss, kind, prediction", {**_STATEMENT, **_QUANTILE_COLUMNS}
-)
-
 _NETWORK: Mapping[str, str] = {**_STATEMENT, "architecture": "the network", "depth": "number of weight layers L"}
-PREDICTIONS_BY_NETWORK = Frame(
-    f"""{_stated(*_NETWORK)} HAVING count(*) FILTER (WHERE {_CONVERGED}) > 0
-ORDER BY task DESC, loss, kind, prediction, architecture, depth""",
-    {**_NETWORK, **_QUANTILE_COLUMNS},
-)
+_LIMIT_COLUMNS: Mapping[str, str] = {
+    **_STATEMENT,
+    "smallest": "smallest alpha of its runs",
+    "at_smallest": "median distance there",
+    "largest": "largest alpha of its runs",
+    "at_largest": "median distance there",
+}
 
-_AT = "median(distance) FILTER (WHERE alpha <= {low} AND alpha >= {high})"
-LIMITS = Frame(
-    f"""WITH limits AS (
-  SELECT task, loss, prediction, kind, alpha, distance, min(alpha) OVER each AS smallest,
-    max(alpha) OVER each AS largest
-  FROM runs JOIN predictions USING (run_id)
-  WHERE {_CONVERGED} AND kind IN ('limit alpha->0', 'limit alpha->inf') AND isfinite(distance)
-  WINDOW each AS (PARTITION BY task, loss, prediction, kind)
-)
-SELECT task, loss, prediction, kind, smallest, {_AT.format(low="smallest * 1.00001", high="smallest")} AS at_smallest,
-  largest, {_AT.format(low="largest", high="largest / 1.00001")} AS at_largest
-FROM limits GROUP BY task, loss, prediction, kind, smallest, largest ORDER BY task, loss, kind, prediction""",
-    {
-        **_STATEMENT,
-        "smallest": "smallest alpha of its runs",
-        "at_smallest": "median distance there",
-        "largest": "largest alpha of its runs",
-        "at_largest": "median distance there",
-    },
-)
+
+def _part(columns: Mapping[str, str], rows: pl.Expr) -> Frame:
+    return Frame(_STATED, columns, lambda stated: stated.filter(rows).select(*columns))
+
+
+_POOLED = pl.col("architecture").is_null()
+PREDICTIONS = _part({**_STATEMENT, **_QUANTILE_COLUMNS}, _POOLED)
+PREDICTIONS_BY_NETWORK = _part({**_NETWORK, **_QUANTILE_COLUMNS}, ~_POOLED & (pl.col("runs") > 0))
+LIMITS = _part(_LIMIT_COLUMNS, _POOLED & pl.col("smallest").is_not_null())
 
 EXACTNESS = Frame(
     f"""WITH stated AS (
@@ -118,9 +133,14 @@ WHERE status = 'converged' AND kind = 'exact' AND isfinite(distance) AND toleran
 )
 
 ENDS = Frame(
-    f"""SELECT status, {REASON} AS reason, count(*) AS runs,
-  count(*) FILTER (WHERE run_id NOT IN (SELECT run_id FROM predictions)) AS without_predictions
-FROM runs WHERE status <> 'converged' GROUP BY ALL ORDER BY status, runs DESC, reason""",
+    f"""WITH ended AS (
+  SELECT run_id, status, {REASON} AS reason FROM runs WHERE status <> 'converged'
+), compared AS (
+  SELECT DISTINCT run_id FROM predictions SEMI JOIN ended USING (run_id)
+)
+SELECT status, reason, count(*) AS runs,
+  count(*) FILTER (WHERE run_id NOT IN (FROM compared)) AS without_predictions
+FROM ended GROUP BY ALL ORDER BY status, runs DESC, reason""",
     {
         "status": "imprecise, stopped, diverged or failed",
         "reason": "why, in the words of the run's message",

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Inexact
 
 from kernels.data.kinds import DATASETS, Dataset, load
+from kernels.networks.base import Diagonal
 from kernels.networks.table import ARCHITECTURES
 from kernels.problem import Problem, problems_of
 from kernels.spec import InputError, RunSpec
@@ -62,7 +63,7 @@ def coordinates(problem: Problem, beta: Float[np.ndarray, "k d"]) -> Inexact[np.
     decomposition = problem.decomposition
     if decomposition is None or decomposition.s.shape[0] != decomposition.s.shape[1]:
         return None
-    if np.array_equal(decomposition.s, np.eye(len(decomposition.s))):
+    if isinstance(problem.architecture, Diagonal):
         return beta
     if np.linalg.cond(decomposition.s) > 1e12:
         return None

@@ -79,6 +79,26 @@ LIMIT_LINES = Frame(
     },
 )
 
+_RATES = """median(slope) AS slope, median(predicted_slope) AS predicted, min(slope) AS least, max(slope) AS largest,
+  count(*) AS curves, min(alpha_min) AS alpha_from, max(alpha_max) AS alpha_to, sum(runs)::BIGINT AS runs"""
+_RATE_COLUMNS: Mapping[str, str] = {
+    "slope": "median over curves of the slope in the view slopes: one curve for each data set, network and start",
+    "predicted": "median of the slopes that theory predicts of these curves, null where it predicts none",
+    "least": "least slope of a curve",
+    "largest": "largest slope of a curve",
+    "curves": "how many curves; of each, every run in the store counts",
+    "alpha_from": "smallest alpha fitted",
+    "alpha_to": "largest alpha fitted",
+    "runs": "runs behind these slopes",
+}
+
+RATES = Frame(
+    f"""SELECT architecture, prediction AS limit_prediction, kind AS limit_kind, {SHAPE}, depth, {_RATES}
+FROM slopes WHERE prediction NOT IN {OF_THE_PATH} GROUP BY ALL ORDER BY ALL""",
+    {**_KEYS, **_RATE_COLUMNS},
+)
+"""Of every run in the store, whatever runs are asked for."""
+
 _CURVE = """task, loss, dataset, dim, samples, architecture, architecture_detail, depth, width, filter, init,
     init_detail, rtol, prediction, kind"""
 LIMIT_SLOPES = Frame(
@@ -90,23 +110,15 @@ LIMIT_SLOPES = Frame(
 ), counted AS (
   SELECT architecture, prediction, kind, dim, samples, depth, count(*) AS of_curves FROM curves GROUP BY ALL
 )
-SELECT architecture, prediction AS limit_prediction, kind AS limit_kind, {SHAPE}, depth, median(slope) AS slope,
-  median(predicted_slope) AS predicted, min(slope) AS least, max(slope) AS largest, count(*) AS curves,
-  any_value(of_curves) AS of_curves, min(alpha_min) AS alpha_from, max(alpha_max) AS alpha_to, sum(runs)::BIGINT AS runs
+SELECT architecture, prediction AS limit_prediction, kind AS limit_kind, {SHAPE}, depth, {_RATES},
+  any_value(of_curves) AS of_curves
 FROM fitted JOIN counted USING (architecture, prediction, kind, dim, samples, depth)
 WHERE ROW({_CURVE}) IN (SELECT ROW({_CURVE}) FROM curves)
 GROUP BY ALL ORDER BY ALL""",
     {
         **_KEYS,
-        "slope": "median over curves of the slope in the view slopes: one curve for each data set, network and start",
-        "predicted": "median of the slopes that theory predicts of these curves, null where it predicts none",
-        "least": "least slope of a curve",
-        "largest": "largest slope of a curve",
-        "curves": "how many curves; of each, every run in the store counts",
+        **_RATE_COLUMNS,
         "of_curves": "of how many, with those that have fewer than three scales to fit",
-        "alpha_from": "smallest alpha fitted",
-        "alpha_to": "largest alpha fitted",
-        "runs": "runs behind these slopes",
     },
 )
 

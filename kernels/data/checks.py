@@ -8,6 +8,7 @@ same for coefficients of which some keep a sign, as those that a network can rea
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 from jaxtyping import Float, Inexact
 
 from kernels.losses import labels_of
@@ -111,7 +112,7 @@ def real_columns(matrix: Inexact[np.ndarray, "n m"]) -> Float[np.ndarray, "n k"]
     return np.hstack([matrix.real, -matrix.imag]) if np.iscomplexobj(matrix) else matrix
 
 
-def condition(x: Float[np.ndarray, "n d"], s: Inexact[np.ndarray, "m d"] | None = None) -> float:
+def condition(x: Float[np.ndarray, "n d"], s: Inexact[np.ndarray, "m d"] | scipy.sparse.sparray | None = None) -> float:
     """How ill-conditioned the data are for a network: sigma_1 / sigma_r of D A, A = X S^T, D^{-1} = diag ||a_i||.
 
     r is the numerical rank, so that a repeated sample counts once; rows that are zero are left out. The relative error

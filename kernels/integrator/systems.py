@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 import scipy.linalg
+import scipy.sparse
 from jaxtyping import Float, Int
 
 from kernels.data.kinds import Dataset
@@ -82,7 +83,7 @@ class Systems:
         return self._made[place]
 
 
-def inputs(x: Float[np.ndarray, "n d"], s: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "n m"]:
+def inputs(x: Float[np.ndarray, "n d"], s: Float[np.ndarray, "m d"] | scipy.sparse.sparray) -> Float[np.ndarray, "n m"]:
     """A = X S^T, shape (n, m), without what rounding leaves in zeros and between twins.
 
     Entries that are rounding alone (ROUNDING) become zero: the coordinate would move though it meets no input. Columns

@@ -23,7 +23,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from kernels.networks.decomposition import Decomposition, Layers
+from kernels.networks.decomposition import Decomposition, Layers, dense, unit_matrix
 from kernels.spec import InputError, canonical_json
 
 Parameters = Mapping[str, Any]
@@ -280,7 +280,7 @@ class Architecture(ABC):
         decomposition = self.decomposed
         if decomposition is not None:
             left, right = decomposition.bases
-            return DataMatrix(np.real((left * (decomposition.s @ x)) @ right.T), 1)
+            return DataMatrix(np.real((dense(left) * (decomposition.s @ x)) @ dense(right).T), 1)
         if math.prod(math.prod(shape) for shape in self.shapes) > MOST_TRIALS:
             return None
         return DataMatrix(np.tensordot(x, self.data_tensor(), 1), 1)
@@ -319,7 +319,8 @@ class Diagonal(Architecture):
         return functools.reduce(operator.mul, layers)
 
     def decomposition(self) -> Decomposition | None:
-        return Decomposition(np.eye(self.dim), (np.eye(self.dim),) * self.depth)
+        unit = unit_matrix(self.dim)
+        return Decomposition(unit, (unit,) * self.depth)
 
     def invariants(self, layers: Layers) -> list[Any]:
         """v_l^2 - v_{l+1}^2, shape (d,)."""
@@ -365,7 +366,7 @@ def by_decomposition(decomposition: Decomposition | None) -> Factors | None:
     """The diagonal network that this one is in v_l = U_l w_l, if the U_l are real and square; else None."""
     if decomposition is None or not decomposition.real:
         return None
-    square = (len(decomposition.s),) * 2
-    if any(basis.shape != square for basis in decomposition.bases):
+    size = decomposition.s.shape[0]
+    if any(basis.shape != (size, size) for basis in decomposition.bases):
         return None
-    return Factors(Diagonal(len(decomposition.s), len(decomposition.bases)), decomposition.s, decomposition.bases)
+    return Factors(Diagonal(size, len(decomposition.bases)), decomposition.s, decomposition.bases)

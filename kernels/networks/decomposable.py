@@ -11,7 +11,7 @@ import scipy.linalg
 from jaxtyping import Float
 
 from kernels.networks.base import Architecture, Parameters
-from kernels.networks.decomposition import Decomposition, Layers, coordinate_invariants, transform
+from kernels.networks.decomposition import Decomposition, Layers, coordinate_invariants, transform, unit_matrix
 from kernels.spec import InputError
 
 
@@ -37,8 +37,8 @@ class SignedDiagonal(Architecture):
         return product[: self.dim] - product[self.dim :]
 
     def decomposition(self) -> Decomposition | None:
-        signs = np.concatenate([np.eye(self.dim), -np.eye(self.dim)])
-        return Decomposition(signs, (np.eye(2 * self.dim),) * self.depth)
+        unit = unit_matrix(2 * self.dim)
+        return Decomposition(unit[:, : self.dim] - unit[:, self.dim :], (unit,) * self.depth)
 
     def invariants(self, layers: Layers) -> list[Any]:
         """Differences of squares of adjacent layers, shape (2d,)."""

@@ -9,10 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 from jaxtyping import Float, Inexact
 
 Layers = Sequence[Any]
 """One array a layer, numpy or JAX."""
+
+DENSE = 512
+"""Largest unit matrix that is held dense: products with a small one take less time so; a large one would not fit."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +26,12 @@ class Decomposition:
     With w_l = U_l^T v_l (plain transpose) and rho = w_1 * ... * w_L the linear coefficients are beta = S^T rho.
 
     Attributes:
-        s: S, shape (m, d).
-        bases: U_l with orthonormal columns, shape (k_l, m), one a layer.
+        s: S, shape (m, d); a sparse array where most of it is zero.
+        bases: U_l with orthonormal columns, shape (k_l, m), one a layer; sparse likewise.
     """
 
-    s: Inexact[np.ndarray, "m d"]
-    bases: tuple[Inexact[np.ndarray, "k m"], ...]
+    s: Inexact[np.ndarray, "m d"] | scipy.sparse.sparray
+    bases: tuple[Inexact[np.ndarray, "k m"] | scipy.sparse.sparray, ...]
 
     @property
     def real(self) -> bool:
@@ -37,13 +41,11 @@ class Decomposition:
         """Whether every beta is Re(S^T rho) for some rho."""
         s = self.s
         dim = s.shape[1]
-        if np.array_equal(s[:dim], np.eye(dim)):
-            return True
         rows = np.vstack([s.real, s.imag]) if np.iscomplexobj(s) else s
         gram = rows.T @ rows
         if (np.abs(gram).sum(axis=1) < 1.9 * gram.diagonal()).all():  # dominant diagonal: full rank without an SVD
             return True
-        return len(rows) >= dim and int(np.linalg.matrix_rank(rows)) == dim
+        return rows.shape[0] >= dim and int(np.linalg.matrix_rank(rows)) == dim
 
     def transform(self, layers: Layers) -> list[Any]:
         """w_l = U_l^T v_l, each of shape (m,)."""
@@ -52,6 +54,16 @@ class Decomposition:
     def layer(self, index: int, coordinates: Inexact[np.ndarray, " m"]) -> Float[np.ndarray, " k"]:
         """The real layer v with U^T v = w if there is one, else the one nearest to that."""
         return np.real(np.conj(self.bases[index]) @ coordinates)
+
+
+def unit_matrix(size: int) -> Float[np.ndarray, "m m"] | scipy.sparse.sparray:
+    """The identity, shape (m, m); sparse where m > DENSE."""
+    return np.eye(size) if size <= DENSE else scipy.sparse.eye_array(size, format="csr")
+
+
+def dense(matrix: Inexact[np.ndarray, "k m"] | scipy.sparse.sparray) -> Inexact[np.ndarray, "k m"]:
+    """The matrix as numpy's array."""
+    return matrix if isinstance(matrix, np.ndarray) else np.asarray(matrix.toarray())
 
 
 def transform(bases: Sequence[Any], layers: Layers) -> list[Any]:

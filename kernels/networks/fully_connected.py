@@ -17,7 +17,9 @@ ROUNDING = 1e-13
 It is little more than the rounding of products of orthogonal matrices.
 """
 WORTH = 0.75
-"""Largest share of the width that a subspace may have: wider ones would save too little for another program."""
+"""Largest share of the width, or of the input dimension, that a subspace may have: wider ones would save too little."""
+ZERO = 16 * float(np.finfo(float).eps)
+"""An entry of X V_0 counts as zero where its modulus is at most this share of sum_k |x_ik| |(V_0)_kj|."""
 
 
 class FullyConnected(Architecture):
@@ -64,13 +66,13 @@ class Subspaces(Coordinates):
     of W_l is a sum of outer products of (W_1 ... W_{l-1})^T x_i and W_{l+1} ... w_L, which never leave these ranges. So
     the flow is that of a fully connected network with layers w_l, and the rest of each W_l stays as it was drawn.
 
-    V_0 is an orthonormal basis of the span of the inputs if W_1 V_1 lies in that span, because beta then never leaves
-    it; else it is the identity.
+    V_0 spans the inputs and the columns of W_1 V_1, because beta never leaves their span. The part of W_1 that is
+    orthogonal to the inputs rests, but beta takes it along.
 
     Attributes:
         sizes: number of columns of V_0, ..., V_L; all hidden ones are equal.
-        bases: V_0, ..., V_L; None for the identity. A basis with fewer dimensions than others is filled up with columns
-            of zeros; the weights there are zero and stay zero.
+        bases: V_0, ..., V_L; None for the identity, where another basis would save little. A basis with fewer
+            dimensions than others is filled up with columns of zeros; the weights there are zero and stay zero.
     """
 
     sizes: tuple[int, ...]
@@ -79,7 +81,7 @@ class Subspaces(Coordinates):
     def even(self) -> "Subspaces":
         """The same, filled up to even sizes, so that starts whose subspaces differ by one dimension share a program."""
         first, *hidden, last = self.bases
-        width = self.sizes[1] + self.sizes[1] % 2
+        width = self.sizes[1] if hidden[0] is None else self.sizes[1] + self.sizes[1] % 2
         before = self.sizes[0] if first is None else self.sizes[0] + self.sizes[0] % 2
         filled = [basis if basis is None else _filled(basis, width) for basis in hidden]
         start = None if first is None else _filled(first, before)
@@ -90,7 +92,11 @@ class Subspaces(Coordinates):
         return FullyConnected(self.sizes[0], len(self.bases) - 1, self.sizes[1])
 
     def inputs(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n m"]:
-        return _product(None, x, self.bases[0])
+        if self.bases[0] is None:
+            return x
+        found: Float[np.ndarray, "n m"] = x @ self.bases[0]
+        found[np.abs(found) <= ZERO * (np.abs(x) @ np.abs(self.bases[0]))] = 0.0
+        return found
 
     def coefficients(self, rows: Float[np.ndarray, "*r m"]) -> Float[np.ndarray, "*r d"]:
         return _product(None, rows, _transposed(self.bases[0]))
@@ -118,23 +124,29 @@ class Subspaces(Coordinates):
 
 
 def moving_subspaces(layers: Layers, x: Float[np.ndarray, "n d"]) -> Subspaces | None:
-    """The smallest V_l as in `Subspaces`; None if they are about as wide as the network (WORTH).
+    """The smallest V_l as in `Subspaces`; None if all are about as wide as the network (WORTH).
 
     With orthogonal hidden layers they have at most n + 1 dimensions, for n samples and w_L, and so have two layers from
     any start. A small sample counts in full, because directions are normalised first. What a product with a hidden
     layer leaves outside a subspace counts as rounding up to 1e-13 of that layer's norm. None also for layers of
     different widths.
     """
-    dim = x.shape[1]
-    seen = _extended(np.zeros((dim, 0)), _normalised(x.T))
-    spans = _closed(layers, seen) if len({layer.shape[1] for layer in layers[:-1]}) == 1 else None
-    if spans is None:
+    first, dim = layers[0], x.shape[1]
+    if len({layer.shape[1] for layer in layers[:-1]}) > 1:
         return None
-    used = layers[0] @ spans[0]
-    inside = np.linalg.norm(used - seen @ (seen.T @ used)) <= ROUNDING * np.linalg.norm(layers[0])
-    width = max(1, *(span.shape[1] for span in spans))
-    sizes = (seen.shape[1] if inside else dim, *(width,) * len(spans), 1)
-    return Subspaces(sizes, (seen if inside else None, *(_filled(span, width) for span in spans), None))
+    seen = _extended(np.zeros((dim, 0)), _normalised(x.T))
+    spans = _closed(layers, seen)
+    used = first if spans is None else first @ spans[0]
+    inside = np.linalg.norm(used - seen @ (seen.T @ used)) <= ROUNDING * np.linalg.norm(first)
+    start: Any = seen if inside else _extended(seen, _normalised(used))
+    if start.shape[1] > WORTH * dim and not (inside and spans):
+        start = None
+    if start is None and spans is None:
+        return None
+    width = first.shape[1] if spans is None else max(1, *(span.shape[1] for span in spans))
+    hidden = [None] * (len(layers) - 1) if spans is None else [_filled(span, width) for span in spans]
+    sizes = (dim if start is None else start.shape[1], *(width,) * len(hidden), 1)
+    return Subspaces(sizes, (start, *hidden, None))
 
 
 def _filled(span: Float[np.ndarray, "k q"], columns: int) -> Float[np.ndarray, "k p"]:

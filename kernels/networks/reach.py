@@ -54,5 +54,7 @@ def _noise(decomposition: Decomposition, w: Inexact[np.ndarray, "L m"]) -> Float
 
 def _real(decomposition: Decomposition) -> Bool[np.ndarray, " m"]:
     """Whether each coordinate stays real, because its row of S and its columns of U_l are real."""
+    if decomposition.real:
+        return np.ones(decomposition.s.shape[0], bool)
     parts = [decomposition.s.T, *decomposition.bases]
     return np.logical_and.reduce([~np.imag(part).any(axis=0) for part in parts])

@@ -197,13 +197,8 @@ def unit(vector: Inexact[np.ndarray, " k"]) -> Inexact[np.ndarray, " k"]:
     return vector / (float(np.linalg.norm(vector)) or 1.0)
 
 
-def products(problem: Problem, endpoint: Endpoint) -> Inexact[np.ndarray, " m"]:
-    """rho = w_1 * ... * w_L at the endpoint of a decomposable network, shape (m,)."""
-    return products_all([problem], [endpoint])[0]
-
-
 def products_all(problems: Sequence[Problem], endpoints: Sequence[Endpoint]) -> list[Inexact[np.ndarray, " m"]]:
-    """`products` of many endpoints."""
+    """rho = w_1 * ... * w_L at each endpoint of a decomposable network, shape (m,)."""
     found: list[Inexact[np.ndarray, " m"]] = [np.zeros(0)] * len(problems)
     for architecture, places in grouped(problem.architecture for problem in problems):
         decomposition = architecture.decomposed

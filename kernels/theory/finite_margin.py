@@ -159,7 +159,7 @@ def _along(problems: list[Problem], orbits: list[_Chosen]) -> list[_Along]:
 
 
 def _compared(problem: Problem, chosen: _Chosen, parts: tuple[np.ndarray, ...]) -> _Along:
-    rho, _, _, objective, residual, bound, excess, identity = parts
+    rho, _, _, objective, residual, _, bound, excess, identity = parts
     assert problem.decomposition is not None
     with np.errstate(all="ignore"):
         predicted = rho @ problem.decomposition.s / chosen.kappa[:, None]

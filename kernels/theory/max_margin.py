@@ -2,24 +2,38 @@
 networks, the margin of ||rho||_{2/L} for orthogonally decomposable ones. The loss must have an exponential tail.
 """
 
+from collections.abc import Sequence
 from typing import final
 
 import numpy as np
+import scipy.sparse
 from jaxtyping import Bool, Inexact
 
 from kernels.data.kinds import Dataset
 from kernels.networks.base import Architecture
+from kernels.networks.decomposition import dense
 from kernels.networks.fully_connected import FullyConnected
-from kernels.problem import Problem
+from kernels.problem import Problem, grouped
 from kernels.results import PredictionRecord
 from kernels.theory.balanced import stops_at_zero
-from kernels.theory.base import Endpoint, Forecast, Kind, RunByRun, direction_record, products, unit, weights
+from kernels.theory.base import (
+    Endpoint,
+    Forecast,
+    Forecasts,
+    Kind,
+    Prediction,
+    RunByRun,
+    direction_record,
+    products_all,
+    unit,
+    weights,
+)
 from kernels.theory.classification import ACTIVE
 from kernels.theory.one_sample import of_one_sample
 from kernels.theory.optimisers.certificates import ratio
 from kernels.theory.optimisers.margins import Margin, best_known, least_euclidean, least_norm, least_sum, quasi_norm
 from kernels.theory.optimisers.nonnegative import nonnegative
-from kernels.theory.optimisers.stationary import nearby
+from kernels.theory.optimisers.stationary import End, Stationary, nearby_all
 
 
 @final
@@ -71,7 +85,7 @@ class MaxMarginL2(RunByRun):
 
 @final
 @of_one_sample
-class MaxMarginBridge(RunByRun):
+class MaxMarginBridge(Prediction):
     """rho / ||rho|| tends to a stationary point of min ||rho||_{2/L} subject to y_i x_i.(S^T rho) >= 1.
 
     L = 1 is a quadratic program, L = 2 a linear one (real) or one over second-order cones on the moduli (complex). The
@@ -123,35 +137,61 @@ class MaxMarginBridge(RunByRun):
         squares = np.sort(np.abs(w) ** 2, axis=0)
         return len(w) == 1 or bool((squares[1] - squares[0] > 1e-12 * squares[1]).all())
 
-    def forecast(self, problem: Problem) -> Forecast | None:
-        decomposition = problem.decomposition
-        assert decomposition is not None
-        found = problem.shared.once(_least_bridge, problem.dataset, problem.architecture)
-        if problem.depth > 2:
-            return Forecast(None, None, found.objective, {"objective_best": found.objective})
-        direction = unit(np.real(decomposition.s.T @ found.solution))
-        detail = _off_support(problem, found) if problem.depth == 2 else {}
-        return Forecast(direction, found.certificate, found.objective, detail)
+    def forecast_all(self, problems: Sequence[Problem]) -> list[Forecast | None]:
+        return [_bridge(problem) for problem in problems]
 
-    def compare(self, problem: Problem, forecast: Forecast | None, endpoint: Endpoint) -> PredictionRecord:
+    def compare_all(
+        self, problems: Sequence[Problem], forecasts: Forecasts, endpoints: Sequence[Endpoint]
+    ) -> list[PredictionRecord]:
+        ends = list(map(_end, problems, products_all(problems, endpoints), endpoints))
+        points = _points(problems, ends)
+        return [self._compared(*each) for each in zip(problems, forecasts, endpoints, ends, points, strict=True)]
+
+    def _compared(
+        self, problem: Problem, forecast: Forecast | None, endpoint: Endpoint, end: End, found: Stationary | None
+    ) -> PredictionRecord:
         assert forecast is not None
         assert forecast.objective is not None
         assert problem.decomposition is not None
-        rho = products(problem, endpoint)
-        signed = problem.shared.once(_signed, problem.dataset, problem.architecture)
-        reached = quasi_norm(signed, rho, 2 / problem.depth)
-        if problem.depth <= 2:
+        reached = quasi_norm(end.signed, end.rho, 2 / problem.depth)
+        if found is None:
             return direction_record(self, problem, forecast, endpoint, {"objective_reached": reached})
         best = min(forecast.objective, reached)
-        active = weights(problem, endpoint, (signed @ rho).real) >= ACTIVE
-        found = nearby(signed, rho, active, 2 / problem.depth)
         detail = {
             "objective_best": best,
             "objective_reached": reached,
-            "stationarity": _stationarity(signed[active], rho, problem.depth),
+            "stationarity": _stationarity(end.signed[end.active], end.rho, problem.depth),
         }
         direction = unit(np.real(problem.decomposition.s.T @ found.rho))
         return direction_record(self, problem, Forecast(direction, found.certificate, best, detail), endpoint)
+
+
+def _bridge(problem: Problem) -> Forecast:
+    decomposition = problem.decomposition
+    assert decomposition is not None
+    found = problem.shared.once(_least_bridge, problem.dataset, problem.architecture)
+    if problem.depth > 2:
+        return Forecast(None, None, found.objective, {"objective_best": found.objective})
+    direction = unit(np.real(decomposition.s.T @ found.solution))
+    detail = _off_support(problem, found) if problem.depth == 2 else {}
+    return Forecast(direction, found.certificate, found.objective, detail)
+
+
+def _end(problem: Problem, rho: Inexact[np.ndarray, " m"], endpoint: Endpoint) -> End:
+    signed = problem.shared.once(_signed, problem.dataset, problem.architecture)
+    return End(signed, rho, weights(problem, endpoint, (signed @ rho).real) >= ACTIVE)
+
+
+def _points(problems: Sequence[Problem], ends: Sequence[End]) -> list[Stationary | None]:
+    """The stationary point next to each end, those of one depth together; None for L <= 2."""
+    found: list[Stationary | None] = [None] * len(problems)
+    kinds = ((problem.depth, np.iscomplexobj(end.signed)) for problem, end in zip(problems, ends, strict=True))
+    for (depth, _), places in grouped(kinds):
+        if depth > 2:
+            made = nearby_all([ends[place] for place in places], 2 / depth)
+            for place, point in zip(places, made, strict=True):
+                found[place] = point
+    return found
 
 
 def _off_support(problem: Problem, found: Margin) -> dict[str, float]:
@@ -162,10 +202,12 @@ def _off_support(problem: Problem, found: Margin) -> dict[str, float]:
     return {"off_support_dual": float(dual[~support & ~_alike(problem.decomposition.s, support)].max(initial=0.0))}
 
 
-def _alike(s: Inexact[np.ndarray, "m d"], support: Bool[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
+def _alike(
+    s: Inexact[np.ndarray, "m d"] | scipy.sparse.sparray, support: Bool[np.ndarray, " m"]
+) -> Bool[np.ndarray, " m"]:
     """Whether each coordinate's row of S is that of one on the support, up to a factor of modulus one."""
-    size = np.linalg.norm(s, axis=1)
-    products = np.abs(s @ s[support].conj().T)
+    size = np.sqrt((np.abs(s) ** 2).sum(axis=1))
+    products = np.abs(s @ dense(s[support]).conj().T)
     equal = np.abs(size[:, None] - size[support]) <= 1e-12 * size[support]
     return (equal & (products >= (1 - 1e-12) * np.outer(size, size[support]))).any(axis=1)
 

@@ -339,16 +339,13 @@ def _sums_reached(problems: Sequence[Problem], endpoints: Sequence[Endpoint]) ->
         lambda rho, eta, depth: np.abs(rho) * eta ** (2 - depth),
     )
     found = dict(zip(scaled, moduli, strict=True))
-    return [
-        found[place] if place in found else _sides_reached(*pair)
-        for place, pair in enumerate(zip(problems, endpoints, strict=True))
-    ]
-
-
-def _sides_reached(problem: Problem, endpoint: Endpoint) -> dict[str, float]:
-    interval = domain(problem)
-    assert interval is not None
-    return {"objective_reached": float(interval.sum(np.real(products_all([problem], [endpoint])[0])))}
+    others = [place for place in range(len(problems)) if place not in found]
+    rho = products_all([problems[place] for place in others], [endpoints[place] for place in others])
+    for place, each in zip(others, rho, strict=True):
+        interval = domain(problems[place])
+        assert interval is not None
+        found[place] = {"objective_reached": float(interval.sum(np.real(each)))}
+    return [found[place] for place in range(len(problems))]
 
 
 def _zero(layer: np.ndarray) -> bool:

@@ -84,7 +84,7 @@ def decomposed(x: Float[np.ndarray, "n d"], layers: Sequence[Any], decomposition
         layers: v_1, ..., v_L with a leading axis of states.
         decomposition: that of the network.
     """
-    s = real_columns(decomposition.s.T)
+    s = decomposition.s.T if decomposition.real else real_columns(decomposition.s.T)
     w = np.array([np.abs(v.astype(u.dtype) @ u) ** 2 for v, u in zip(layers, decomposition.bases, strict=True)])
     rates = np.sum([np.prod(np.delete(w, place, axis=0), axis=0) for place in range(len(layers))], axis=0)
     roots = np.sqrt(np.tile(rates, s.shape[1] // rates.shape[1]))

@@ -82,7 +82,7 @@ def least_sum(constraint: System, interval: Domain) -> Solution:
     if least is None:
         return Solution(np.full(len(interval.upper), np.nan), np.nan, np.inf)
     rho = np.subtract(*np.split(least.rho, 2))
-    freedom = sums.freedom(whole, least, np.hstack([constraint.lift, -constraint.lift]))
+    freedom = sums.freedom(whole, least, constraint.lift)
     slope = sums.decay(whole, least, freedom > 0)
     return Solution(rho, float(interval.sum(rho)), sums.certificate(whole, least), freedom, slope)
 
@@ -118,7 +118,10 @@ def _saddles(problem: Problem, folded: "_Folded", path: Sequence) -> Saddles:
     last = sums.LeastSum(parts, sums.polished(whole.rows / whole.weights, parts, multipliers))
     residual = sums.certificate(whole, last)
     unique = folded.unique(path) and folded.agree(constraint)
-    slope = sums.decay(whole, last, several=False) if unique and residual <= REACHED else float("nan")
+    slope = float("nan")
+    if unique and residual <= REACHED:
+        # for L >= 3 the power is that of what is off the support, and each rho has one part there
+        slope = sums.decay(whole, last, several=False) if interval.depth == 2 else float(interval.depth)
     end = Solution(rho[-1], float(interval.sum(rho[-1])), residual, 0 if unique else -1, slope)
     return Saddles(beta, path.clock, max(path.residual, residual), end)
 
@@ -165,8 +168,11 @@ class _Folded:
 
     def agree(self, constraint: System) -> bool:
         """Whether beta is the same for all shares, because the columns of S^T are equal within each set, up to sign."""
-        lift = constraint.lift * self.signs
-        return len(self.first) == len(self.index) or bool(np.allclose(lift, lift[:, self.first][:, self.index]))
+        if len(self.first) == len(self.index):
+            return True
+        lift, places = constraint.lift, self.first[self.index]
+        apart = lift * self.signs - lift[:, places] * self.signs[places]
+        return bool(np.abs(apart).max() <= 1e-8 * np.abs(lift).max())
 
 
 def _fold(constraint: System, interval: Domain) -> _Folded:

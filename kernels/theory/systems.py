@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.linalg
+import scipy.sparse
 from jaxtyping import Complex, Float, Inexact, Int
 
 from kernels.data.checks import FIT_TOLERANCE
@@ -40,7 +41,7 @@ class System:
 
     rows: Float[np.ndarray, "r m"]
     target: Float[np.ndarray, " r"]
-    lift: Inexact[np.ndarray, "d m"]
+    lift: Inexact[np.ndarray, "d m"] | scipy.sparse.sparray
     twins: Int[np.ndarray, " m"] | None
     signs: Float[np.ndarray, " m"]
 
@@ -96,7 +97,7 @@ def _system(dataset: Dataset, network: Architecture) -> System | None:
     if decomposition is None:
         return None
     matrix = dataset.x @ decomposition.s.T
-    lift: Inexact[np.ndarray, "d m"] = decomposition.s.T
+    lift = decomposition.s.T
     if not decomposition.real:
         phases = _common_phases(matrix)
         if phases is None:

@@ -18,6 +18,9 @@ RowOption = Annotated[str | None, typer.Option("--row", metavar="AXIS", help="An
 ColumnOption = Annotated[
     str | None, typer.Option("--column", metavar="AXIS", help="An axis, a column of panels a value.")
 ]
+DashOption = Annotated[
+    str | None, typer.Option("--dash", metavar="AXIS", help="An axis, a dash of lines a value; five at most.")
+]
 STARTER = Path(__file__).parent.parent / "grid" / "starter.yaml"
 
 
@@ -69,8 +72,11 @@ def chart(
     color: ColorOption = None,
     row: RowOption = None,
     column: ColumnOption = None,
+    dash: DashOption = None,
     title: Annotated[str | None, typer.Option("--title", help="Instead of the chart's own.")] = None,
     width: Annotated[int | None, typer.Option("--width", help="Of every panel, in pixels.")] = None,
+    height: Annotated[int | None, typer.Option("--height", help="Of every panel, in pixels.")] = None,
+    font: Annotated[str | None, typer.Option("--font", help="Of all text; installed, for png and pdf.")] = None,
     data: Annotated[Path | None, typer.Option("--data", help="FILE.csv for the rows drawn.")] = None,
     list_: Annotated[
         bool, typer.Option("--list", callback=_list, is_eager=True, help="Print every chart's name and title.")
@@ -85,8 +91,8 @@ def chart(
     check_output("-o", output, store=store)
     if data is not None:
         check_output("--data", data, store=store)
-    look, source = Look(title, width, data), opened(store, seconds=max_seconds, memory=max_memory)
-    echo(save(name, source, output, where, color=color, row=row, column=column, look=look))
+    look, source = Look(title, width, data, height, font), opened(store, seconds=max_seconds, memory=max_memory)
+    echo(save(name, source, output, where, color=color, row=row, column=column, dash=dash, look=look))
 
 
 @answering

@@ -34,11 +34,11 @@ def status(
     from sweep.execution.summary import status_lines
 
     def say(found: Mapping[str, Any]) -> None:
+        if not store.exists():
+            echo(f"{store}: {NOT_YET}", err=json)
         if json:
             print_json(found)
-        elif not store.exists():
-            echo(f"{store}: {NOT_YET}")
-        else:
+        elif store.exists():
             for line in status_lines(found):
                 echo(line)
 
@@ -127,13 +127,18 @@ def _show_sweep(found: dict[str, Any], json: bool) -> None:
 def gc(
     store: StoreOption = STORE,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Remove what killed launches left: their folders of Ray, and of a store that was being made. Keeps all results."""
     from sweep.execution.leftovers import left_behind, remove
 
-    for folder in (found := list(left_behind(store.absolute()))):
-        if not dry_run:
-            remove(folder)
+    found = list(left_behind(store.absolute()))
+    for folder in () if dry_run else found:
+        remove(folder)
+    if json:
+        print_json({"folders": [str(folder) for folder in found], "removed": not dry_run})
+        return
+    for folder in found:
         echo(f"{'would remove' if dry_run else 'removed'} {folder}")
     if not found:
         echo("nothing is left of killed launches")

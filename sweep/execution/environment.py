@@ -69,10 +69,10 @@ def explained(error: OSError) -> str | None:
 
 def _check_home() -> None:
     """Compiled programs are kept below the user's home, unless XDG_CACHE_HOME names another place."""
-    from sweep.execution.worker import compilation_cache
+    from sweep.execution.cache import cache
 
     try:
-        compilation_cache()
+        cache("jax")
     except RuntimeError as error:
         raise InputError("HOME: it is not set, and the user has no home; set HOME or XDG_CACHE_HOME") from error
 

@@ -8,16 +8,18 @@ from typing import Any
 
 from db.store import Store
 from sweep.execution.batches import Sizer
-from sweep.execution.history import History, Source, Timing
+from sweep.execution.history import History
 from sweep.execution.pilot import Pilot, pilot, pilot_lines
 from sweep.execution.plan import Plan
 from sweep.execution.programs import ProgramPlan
+from sweep.execution.timing import Source, Timing
 from sweep.execution.words import duration, plural
 
 SOURCES: dict[Source, str] = {
     "timed": "timed in this store",
     "alike": "by what others in this store cost",
     "pilot": "by runs just now",
+    "kept": "by an earlier pilot",
 }
 
 

@@ -1,16 +1,12 @@
 """What batches of the past took, as the store has it: seconds of a run by program, and what compiling it took."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 from db.store import Store
 from sweep.execution.costs import Model, fitted
 from sweep.execution.programs import COMPILATION, ProgramPlan
-
-Source = Literal["timed", "alike", "pilot"]
-"""Of a timing: batches of this program, the cost of others, a few runs of it now."""
+from sweep.execution.timing import Timing, kept
 
 FEW = 5
 """Batches from which on their own spread says how far a program's median may be off."""
@@ -44,27 +40,12 @@ compiling was told apart (schema 0006) are left out. A worker that waits for an 
 that has one all seconds count. BETWEEN also drops NULL, NaN and infinities, which others may have written."""
 
 
-@dataclass(frozen=True)
-class Timing:
-    """Seconds that one run of a program takes a worker: about `middle`, mostly between `low` and `high`.
-
-    Attributes:
-        compiling: seconds that a worker spends on the program before, once; None where nobody has measured that.
-    """
-
-    low: float
-    middle: float
-    high: float
-    source: Source
-    compiling: float | None = None
-
-
 class History:
     """Timings of programs, from a store.
 
     Args:
         store: a file that does not exist has none.
-        pilot: timings of runs made just now, which stand where the store has none.
+        pilot: timings of runs made just now, which stand where the store has none, before those of earlier pilots.
     """
 
     def __init__(self, store: Store, pilot: Mapping[str, Timing] | None = None):
@@ -81,8 +62,8 @@ class History:
         }
 
     def of(self, program: ProgramPlan) -> Timing | None:
-        """Of the program itself, else by the cost of others; None where the store has nothing like it."""
-        own = self.timed.get(program.key) or self._pilot.get(program.key)
+        """Of the program itself, else by the cost of others; None where nothing is known of its like."""
+        own = self.timed.get(program.key) or self._pilot.get(program.key) or kept(program.key)
         if own is not None or self._model is None:
             return own
         costs = self._model.of(program)

@@ -1,4 +1,7 @@
-"""Some runs of each program that was never timed, now, in this process and in memory: their times are kept, no more."""
+"""Some runs of each program that was never timed, now, in this process and in memory: their times are kept, no more.
+
+They are kept in this user's cache (`timing.keep`), so that the launch that follows says what the plan said.
+"""
 
 import random
 import time
@@ -7,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sweep.execution.batches import FIRST
-from sweep.execution.history import Timing
 from sweep.execution.plan import Plan
 from sweep.execution.programs import ProgramPlan
+from sweep.execution.timing import Timing, keep, kept
 from sweep.execution.words import duration, plural
 from sweep.execution.worker import Finished, Payload, Raised, Refused, run_batch
 from sweep.grid.expansion import Candidate
@@ -35,6 +38,7 @@ class Pilot:
         seconds: in all.
         unreached: programs for which no time was left, or of which no run ended in it.
         failures: what was raised instead, a line each.
+        unkept: why the times could not be kept for the launch that follows; "" where they were.
     """
 
     timings: dict[str, Timing]
@@ -42,12 +46,13 @@ class Pilot:
     seconds: float
     unreached: int
     failures: tuple[str, ...] = ()
+    unkept: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
         return {
             "programs": len(self.timings), "runs": self.runs, "seconds": round(self.seconds, 1),
-            "unreached": self.unreached, "failures": list(self.failures),
+            "unreached": self.unreached, "failures": list(self.failures), "unkept": self.unkept,
         }  # fmt: skip
 
 
@@ -61,13 +66,18 @@ def pilot_lines(found: Mapping[str, Any]) -> Iterator[str]:
     if found["unreached"]:
         yield f"  no run of {plural(found['unreached'], 'program')} ended in the time that there was"
     yield from (f"  a program failed: {shown(failure)}" for failure in found["failures"])
+    if found["unkept"]:
+        yield f"  a launch will not know these times: {shown(found['unkept'])}"
 
 
 def pilot(plan: Plan, known: frozenset[str], seconds: float = SECONDS) -> Pilot:
-    """Time runs of the programs that are not `known`, those with most pending runs first, in about so many seconds."""
+    """Time runs of the programs that are not `known`, in about so many seconds.
+
+    First those that no earlier pilot reached; of these, those with most pending runs.
+    """
     begin = time.monotonic()
     wanted = {program.key: program for program in plan.programs if program.key not in known}
-    order = sorted(wanted.values(), key=lambda program: -program.pending)
+    order = sorted(wanted.values(), key=lambda program: (kept(program.key) is not None, -program.pending))
     samples = _samples(plan, order)
     timings: dict[str, Timing] = {}
     runs, failures = 0, []
@@ -82,7 +92,16 @@ def pilot(plan: Plan, known: frozenset[str], seconds: float = SECONDS) -> Pilot:
             runs += len(outcome)
             timings[program.key] = _timing(outcome, len(samples[program.key]))
     unreached = len(order) - len(timings) - len(failures)
-    return Pilot(timings, runs, time.monotonic() - begin, unreached, tuple(failures))
+    return Pilot(timings, runs, time.monotonic() - begin, unreached, tuple(failures), _unkept(timings))
+
+
+def _unkept(timings: Mapping[str, Timing]) -> str:
+    """Keep the times; why that failed, or ""."""
+    try:
+        keep(timings)
+    except OSError as error:
+        return f"{error.filename}: {error.strerror}"
+    return ""
 
 
 def _samples(plan: Plan, programs: list[ProgramPlan]) -> dict[str, list[Candidate]]:

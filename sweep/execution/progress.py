@@ -131,6 +131,13 @@ class Plain(Progress):
         print(lines_shown(text), file=self._stream, flush=True)
 
 
+class Troubles(Plain):
+    """Only what is said once: what failed, and what was tried again."""
+
+    def show(self) -> None:
+        return None
+
+
 class Live(Progress):
     """A bar that moves, on a terminal, with the facts below it in as many lines as they take."""
 

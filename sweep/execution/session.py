@@ -24,7 +24,7 @@ from sweep.execution.estimate import Estimate, cores, counted, estimate, estimat
 from sweep.execution.executors import Executor, LocalExecutor
 from sweep.execution.history import History
 from sweep.execution.plan import Plan, make_plan
-from sweep.execution.progress import Live, Plain, Progress
+from sweep.execution.progress import Live, Plain, Progress, Troubles
 from sweep.execution.provenance import command, new_sweep_id, sweep_row
 from sweep.execution.records import table
 from sweep.execution.shard import Shard
@@ -56,6 +56,7 @@ class Options:
         retry_failed: whether runs that failed for good are run again.
         max_failures: failed runs in a row that stop the sweep.
         quiet: whether stdout is left to the caller.
+        silent: whether nothing is told but what goes wrong.
         wait: seconds to wait for a store that is in use.
         plugins: whether the grid may name code of its own, module:Class.
         command: what launches again, where that is not this process's command line.
@@ -73,6 +74,7 @@ class Options:
     retry_failed: bool = False
     max_failures: int = 10
     quiet: bool = False
+    silent: bool = False
     wait: float = 30.0
     plugins: bool = True
     command: str | None = None
@@ -315,12 +317,15 @@ def _compute(
 ) -> Outcome:
     store = Store(store.path, timeout=READER_SECONDS)
     with _progress(Tally(plan.total, plan.cached, made), options) as progress:
-        progress.say(f"running {plan.pending} runs {executor.describe()}")
+        if not options.silent:
+            progress.say(f"running {plan.pending} runs {executor.describe()}")
         return Driver(plan, store, executor, sizer, progress, sweep_id, options.max_failures).run()
 
 
 def _progress(tally: Tally, options: Options) -> Progress:
     stream = sys.stderr if options.quiet else sys.stdout
+    if options.silent:
+        return Troubles(tally, stream)
     if stream.isatty():
         return Live(tally, Console(file=stream), options.by_program)
     return Plain(tally, stream, options.by_program)

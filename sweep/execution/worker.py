@@ -5,10 +5,8 @@ JAX is imported here and nowhere else in the sweep, after its environment is set
 
 import functools
 import gc
-import hashlib
 import importlib.util
 import os
-import platform
 import socket
 import sys
 import time
@@ -26,6 +24,7 @@ from kernels.own_code import OwnCode
 from kernels.results import RunResult
 from kernels.room import Room
 from kernels.spec import RunSpec
+from sweep.execution.cache import cache
 from sweep.execution.versions import differences, versions
 
 READ = (
@@ -224,7 +223,7 @@ def prepare(gpu: bool = False, one_core: bool = False) -> None:
     defaults = {
         "JAX_PLATFORMS": "cuda" if cuda else "cpu",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-        "JAX_COMPILATION_CACHE_DIR": str(compilation_cache()),
+        "JAX_COMPILATION_CACHE_DIR": str(cache("jax")),  # another kind of CPU rejects the code
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "EQX_ON_ERROR": "nan",  # programs with error callbacks are not cached; a NaN becomes a status
     }
@@ -236,22 +235,6 @@ def prepare(gpu: bool = False, one_core: bool = False) -> None:
         }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
-
-
-def compilation_cache() -> Path:
-    """Compiled programs of this node: one folder per kind of CPU, because others reject the code."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "gradient-flow-sweep" / f"jax-{_cpu()}"
-
-
-def _cpu() -> str:
-    """A digest of the CPU's model and features."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        text = "\n".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
-    except OSError:
-        text = platform.processor()
-    return hashlib.sha256(f"{platform.machine()}\n{text}".encode()).hexdigest()[:12]
 
 
 def whoami() -> str:

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from analysis.charts import CHARTS, FORMATS, cone, save
-from analysis.charts.plane import solutions, thinned
+from analysis.charts.plane import solutions, starts, thinned
 from analysis.charts.theme import styled
 from analysis.errors import AnalysisError, BadFilter, CannotWrite, NoData, UnknownChart, UnknownFormat
 from db.store import NoStore, Store
@@ -152,6 +152,14 @@ def test_the_cone_is_the_one_of_separating_directions() -> None:
         pytest.approx(0, abs=0.1),
         pytest.approx(180 - math.degrees(math.atan(0.5)), abs=0.1),
     )
+
+
+def test_starts_are_told_apart_where_a_network_has_several() -> None:
+    rows = [("a", "diagonal", "structured"), ("b", "diagonal", "structured"), ("c", "fully_connected", "orthogonal")]
+    columns = ["run_id", "architecture", "init"]
+    assert starts(pl.DataFrame(rows, columns, orient="row")) == []
+    rows.append(("d", "fully_connected", "gaussian"))
+    assert starts(pl.DataFrame(rows, columns, orient="row")) == ["structured", "gaussian", "orthogonal"]
 
 
 def test_folding_keeps_directions_and_orders_norms() -> None:

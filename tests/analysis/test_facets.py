@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from analysis.charts import CHARTS, Look, save, told
-from analysis.charts.facets import Facets
+from analysis.charts.facets import Facets, _dash
 from analysis.errors import AnalysisError, BadLook, CannotWrite, NoAxes, UnknownAxis, UnknownFormat
 from analysis.frames import along, norms
 from analysis.frames.facets import AGAINST_SCALE, AXES, QUANTITIES, faceted
@@ -106,7 +106,7 @@ def test_the_rows_drawn_are_written_beside_the_figure(store: Store, tmp_path: Pa
             "margins",
             {"color": "seed", "row": "seed"},
             NoAxes,
-            "twice among colour, row and column: seed, seed",
+            "twice among colour, dash, row and column: seed, seed",
         ),
     ],
 )
@@ -118,9 +118,50 @@ def test_wrong_axes_are_named(
     assert not list(tmp_path.iterdir())
 
 
+def test_an_axis_told_by_dashes(store: Store, tmp_path: Path) -> None:
+    """Lines of one colour and different dash: each has its own points, and a legend names the values."""
+    output = save("margins", store, tmp_path / "a.json", color="architecture", dash="seed")
+    drawn = json.loads(output.read_text())
+    (panel,) = drawn["vconcat"][0]["hconcat"]
+    lines = [layer["encoding"] for layer in panel["layer"] if layer["mark"]["type"] == "line"]
+    assert [each["strokeDash"]["field"] for each in lines] == ["seed"]
+    (band,) = (layer["encoding"] for layer in panel["layer"] if layer["mark"]["type"] == "area")
+    assert {"field": "seed", "type": "nominal"} in band["detail"]  # else one band goes to and fro between the lines
+    seeds = store.query("SELECT DISTINCT seed FROM runs WHERE task = 'classification' ORDER BY seed")[
+        "seed"
+    ].to_pylist()
+    assert lines[0]["strokeDash"]["scale"]["domain"] == seeds
+    assert len(set(map(tuple, lines[0]["strokeDash"]["scale"]["range"]))) == len(seeds) > 1
+    assert lines[0]["strokeDash"]["legend"]["title"] == "seed"
+    rows = drawn["datasets"][panel["layer"][-1]["data"]["name"]]
+    assert len({(row["architecture"], row["seed"], row["clock"]) for row in rows}) == len(rows)
+
+
+def test_more_values_than_dashes_are_refused() -> None:
+    with pytest.raises(NoAxes, match="dashes tell 5 values apart, depth has 6; write it as colour, row or column"):
+        _dash("depth", pl.Series("depth", range(6)))
+
+
+def test_size_and_font_are_those_asked_for(store: Store, tmp_path: Path) -> None:
+    for name, asked, size in (
+        ("margins", Look(width=123, height=77), (123, 77)),
+        ("regression_paths", Look(height=123), (123, 123)),  # a square, whose angles are true
+        ("regression_paths", Look(width=100, height=123), (100, 123)),
+    ):
+        drawn = json.loads(save(name, store, tmp_path / "a.json", look=asked).read_text())
+        panels = [panel for row in drawn["vconcat"] for panel in row["hconcat"]]
+        assert {(panel["width"], panel["height"]) for panel in panels} == {size}
+    drawn = json.loads(save("margins", store, tmp_path / "a.json", look=Look(font="Serif")).read_text())
+    assert drawn["config"]["font"] == "Serif"
+
+
 def test_wrong_looks_are_named(store: Store, tmp_path: Path) -> None:
     with pytest.raises(BadLook, match="width: 3 is not from 60 to 2000"):
         Look(width=3)
+    with pytest.raises(BadLook, match="height: 9999 is not from 60 to 2000"):
+        Look(height=9999)
+    with pytest.raises(BadLook, match="font: it is empty"):
+        Look(font=" ")
     with pytest.raises(UnknownFormat, match=r"rows.txt has the suffix '.txt'; write one of .csv"):
         Look(data=tmp_path / "rows.txt")
     with pytest.raises(CannotWrite, match=r"no/a.csv cannot be written"):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 
 import analysis.frames
@@ -209,22 +210,29 @@ def test_two_layers_approach_the_max_margin_direction_like_one_over_root(store: 
     assert slopes["slope"][0] == pytest.approx(-0.5, abs=0.05)
 
 
-def test_distances_at_a_finite_margin_are_those_of_the_points(tmp_path: Path) -> None:
-    """In bins of half a decade: -log Loss = 9 is 10^0.95, next to 10^1."""
+def test_distances_at_a_finite_margin_are_interpolated_between_points(tmp_path: Path) -> None:
+    """Of two runs, each compared at −log Loss = 1 and 100: from 1 to 1/100, and four times that; scales stay apart."""
     store = Store(tmp_path / "rows.duckdb")
     store.create()
     asked: dict[str, Any] = {"prediction": "finite_margin", "kind": "limit t->inf"}
-    tables = rows.results(["a"], task="classification")
-    tables["predictions"] = rows.predictions(["a"], **asked)
-    tables["path_predictions"] = rows.path_predictions(["a"], prediction="finite_margin", distance=0.25)
-    store.commit(tables)
-    (found,) = along.FINITE_MARGIN.read(store).to_dicts()
-    assert (found["prediction"], found["kind"], found["runs"]) == ("finite_margin", "limit t->inf", 1)
-    assert (found["clock"], found["low"], found["middle"]) == pytest.approx((10.0, 0.25, 0.25))
+    for name, alpha, factor in (("a", 0.5, 1.0), ("b", 0.1, 4.0)):
+        tables = rows.results([name], task="classification", alpha=alpha)
+        tables["predictions"] = rows.predictions([name], **asked)
+        tables["trajectories"] = rows.trajectories([name], log_loss=[-1.0, -100.0])
+        ends = ((1, factor), (2, factor / 100))
+        compared = [rows.path_predictions([name], prediction="finite_margin", point=p, distance=d) for p, d in ends]
+        tables["path_predictions"] = pa.concat_tables(compared)
+        store.commit(tables)
+    found = along.FINITE_MARGIN.read(store)
+    assert found["alpha"].to_list() == [0.1] * 5 + [0.5] * 5
+    assert found["runs"].to_list() == [1] * 10
+    ticks = 10.0 ** np.array([0, 0.5, 1, 1.5, 2])
+    assert found["clock"].to_numpy() == pytest.approx([*ticks, *ticks])
+    assert found["middle"].to_numpy() == pytest.approx([*(4 / ticks), *(1 / ticks)])
     assert along.CLASSIFICATION_DISTANCE.read(store).is_empty()  # what holds at a point says not where the run ends
 
 
-def test_time_averages_are_bins_of_time(store: Store) -> None:
+def test_time_averages_are_of_scales_below_one(store: Store) -> None:
     """Of two layers, at every scale below one that is drawn."""
     frame = along.TIME_AVERAGE.read(store)
     assert set(frame["alpha"]) <= {0.01, 0.03, 0.1}

@@ -198,6 +198,18 @@ def test_plain_duckdb_reads_the_views(store: Store) -> None:
             connection.sql(f"FROM {view}").fetchall()
 
 
+def test_orbits_are_the_lists_unnested(store: Store) -> None:
+    integrals = rows.table("trajectories", rows.TRAJECTORY, [{"run_id": "b", "residual_integral": [[1.0], [2.0]]}])
+    both = pa.concat_tables([rows.trajectories(["a"]), integrals])
+    store.commit({"runs": rows.runs(["a", "b"]), "trajectories": both})
+    plain = """SELECT r.run_id, r.alpha, generate_subscripts(step, 1) AS point, unnest(COLUMNS(t.* EXCLUDE (run_id)))
+        FROM runs r JOIN trajectories t USING (run_id) ORDER BY run_id, point"""
+    found = store.query("FROM orbits ORDER BY run_id, point")
+    expected = store.query(plain)
+    assert str(found.select(expected.column_names).to_pylist()) == str(expected.to_pylist())  # NaN is not NaN
+    assert found.num_rows == 4
+
+
 def test_convergence_has_a_row_a_run_and_prediction(store: Store) -> None:
     store.commit(
         {

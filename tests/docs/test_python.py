@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,6 +42,21 @@ def test_the_snippets_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     runner.run(session)
     assert runner.summarize(verbose=False).failed == 0
     assert (tmp_path / "scale.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_the_snippet_of_the_cover(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the grid of the cover, as it says."""
+    monkeypatch.chdir(tmp_path)
+    cover = ROOT / "README.md"
+    (grid,), (snippet,) = blocks(cover, "yaml"), blocks(cover, "python")
+    Path("grid.yaml").write_text(grid, encoding="utf-8")
+    names: dict[str, Any] = {}
+    exec(compile(snippet, str(cover), "exec"), names)
+    assert names["ended"].counts["converged"] == 14
+    assert names["ended"].uncertified == 0
+    assert names["run"].status == "converged"
+    assert Path("scale.svg").stat().st_size > 10_000
 
 
 def test_the_notebook_names_what_is_there() -> None:

@@ -39,6 +39,30 @@ def test_promised_distance_to_the_q_norm(architecture: str, depth: int, rtol: fl
     assert max(distances(results, "minimum_q_norm")) < promise
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["regression", "classification"])
+@pytest.mark.parametrize("architecture", ["diagonal", "signed_diagonal"])
+def test_sparse_unit_matrices_change_nothing(architecture: str, task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large networks hold S and U_l sparse. With them every number is the same, predictions and orbits included."""
+    dataset = regression_data(2, 4) if task == "regression" else classification_data(2, 4)
+    axes = {"task": task, "architecture": architecture, "depth": 2, "init": "gaussian"}
+    (plain,) = run(dataset, **axes)
+    monkeypatch.setattr("kernels.networks.decomposition.DENSE", 0)
+    (sparse,) = run(dataset, **axes)
+    assert plain.trajectory is not None
+    assert sparse.trajectory is not None
+    np.testing.assert_allclose(sparse.trajectory.beta, plain.trajectory.beta, rtol=1e-12)
+    assert len(sparse.predictions) == len(plain.predictions) > 2
+    for one, other in zip(sparse.predictions, plain.predictions, strict=True):
+        assert (one.prediction, one.distance is None, len(one.path)) == (
+            other.prediction, other.distance is None, len(other.path),
+        )  # fmt: skip
+        np.testing.assert_allclose(one.distance or 0, other.distance or 0, rtol=1e-6, atol=1e-12)
+        np.testing.assert_allclose(
+            [each.distance for each in one.path], [each.distance for each in other.path], rtol=1e-6, atol=1e-12
+        )
+
+
 def test_one_sample_meets_its_closed_form() -> None:
     """L = 2, one sample: beta_j = alpha^2 sinh(2 nu x_j) / 2 with x . beta = y."""
     x, y, alpha = np.array([1.0, 2.0]), 1.0, 0.3

@@ -333,6 +333,7 @@ def test_a_store_that_is_not_made_yet_is_an_answer(tmp_path: Path) -> None:
     assert (done.exit_code, words in done.stdout, done.stderr) == (0, True, "")
     done = invoke("status", "--json", store=absent)
     assert json.loads(done.stdout) == {"store": str(absent), "runs": {}, "sweeps": []}
+    assert words in done.stderr
     done = invoke("query", "SELECT count(*) AS n FROM runs", "--format", "csv", store=absent)
     assert (done.exit_code, done.stdout, words in done.stderr) == (0, "n\n0\n", True)
     done = invoke("list", store=absent)

@@ -1,6 +1,7 @@
 """Estimates: one number for everybody who asks, robust to single batches, and of likeness where nothing was timed."""
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,15 @@ from sweep.execution import pilot as pilots
 from sweep.execution.costs import FEW_SPREAD, SHARES, Features, Kind, Model, fitted
 from sweep.execution.driver import Outcome
 from sweep.execution.estimate import Estimate, Part, estimate, estimate_lines, foreseen
-from sweep.execution.history import History, Timing
+from sweep.execution.history import History
 from sweep.execution.pilot import pilot
 from sweep.execution.plan import Plan, make_plan
 from sweep.execution.programs import ProgramPlan, Shape
+from sweep.execution.timing import Timing, keep, kept
 from sweep.execution.worker import Raised
 from sweep.grid.grid import load
 from tests.db import store_rows as rows
-from tests.sweep.conftest import SMALL, Write
+from tests.sweep.conftest import SMALL, Launch, Write
 from tests.sweep.test_cli import invoke
 
 OTHER = SMALL.replace("depth: 2", "depth: 5").replace("name: small", "name: other")
@@ -303,6 +305,69 @@ def test_a_pilot_stands_where_nothing_was_timed(one: tuple[Plan, Store, str]) ->
     assert estimate(plan, History(store, tried), 1).seconds == (85.0, 165.0, 325.0)
     with_batches(store, key, {})
     assert estimate(plan, History(store, tried), 1).parts[0].timing != tried[key]
+
+
+def test_a_launch_says_what_the_pilot_said(
+    write: Write, tmp_path: Path, launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, store = planned(write(SMALL), tmp_path / "results.duckdb")
+    said = foreseen(plan, store, 1, trying=True)
+    assert said["estimated_seconds"] is not None
+    assert not store.path.exists()
+    expected = {**said["estimate"], "sources": {"kept": 1}}
+    assert foreseen(plan, store, 1)["estimate"] == expected
+    assert list(estimate_lines(foreseen(plan, store, 1)))[1] == "  1 program by an earlier pilot"
+    ended = launch(SMALL)
+    assert (ended.plan["estimate"], ended.plan["batches"]) == (expected, said["batches"])
+    monkeypatch.setattr("sweep.execution.timing.KERNEL_VERSION", -1)  # numbers of other kernels say nothing
+    fresh = Store(tmp_path / "other.duckdb")
+    assert foreseen(plan, fresh, 1)["estimated_seconds"] is None
+
+
+def test_what_was_timed_is_believed_before_an_earlier_pilot(one: tuple[Plan, Store, str]) -> None:
+    plan, store, key = one
+    tried = Timing(1.0, 2.0, 4.0, "pilot", 5.0)
+    keep({key: tried})
+    assert History(store).of(plan.programs[0]) == replace(tried, source="kept")
+    with_batches(store, key, {})
+    timing = History(store).of(plan.programs[0])
+    assert timing is not None
+    assert timing.source == "timed"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"low": 1, "middle": 2, "high": NaN, "compiling": 0}',
+        '{"low": 0, "middle": 2, "high": 3, "compiling": 0}',
+        '{"low": 1, "middle": 2, "high": 3, "compiling": -1}',
+    ],
+)
+def test_kept_times_that_are_damaged_say_nothing(text: str, pilots: Path) -> None:
+    keep({"key": Timing(1.0, 2.0, 4.0, "pilot", 5.0)})
+    (file,) = pilots.iterdir()
+    assert kept("key") == Timing(1.0, 2.0, 4.0, "kept", 5.0)
+    file.write_text(text, encoding="utf-8")
+    assert kept("key") is None
+
+
+def test_times_that_cannot_be_kept_are_told(write: Write, tmp_path: Path, pilots: Path) -> None:
+    pilots.write_text("a file where the folder should be", encoding="utf-8")
+    plan, store = planned(write(SMALL), tmp_path / "results.duckdb")
+    said = foreseen(plan, store, 1, trying=True)
+    assert said["estimated_seconds"] is not None
+    assert list(estimate_lines(said))[1] == f"  a launch will not know these times: {pilots}: File exists"
+
+
+def test_a_second_pilot_begins_with_what_the_first_did_not_reach(write: Write, tmp_path: Path) -> None:
+    text = SMALL.replace("depth: 2", "depth: [2, 3]").replace("init: gaussian", "init: gaussian, solver: kvaerno5")
+    plan, _ = planned(write(text), tmp_path / "results.duckdb")
+    first, second = (program.key for program in plan.programs)
+    keep({first: Timing(1.0, 2.0, 4.0, "pilot", 5.0)})
+    assert list(pilot(plan, frozenset()).timings) == [second, first]
 
 
 def test_an_estimate_as_json(one: tuple[Plan, Store, str]) -> None:

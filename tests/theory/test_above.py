@@ -5,6 +5,7 @@ import pytest
 from scipy.optimize import minimize
 from sklearn.linear_model import lars_path
 
+from kernels.theory.optimisers import above
 from kernels.theory.optimisers.above import Above, Guess, minimise_above
 from kernels.theory.optimisers.curves import Curve, GeneralCurve, StraightCurve, StructuredCurve
 from kernels.theory.optimisers.lasso import lasso, lasso_path
@@ -78,6 +79,23 @@ def test_regimes_cross_from_the_l2_margin_to_the_l1_margin(depth: int) -> None:
     assert np.linalg.norm(euclidean - sparse) > 0.1 * np.linalg.norm(sparse)
     np.testing.assert_allclose(small, euclidean, rtol=0, atol=1e-4 * np.abs(euclidean).max())
     np.testing.assert_allclose(large, sparse, rtol=0, atol=2e-2 * np.abs(sparse).max())
+
+
+@pytest.mark.parametrize(("depth", "alpha"), [(2, 1e-3), (3, 1e-3), (5, 1e-2)])
+@pytest.mark.parametrize("kind", ["structured", "general"])
+def test_small_weights_are_followed_from_the_start(
+    kind: str, depth: int, alpha: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a guess that leads nowhere, without a search: up to 17 decades lie between the start's scale and gamma."""
+    rows, gamma = separable(5, 7, 6), np.geomspace(1.0, 1e3, 4)
+    curve = start(kind, depth, 7, alpha, 4)
+    alone = solved(curve, rows, gamma)
+    monkeypatch.setattr(above, "searched", None)
+    each = np.repeat(gamma[:, None], 5, axis=1)
+    guess = Guess(np.random.default_rng(0).uniform(-15, 15, (4, 7)), np.ones((4, 5)), np.zeros(4, int))
+    found = minimise_above(curve, np.repeat(rows[None], 4, axis=0), each, guess)
+    assert found.residual.max() < 1e-11
+    np.testing.assert_allclose(found.rho, alone.rho, rtol=0, atol=1e-8 * np.abs(alone.rho).max())
 
 
 def test_a_guess_changes_nothing() -> None:

@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from kernels.theory.optimisers import margins
+from kernels.theory.optimisers import margins, simplex
 from kernels.theory.optimisers.certificates import margin_modulus, margin_norm
 
 
@@ -194,6 +194,29 @@ def test_best_known_reaches_the_best_vertex(depth: int) -> None:
         ratios.append(margins.best_known(z, 2 / depth, starts=32).objective / best)
     assert min(ratios) > 1 - 1e-8
     assert np.sum(np.array(ratios) < 1 + 1e-8) == 8
+
+
+@pytest.mark.parametrize(("samples", "dim"), [(1, 3), (4, 10), (12, 12), (9, 5)])
+def test_many_weights_at_once_are_linear_programs(samples: int, dim: int) -> None:
+    """Also where samples have very different norms, and HiGHS does not always reach the last digits."""
+    rng = np.random.default_rng(samples)
+    z, compared = rng.standard_normal((samples, dim)), 0
+    z = z * np.sign(z @ rng.standard_normal(dim))[:, None] * 10.0 ** rng.uniform(-1, 1, (samples, 1))
+    weights = 10.0 ** rng.uniform(-3, 0, (20, dim))
+    for each, rho, mu in zip(weights, *simplex.least_sums(z, weights), strict=True):
+        expected = margins.least_sum(z, each)
+        assert margin_modulus(z / each, rho * each, mu) < 1e-11
+        if expected.certificate < 1e-11:
+            compared += 1
+            assert float(each @ np.abs(rho)) == pytest.approx(expected.objective, rel=1e-10)
+            np.testing.assert_allclose(rho, expected.solution, rtol=0, atol=1e-9 * np.abs(rho).max())
+    assert compared >= 10
+
+
+def test_many_weights_of_what_cannot_be_separated_are_no_numbers() -> None:
+    rho, mu = simplex.least_sums(np.array([[1.0, 2.0], [-1.0, -2.0]]), np.ones((3, 2)))
+    assert np.isnan(rho).all()
+    assert np.isnan(mu).all()
 
 
 def test_quasi_norm() -> None:

@@ -1,6 +1,7 @@
 """The saddles of regression from small weights: against hand calculation, linear programs, quadrature, and flows."""
 
 import math
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -198,6 +199,48 @@ def test_two_coordinates_at_once_are_not_certified() -> None:
     made = SEQUENCE.forecast(problem(twins, architecture="diagonal", **axes))
     assert made is not None
     np.testing.assert_allclose(made.beta, [0.5, -0.5, 0])
+
+
+def exact_clock(a: np.ndarray, y: np.ndarray) -> list[float]:
+    """Clocks of all jumps for ends of one, in fractions, as long as fits keep the signs of all coordinates."""
+    columns = [[Fraction(value) for value in column] for column in a.T.tolist()]
+    left = [Fraction(value) for value in y.tolist()]
+    s, held, clock, times = [Fraction(0)] * len(columns), list[int](), Fraction(0), []
+    while any(left) and len(held) < len(left):
+        force = [dot(column, left) for column in columns]
+        waits = {j: ((1 if force[j] > 0 else -1) - s[j]) / force[j] for j in range(len(s)) if j not in held}
+        jumping = min(waits, key=waits.__getitem__)
+        s = [value + waits[jumping] * pull for value, pull in zip(s, force, strict=True)]
+        clock, held = clock + waits[jumping], [*held, jumping]
+        times.append(float(clock))
+        # the residual is y without its parts along the held columns, made orthogonal one after the other
+        left, basis = [Fraction(value) for value in y.tolist()], []
+        for j in held:
+            own = columns[j]
+            for other in basis:
+                share = dot(own, other) / dot(other, other)
+                own = [one - share * two for one, two in zip(own, other, strict=True)]
+            basis.append(own)
+            share = dot(left, own) / dot(own, own)
+            left = [one - share * two for one, two in zip(left, own, strict=True)]
+    return times
+
+
+def dot(one: list[Fraction], other: list[Fraction]) -> Fraction:
+    return sum((a * b for a, b in zip(one, other, strict=True)), Fraction(0))
+
+
+@pytest.mark.parametrize("digits", [3, 6, 9])
+def test_targets_that_are_rounded_have_late_jumps(digits: int) -> None:
+    """What rounding leaves of a sparse target takes 10^digits to fit, and most digits of y - A k are lost."""
+    rng = np.random.default_rng(1)
+    a = np.linalg.qr(rng.standard_normal((5, 5)))[0] + 0.1 * rng.standard_normal((5, 5))
+    y = np.round(a @ [2.0, -1.0, 0.0, 0.0, 0.0], digits)
+    expected = exact_clock(a, y)
+    (found,) = visited(a, y, np.ones((1, 5)), np.ones((1, 5)))
+    assert found.clock[-1] > 10.0 ** (digits - 1)
+    assert found.residual < CERTIFIED
+    np.testing.assert_allclose(found.clock, expected, rtol=1e-9)
 
 
 def test_saddles_are_bounded_in_number() -> None:

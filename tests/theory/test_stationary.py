@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 from kernels.simulate import simulate
 from kernels.theory.base import CERTIFIED
 from kernels.theory.optimisers.margins import best_known
-from kernels.theory.optimisers.stationary import nearby
+from kernels.theory.optimisers.stationary import End, nearby, nearby_all
 from tests.kernels.conftest import classification_data, spec_of
 
 
@@ -130,6 +130,27 @@ def test_what_a_symmetry_keeps_equal_is_one() -> None:
     np.testing.assert_allclose(found.rho, [0.5, 0.5, 0], atol=1e-14)
     found = nearby(z, np.array([3.0, 3.3, 1e-4]), one, 2 / 3)
     np.testing.assert_allclose(found.rho, [0, 1, 0], atol=1e-14)
+
+
+@pytest.mark.parametrize("kind", ["real", "complex"])
+def test_ends_of_a_batch_are_theirs_alone(kind: str) -> None:
+    """Of any sizes, near to a point or not: which others are searched beside an end changes rounding alone."""
+    rng = np.random.default_rng(3)
+    ends, certified = [], 0
+    for seed, (samples, size) in enumerate([(3, 6), (5, 8), (2, 5), (4, 8), (1, 3), (6, 6)]):
+        z = signed(samples, size, kind, seed)
+        rho = rng.standard_normal(size) if kind == "real" else np.fft.fft(rng.standard_normal(size))
+        rho = rho * np.where(rng.random(size) < 0.5, 1e-4, 1.0) if kind == "real" else rho
+        margins = (z @ rho).real
+        ends.append(End(z * np.sign(margins)[:, None], rho, np.abs(margins) < 2 * np.abs(margins).min()))
+    for end, found in zip(ends, nearby_all(ends, 2 / 3), strict=True):
+        alone = nearby(*end, 2 / 3)
+        assert (found.certificate < CERTIFIED) == (alone.certificate < CERTIFIED)
+        if found.certificate >= CERTIFIED:
+            continue  # where Newton's method does not converge, rounding decides what is left of it
+        certified += 1
+        np.testing.assert_allclose(found.rho, alone.rho, rtol=0, atol=1e-9 * np.abs(alone.rho).max())
+    assert certified >= 2
 
 
 @pytest.mark.slow

@@ -2,14 +2,15 @@
 
 The dual, max over mu >= 0 of b.mu - sum_j D_j*([Z^T mu]_j), is concave. Once it is known which samples have
 multipliers, the problem is the equality problem of stacked.py. So an active set is sought, in two ways. Followed:
-Newton's method for all problems at once, from a guess of the minima, changes the sets on the way. It solves nearly all
-problems that come from a flow. Searched: the others are solved one by one (active_set.py).
+Newton's method for all orbits at once, from one problem of an orbit to the next, changes the sets on the way. It solves
+nearly all problems that come from a flow. Searched: the others are solved one by one (active_set.py).
 """
 
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy.optimize import nnls
 
 from kernels.problem import grouped
 from kernels.theory.optimisers import stacked
@@ -22,6 +23,10 @@ LOOSE = 1e-3
 """The active set changes where the residual of its own equations is below this; before, signs say little."""
 FOLLOWED = 60
 """Most Newton steps of a followed problem."""
+BEGUN = 20
+"""Most Newton steps from an orbit's own first point, which may be far from a minimum."""
+GROWTH, TURNS = 30.0, 60
+"""Growth of the bounds from the initialisation, at first, and the most times that they grow."""
 DENSE = 80
 """Up to this many unknowns no coordinate is eliminated."""
 
@@ -34,6 +39,7 @@ class Above(NamedTuple):
         multipliers: mu >= 0.
         objective: sum_j D_j(rho_j).
         residual: that of the optimality conditions (`optimality`).
+        z: chart values of rho (curves.py).
     """
 
     rho: Float[np.ndarray, "b m"]
@@ -41,6 +47,7 @@ class Above(NamedTuple):
     multipliers: Float[np.ndarray, "b n"]
     objective: Float[np.ndarray, " b"]
     residual: Float[np.ndarray, " b"]
+    z: Float[np.ndarray, "b m"]
 
 
 class Guess(NamedTuple):
@@ -70,7 +77,7 @@ def minimise_above(
     """
     if guess is None:
         return searched(curve, rows, bounds, np.zeros(bounds.shape, dtype=bool))
-    found = _followed(curve, rows, bounds, guess)
+    found = _in_order(curve, rows, bounds, guess)
     tried, fresh = np.zeros(len(bounds), dtype=bool), found.residual <= REACHED
     while not (found.residual <= REACHED).all():
         missed = ~(found.residual <= REACHED)
@@ -80,7 +87,7 @@ def minimise_above(
             some = np.flatnonzero(missed & fresh[beside] & (guess.owner == guess.owner[beside]))
             if some.size:
                 near = beside[some]
-                start = Guess(curve.of(near).chart(found.rho[near]), found.multipliers[near], guess.owner[some])
+                start = Guess(found.z[near], found.multipliers[near], guess.owner[some])
                 _improve(found, some, _followed(curve.of(some), rows[some], bounds[some], start))
                 spread = True
         fresh = missed & (found.residual <= REACHED)
@@ -94,6 +101,103 @@ def minimise_above(
         _improve(found, some, searched(curve.of(some), rows[some], bounds[some], guess.multipliers[some] > 0))
         fresh[some] = found.residual[some] <= REACHED
     return found
+
+
+@np.errstate(all="ignore")
+def _in_order(curve: Curve, rows: Float[np.ndarray, "b n m"], bounds: Float[np.ndarray, "b n"], guess: Guess) -> Above:
+    """The minima, followed from one problem of an orbit to the next; all orbits at once.
+
+    A minimum is a better guess than the orbit's own point, as soon as that is no minimum. Its coordinates are moved
+    outwards as rho ~ e^{L |z|} grows with the bounds.
+    """
+    change = np.diff(guess.owner, prepend=guess.owner[0] - 1) != 0
+    place = np.arange(len(bounds))
+    place = place - np.maximum.accumulate(np.where(change, place, 0))
+    size = np.linalg.norm(bounds, axis=1)
+    first = np.flatnonzero(place == 0)
+    begun = _followed(curve.of(first), rows[first], bounds[first], Guess(*(each[first] for each in guess)), BEGUN)
+    found = Above(*(np.full((len(bounds), *each.shape[1:]), np.nan) for each in begun))
+    _fill(found, first, begun)
+    missed = first[~(begun.residual <= REACHED)]
+    if missed.size:
+        _improve(found, missed, _grown(curve.of(missed), rows[missed], bounds[missed]))
+    for turn in range(1, int(place.max()) + 1):
+        some = np.flatnonzero(place == turn)
+        some = some[found.residual[some - 1] <= REACHED]
+        if not some.size:
+            break
+        near = some - 1
+        farther = np.log(size[some] / size[near])[:, None] / curve.depth
+        start = Guess(_outwards(curve.of(near), found.z[near], farther), found.multipliers[near], guess.owner[some])
+        _fill(found, some, _followed(curve.of(some), rows[some], bounds[some], start))
+    return found
+
+
+def _grown(curve: Curve, rows: Float[np.ndarray, "b n m"], bounds: Float[np.ndarray, "b n"]) -> Above:
+    """The minima, followed from the initialisation: bounds grow from the margins there, as g from 0 to 1.
+
+    While g is small, D is quadratic: mu is g times the multipliers of a problem of least distance. The first g is that
+    at which this moves some z by one.
+    """
+    count = len(bounds)
+    point = curve.at(np.zeros_like(curve.start))
+    origin, rates = _times(rows, point.rho), point.drho / point.dnu
+
+    def raised(some: Int[np.ndarray, " a"]) -> Float[np.ndarray, "a n"]:
+        share = g[some][:, None]
+        return np.where(share < 1, origin[some] + share * (bounds - origin)[some], bounds[some])
+
+    near = zip(rows * np.sqrt(rates)[:, None], bounds - origin, strict=True)
+    mu = np.array([_least_distance(*each) for each in near])
+    step = _combined(rows, mu) / point.dnu
+    g = np.minimum(1.0, 1 / np.abs(step).max(axis=1))
+    z, mu, owner = g[:, None] * step, g[:, None] * mu, np.arange(count)
+    factor, last = np.full(count, GROWTH), np.zeros(count)
+    found = _followed(curve, rows, raised(owner), Guess(z, mu, owner))
+    for _ in range(TURNS):
+        reached = found.residual <= REACHED
+        last = np.where(reached, g, last)
+        factor = np.where(reached, factor, np.sqrt(factor))
+        some = np.flatnonzero((last > 0) & (last < 1) & (factor > 1.5))
+        if not some.size:
+            break
+        kept = some[reached[some]]
+        z[kept], mu[kept] = found.z[kept], found.multipliers[kept]
+        g[some] = np.minimum(1.0, last[some] * factor[some])
+        ahead, farther = curve.of(some), np.log(g[some] / last[some])[:, None] / curve.depth
+        start = Guess(_outwards(ahead, z[some], farther), mu[some], owner[some])
+        _fill(found, some, _followed(ahead, rows[some], raised(some), start))
+    missed = ~(last >= 1)
+    found.residual[missed] = np.inf
+    return found
+
+
+def _least_distance(rows: Float[np.ndarray, "n m"], heights: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """mu of min ||x|| subject to Z x >= h, x = Z^T mu; NaN where it is not found (Lawson and Hanson, 1974, ch. 23)."""
+    if not (np.isfinite(rows).all() and np.isfinite(heights).all()):
+        return np.full(len(heights), np.nan)
+    scale = float(np.abs(rows).max()) or 1.0
+    tall = float(np.abs(heights).max()) or 1.0
+    raised = np.vstack([rows.T / scale, heights / tall])
+    goal = np.append(np.zeros(rows.shape[1]), 1.0)
+    try:
+        u = nnls(raised, goal)[0]
+    except RuntimeError:
+        return np.full(len(heights), np.nan)
+    rest = 1 - float(u @ heights) / tall
+    return u / rest * tall / scale**2 if rest > 0 else np.full(len(heights), np.nan)
+
+
+def _outwards(curve: Curve, z: Float[np.ndarray, "b m"], length: Float[np.ndarray, "b 1"]) -> Float[np.ndarray, "b m"]:
+    """z moved by a length away from where the least layer is zero."""
+    moved: Float[np.ndarray, "b m"] = z + np.copysign(length, curve.start + z)
+    return moved
+
+
+def _fill(found: Above, places: Int[np.ndarray, " a"], others: Above) -> None:
+    """Put the other minima in these places."""
+    for values, new in zip(found, others, strict=True):
+        values[places] = new
 
 
 def _improve(found: Above, places: Int[np.ndarray, " a"], others: Above) -> None:
@@ -130,7 +234,7 @@ def _above(
     z, nu, mu = state
     with np.errstate(all="ignore"):
         rho = curve.at(z).rho
-        return Above(rho, nu, mu, curve.potential_at(z, nu, rho), optimality(rows, bounds, rho, nu, mu))
+        return Above(rho, nu, mu, curve.potential_at(z, nu, rho), optimality(rows, bounds, rho, nu, mu), z)
 
 
 def optimality(
@@ -152,7 +256,13 @@ def optimality(
     return np.where(np.isnan(worst), np.inf, worst)
 
 
-def _followed(curve: Curve, rows: Float[np.ndarray, "b n m"], bounds: Float[np.ndarray, "b n"], guess: Guess) -> Above:
+def _followed(
+    curve: Curve,
+    rows: Float[np.ndarray, "b n m"],
+    bounds: Float[np.ndarray, "b n"],
+    guess: Guess,
+    most: int = FOLLOWED,
+) -> Above:
     """Newton's method in (z, mu); on the way the active set loses negative multipliers and gains violated samples."""
     length = np.linalg.norm(rows, axis=2)
     length = np.where(length > 0, length, 1.0)
@@ -161,7 +271,7 @@ def _followed(curve: Curve, rows: Float[np.ndarray, "b n m"], bounds: Float[np.n
     with np.errstate(all="ignore"):
         nu = curve.nu(z)
         active, going = mu > 0, np.arange(len(z))
-        for _ in range(FOLLOWED):
+        for _ in range(most):
             some = curve if len(going) == len(z) else curve.of(going)
             part, high = units[going], heights[going]
             point = some.at(z[going])

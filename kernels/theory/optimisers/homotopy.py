@@ -25,6 +25,9 @@ TIE = 1e-9
 DEPENDENT = 1e-8
 """Columns of which QR leaves at most this share of the largest are fitted by the singular values instead."""
 
+SMALL = 1e-3
+"""Residuals below this share of ||y|| are computed in extended precision."""
+
 MOST = 128
 """Most saddles, so that they take a fraction of a second. The last saddle has as many non-zero coordinates as there are
 samples, so that no sequence is tried for more samples than this."""
@@ -38,10 +41,10 @@ class Sequence:
         rho: the saddles, shape (k, m).
         clock: clock of the jump to each saddle, shape (k,).
         ends: s = A^T lambda at the last saddle, shape (m,).
-        residual: the largest, over the saddles, of the relative forces on coordinates that are not zero and of the
-            relative difference of s_j from the end at which it must be. It is infinite where the sequence breaks off:
-            two coordinates jump at once, columns are dependent, there are more than MOST saddles, or a force pulls no
-            coordinate towards a finite end.
+        residual: the largest, over the saddles, of the relative forces on coordinates that are not zero, of the
+            relative difference of s_j from the end at which it must be, and of the rounding of y - A rho, relative,
+            which turns s. It is infinite where the sequence breaks off: two coordinates jump at once, columns are
+            dependent, there are more than MOST saddles, or a force pulls no coordinate towards a finite end.
     """
 
     rho: Float[np.ndarray, "k m"]
@@ -72,7 +75,7 @@ def visited(
     runs = _Runs(
         place=np.arange(count), upper=upper, lower=lower, signs=np.zeros((count, size)), s=np.zeros((count, size)),
         residual=np.repeat(y[None], count, axis=0), multipliers=np.zeros((count, len(y))), clock=np.zeros(count),
-        worst=np.zeros(count),
+        worst=np.zeros(count), unsure=np.zeros(count),
     )  # fmt: skip
     found: list[list[np.ndarray]] = [[] for _ in range(count)]
     clocks: list[list[float]] = [[] for _ in range(count)]
@@ -101,6 +104,7 @@ def visited(
             runs, force, waits, wait = runs.of(left), force[left], waits[left], wait[left]
         if not len(wait):
             break
+        runs.worst = np.maximum(runs.worst, runs.unsure)
         runs.clock = runs.clock + wait
         runs.multipliers = runs.multipliers + wait[:, None] * runs.residual
         each, j = np.arange(len(wait)), waits.argmin(axis=1)
@@ -117,7 +121,8 @@ def visited(
         at = np.where(runs.signs > 0, runs.upper, -runs.lower)
         apart = np.divide(np.abs(s - at), np.abs(at), out=np.zeros_like(s), where=held)
         runs.s = np.where(held, at, s)
-        runs.signs, runs.residual = np.sign(fitted), y - fitted @ a.T
+        runs.signs = np.sign(fitted)
+        runs.residual, runs.unsure = _residuals(a, y, fitted)
         pull = np.where(runs.signs != 0, np.abs(runs.residual @ a) / norms, 0.0)
         runs.worst = np.max([runs.worst, apart.max(axis=1), pull.max(axis=1)], axis=0)
         for place, rho, clock in zip(runs.place.tolist(), fitted, runs.clock.tolist(), strict=True):
@@ -138,6 +143,7 @@ class _Runs:
         residual: y - A rho.
         clock: of the last jump.
         worst: as `Sequence.residual`.
+        unsure: the rounding of `residual`, relative, which counts if the sequence goes on.
     """
 
     place: Int[np.ndarray, " b"]
@@ -149,9 +155,34 @@ class _Runs:
     multipliers: Float[np.ndarray, "b n"]
     clock: Float[np.ndarray, " b"]
     worst: Float[np.ndarray, " b"]
+    unsure: Float[np.ndarray, " b"]
 
     def of(self, index: Int[np.ndarray, " a"]) -> "_Runs":
         return _Runs(**{name: values[index] for name, values in vars(self).items()})
+
+
+def _residuals(
+    a: Float[np.ndarray, "n m"], y: Float[np.ndarray, " n"], fitted: Float[np.ndarray, "b m"]
+) -> tuple[Float[np.ndarray, "b n"], Float[np.ndarray, " b"]]:
+    """y - A k of b fits, and the rounding of each, relative to its norm; 0 where as many columns as samples fit all.
+
+    Where little of y is left, as where targets are rounded, y - A k in doubles has few correct digits, and the jumps
+    that follow take so long that s would drift from its ends. There it is computed in extended precision (where numpy
+    has it), and what remains in the span of the columns, the rounding of k, is taken away.
+    """
+    residual: Float[np.ndarray, "b n"] = y - fitted @ a.T
+    unsure, whole = np.zeros(len(fitted)), float(np.linalg.norm(y))
+    small = (np.linalg.norm(residual, axis=1) <= SMALL * whole) & ((fitted != 0).sum(axis=1) < len(y))
+    if small.any():
+        k = fitted[small]
+        exact = y.astype(np.longdouble) - k.astype(np.longdouble) @ a.T.astype(np.longdouble)
+        left = exact.astype(float)
+        found = left - _by_qr(a, left, np.sign(k))[0] @ a.T
+        terms = np.linalg.norm(np.abs(y) + np.abs(k) @ np.abs(a.T), axis=1)
+        size = np.linalg.norm(found, axis=1)
+        residual[small] = found
+        unsure[small] = np.finfo(np.longdouble).eps * terms / np.where(size > 0, size, np.inf)
+    return residual, unsure
 
 
 def _fits(
@@ -163,7 +194,7 @@ def _fits(
     """
     signs, fitted, left = signs.copy(), np.full(signs.shape, np.nan), np.arange(len(signs))
     while left.size:
-        values, apart = _by_qr(a, y, signs[left])
+        values, apart = _by_qr(a, np.broadcast_to(y, (len(left), len(y))), signs[left])
         kept = apart & ((values * signs[left] > 0) | (signs[left] == 0)).all(axis=1)
         fitted[left[kept]] = values[kept]
         again = []
@@ -180,19 +211,19 @@ def _fits(
 
 
 def _by_qr(
-    a: Float[np.ndarray, "n m"], y: Float[np.ndarray, " n"], signs: Float[np.ndarray, "b m"]
+    a: Float[np.ndarray, "n m"], y: Float[np.ndarray, "b n"], signs: Float[np.ndarray, "b m"]
 ) -> tuple[Float[np.ndarray, "b m"], Bool[np.ndarray, " b"]]:
-    """Least squares on the columns where signs are not zero, and whether these are far from dependent."""
+    """Least squares of each y on the columns where signs are not zero, and whether these are far from dependent."""
     held = signs != 0
-    count, along = held.sum(axis=1), np.arange(min(int(held.sum(axis=1).max()), len(y)))
+    count, along = held.sum(axis=1), np.arange(min(int(held.sum(axis=1).max()), y.shape[1]))
     order = np.argsort(~held, axis=1, kind="stable")[:, : len(along)]
     kept = along < count[:, None]
     block = np.where(kept[:, None, :], a.T[order].transpose(0, 2, 1), 0.0)
-    beside = np.concatenate([block, np.repeat(y[None, :, None], len(signs), axis=0)], axis=2)
+    beside = np.concatenate([block, y[:, :, None]], axis=2)
     factor = np.asarray(np.linalg.qr(beside, mode="r"))
     triangle, right = factor[:, : len(along), : len(along)], np.where(kept, factor[:, : len(along), len(along)], 0.0)
     sizes = np.abs(triangle[:, along, along])
-    apart = (np.where(kept, sizes, np.inf).min(axis=1) > DEPENDENT * sizes.max(axis=1)) & (count <= len(y))
+    apart = (np.where(kept, sizes, np.inf).min(axis=1) > DEPENDENT * sizes.max(axis=1)) & (count <= y.shape[1])
     triangle[:, along, along] = np.where(kept & apart[:, None], triangle[:, along, along], 1.0)
     values = np.zeros_like(signs)
     np.put_along_axis(values, order, np.linalg.solve(triangle, right[:, :, None])[:, :, 0], axis=1)

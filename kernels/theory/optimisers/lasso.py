@@ -85,7 +85,7 @@ def lasso_path(
     penalties, sides = [penalty], [r]
     while penalty > 0 and len(penalties) < STEPS * size:
         block = columns[:, active]
-        _, factor = np.linalg.qr(block)
+        factor = np.asarray(np.linalg.qr(block, mode="r"))
         if len(active) > len(y) or np.abs(np.diagonal(factor)).min() <= 1e-12 * np.abs(factor).max():
             break
         change = np.linalg.solve(factor, np.linalg.solve(factor.T, np.ones(len(active))))

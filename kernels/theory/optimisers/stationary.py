@@ -10,24 +10,34 @@ stopped has small coordinates that may or may not tend to zero. So several suppo
 moduli differ most, and the nearest point with a small certificate is taken.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Inexact
 from scipy.optimize import nnls
 
-STEPS = 40
-PATIENCE = 6
-"""Newton's method gives up after this many steps in which the residual was not halved."""
+from kernels.theory.optimisers.stationary_newton import Equations, newton
 
 CUTS = 16
 """Most supports that are tried."""
+WAVES = (1, 4, CUTS)
+"""Supports that are tried together, up to these places in the order of their gaps. Runs share the arithmetic; a later
+wave leaves out the supports on which no point can be nearer than one that is known."""
+
+ROUNDS = 8
+"""Most sets of active samples that are tried on one support."""
 
 EQUAL = 1e-6
 """Two moduli that differ by less than this, relatively, count as equal."""
 
 CLOSE = 1e-3
 """A point whose direction is at most this far from the end's finishes the search on other supports."""
+
+APART = 1e-2
+"""A row whose distance from its projection, by normal equations, is a larger share of it is no combination."""
 
 GOOD = 1e-10
 """A certificate that ends the search for a better set of active samples."""
@@ -41,32 +51,86 @@ class Stationary:
     certificate: float
 
 
+class End(NamedTuple):
+    """Where a flow ended.
+
+    Attributes:
+        signed: Z, rows y_i a_i, shape (n, m).
+        rho: at any scale, shape (m,).
+        active: samples that may have a multiplier, shape (n,).
+    """
+
+    signed: Inexact[np.ndarray, "n m"]
+    rho: Inexact[np.ndarray, " m"]
+    active: Bool[np.ndarray, " n"]
+
+
 def nearby(
     signed: Inexact[np.ndarray, "n m"], rho: Inexact[np.ndarray, " m"], active: Bool[np.ndarray, " n"], power: float
 ) -> Stationary:
     """The stationary point next to rho; the certificate is 1 or more where none was found.
 
     Args:
-        signed: Z, rows y_i a_i, shape (n, m).
-        rho: where the flow ended, at any scale, shape (m,).
-        active: samples that may have a multiplier, shape (n,).
+        signed, rho, active: as in `End`.
         power: p in (0, 1).
     """
-    margin = float((signed @ rho).real.min())
-    if not margin > 0:
-        return Stationary(rho, 1.0)
-    rho = rho / margin
-    best, nearest = Stationary(rho, np.inf), np.inf
-    for support in _supports(np.abs(rho), len(signed)):
-        if np.linalg.norm(rho[~support]) >= nearest * np.linalg.norm(rho):
-            continue  # any point on this support is farther away
-        found = _on_support(signed, rho, support, active, power)
-        distance = float(np.linalg.norm(_unit(found.rho) - _unit(rho))) if found.certificate <= GOOD else np.inf
-        if distance < nearest or (nearest == np.inf and found.certificate < best.certificate):
-            best, nearest = found, distance
-        if nearest <= CLOSE:
-            break
-    return best if np.isfinite(best.certificate) else Stationary(rho, 1.0)
+    return nearby_all([End(signed, rho, active)], power)[0]
+
+
+def nearby_all(ends: Sequence[End], power: float) -> list[Stationary]:
+    """`nearby` of many ends, all of them real or all complex."""
+    searches = [_Search(end) for end in ends]
+    for wave in WAVES:
+        attempts = [attempt for search in searches for attempt in search.ahead(wave, power)]
+        while waiting := [attempt for attempt in attempts if attempt.held.any()]:
+            answers = newton([attempt.equations for attempt in waiting], power)
+            for attempt, answer in zip(waiting, answers, strict=True):
+                attempt.take(*answer, power)
+        for search in searches:
+            search.settle()
+    return [search.found for search in searches]
+
+
+class _Search:
+    """The search for the point next to one end, on one support after the other.
+
+    Attributes:
+        found: the best point so far.
+        nearest: distance of its direction from the end's, infinite while none is GOOD.
+        over: whether no other support will be tried.
+    """
+
+    def __init__(self, end: End):
+        margin = float((end.signed @ end.rho).real.min())
+        self.end, self.over = end, not margin > 0
+        self.rho = end.rho if self.over else end.rho / margin
+        self.found, self.nearest = Stationary(self.rho, 1.0), np.inf
+        self._waiting: list[_Attempt] = []
+        self._supports = [] if self.over else _supports(np.abs(self.rho), len(end.signed))
+        self._place = 0
+
+    def ahead(self, place: int, power: float) -> list["_Attempt"]:
+        """Attempts on the next supports, up to this place, but for those that are too far away."""
+        some = [] if self.over else self._supports[self._place : place]
+        self._place = place
+        self._waiting = [_Attempt(self.end, self.rho, each, power) for each in some if not self._far(each)]
+        return self._waiting
+
+    def settle(self) -> None:
+        """Take the answers of the attempts, in the order of their supports."""
+        for attempt in self._waiting:
+            if self.over or self._far(attempt.support):
+                continue
+            found = attempt.found
+            apart = float(np.linalg.norm(_unit(found.rho) - _unit(self.rho)))
+            distance = apart if found.certificate <= GOOD else np.inf
+            if distance < self.nearest or (self.nearest == np.inf and found.certificate < self.found.certificate):
+                self.found, self.nearest = found, distance
+            self.over = self.nearest <= CLOSE
+
+    def _far(self, support: Bool[np.ndarray, " m"]) -> bool:
+        """Whether any point on this support is farther away than the nearest one known."""
+        return bool(np.linalg.norm(self.rho[~support]) >= self.nearest * np.linalg.norm(self.rho))
 
 
 def _unit(rho: Inexact[np.ndarray, " m"]) -> Inexact[np.ndarray, " m"]:
@@ -87,44 +151,64 @@ def _supports(modulus: Float[np.ndarray, " m"], most: int) -> list[Bool[np.ndarr
     return [modulus >= (1 - EQUAL) * present[place] for place in wide]
 
 
-def _on_support(
-    signed: Inexact[np.ndarray, "n m"],
-    rho: Inexact[np.ndarray, " m"],
-    support: Bool[np.ndarray, " m"],
-    active: Bool[np.ndarray, " n"],
-    power: float,
-) -> Stationary:
-    """The best result of Newton's method, while samples of negative multipliers leave and violated ones enter."""
-    z, start = signed[:, support], rho[support]
-    if np.iscomplexobj(signed):
-        rows, values = np.stack([z.real, -z.imag], axis=1), np.stack([start.real, start.imag])
-    else:
-        rows, values = z[:, None], start[None]
-    mu = _multipliers(rows, values, active, power)
-    best, least = values, np.inf
-    for _ in range(8):
-        held = mu > 1e-9 * mu.max()
-        if not held.any():
-            break
-        values, mu = _newton(rows, values, np.where(held, mu, 0.0), held, power)
-        residual = _residual(rows, values, mu, power)
-        if residual < least:
-            best, least = values, residual
-        if least <= GOOD or not np.isfinite(residual):
-            break
-        margins = _margins(rows, values)
+class _Attempt:
+    """Newton's method on one support, again and again, while samples of negative multipliers leave and violated ones
+    enter. Complex numbers are pairs of real ones: axes are (sample, part, coordinate).
+
+    Attributes:
+        support: coordinates that are not zero.
+        held: samples of the present equations; none where the attempt is over.
+    """
+
+    def __init__(self, end: End, rho: Inexact[np.ndarray, " m"], support: Bool[np.ndarray, " m"], power: float):
+        z, start = end.signed[:, support], rho[support]
+        if np.iscomplexobj(z):
+            self.rows, self.values = np.stack([z.real, -z.imag], axis=1), np.stack([start.real, start.imag])
+        else:
+            self.rows, self.values = z[:, None], start[None]
+        self.rho, self.support = rho, support
+        self._best, self._least, self._rounds = self.values, np.inf, 0
+        self.mu = _multipliers(self.rows, self.values, end.active, power)
+        self.held = _held(self.mu)
+
+    @property
+    def equations(self) -> Equations:
+        return Equations(self.rows[self.held], self.values, self.mu[self.held])
+
+    @property
+    def found(self) -> Stationary:
+        """The best answer; its certificate is 1 where there is none."""
+        if not np.isfinite(self._least):
+            return Stationary(self.rho, 1.0)
+        whole, best = np.zeros_like(self.rho), self._best
+        whole[self.support] = best[0] + 1j * best[1] if len(best) == 2 else best[0]
+        return Stationary(whole, self._least)
+
+    def take(self, values: Float[np.ndarray, "c s"], multipliers: Float[np.ndarray, " a"], power: float) -> None:
+        """Take the solution of the present equations, and choose the samples of the next ones."""
+        mu = np.zeros(len(self.rows))
+        mu[self.held] = multipliers
+        self.values, self._rounds = values, self._rounds + 1
+        margins = _margins(self.rows, values)
+        residual = _residual(self.rows[self.held], margins, values, (mu, multipliers), power)
+        if residual < self._least:
+            self._best, self._least = values, residual
+        if self._least <= GOOD or not np.isfinite(residual) or self._rounds == ROUNDS:
+            self.held = np.zeros_like(self.held)
+            return
         mu = np.maximum(mu, 0)
         if margins.min() < 1 - GOOD and mu.any():
-            mu = _entered(rows * np.sqrt((values**2).sum(axis=0)), mu, int(np.argmin(margins)))
-    if not np.isfinite(least):
-        return Stationary(rho, 1.0)
-    whole = np.zeros_like(rho)
-    whole[support] = best[0] + 1j * best[1] if len(best) == 2 else best[0]
-    return Stationary(whole, least)
+            mu = _entered(self.rows, np.sqrt((values**2).sum(axis=0)), mu, int(np.argmin(margins)))
+        self.mu, self.held = mu, _held(mu)
+
+
+def _held(mu: Float[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+    held: Bool[np.ndarray, " n"] = mu > 1e-9 * mu.max()
+    return held
 
 
 def _margins(rows: Float[np.ndarray, "n c s"], values: Float[np.ndarray, "c s"]) -> Float[np.ndarray, " n"]:
-    return np.einsum("ncs,cs->n", rows, values)
+    return rows.reshape(len(rows), -1) @ values.ravel()
 
 
 def _multipliers(
@@ -143,14 +227,14 @@ def _multipliers(
     return mu
 
 
-def _entered(rows: Float[np.ndarray, "n c s"], mu: Float[np.ndarray, " n"], entering: int) -> Float[np.ndarray, " n"]:
+def _entered(
+    rows: Float[np.ndarray, "n c s"], modulus: Float[np.ndarray, " s"], mu: Float[np.ndarray, " n"], entering: int
+) -> Float[np.ndarray, " n"]:
     """mu after a violated sample has entered; if its row is a combination of those held, one of these leaves."""
-    held = np.flatnonzero(mu > 1e-9 * mu.max())
-    matrix = rows[held].reshape(len(held), -1).T
-    row = rows[entering].ravel()
-    rates = np.linalg.lstsq(matrix, row, rcond=None)[0]
-    if np.linalg.norm(matrix @ rates - row) > 1e-9 * np.linalg.norm(row):
-        rates = np.zeros(len(held))
+    held = np.flatnonzero(_held(mu))
+    matrix = (rows[held] * modulus).reshape(len(held), -1).T
+    row = (rows[entering] * modulus).ravel()
+    rates = _shares(matrix, row)
     times = np.where(rates > 1e-12, mu[held] / np.where(rates > 1e-12, rates, 1), np.inf)
     step = min(float(times.min()), float(mu.max())) if np.isfinite(times).any() else 1e-3 * float(mu.max())
     moved = mu.copy()
@@ -161,78 +245,46 @@ def _entered(rows: Float[np.ndarray, "n c s"], mu: Float[np.ndarray, " n"], ente
     return moved
 
 
-def _equations(
-    rows: Float[np.ndarray, "n c s"], values: Float[np.ndarray, "c s"], mu: Float[np.ndarray, " n"], power: float
-) -> Float[np.ndarray, "c s"]:
-    """rho / |rho| - |rho|^{1-p} Z^H mu: zero at a stationary point, of size one elsewhere."""
-    modulus = np.sqrt((values**2).sum(axis=0))
-    return values / modulus - modulus ** (1 - power) * np.einsum("ncs,n->cs", rows, mu)
+def _shares(matrix: Float[np.ndarray, "k a"], row: Float[np.ndarray, " k"]) -> Float[np.ndarray, " a"]:
+    """c with M c = row; zero where the row is no combination of the columns.
 
-
-def _newton(
-    rows: Float[np.ndarray, "n c s"],
-    values: Float[np.ndarray, "c s"],
-    mu: Float[np.ndarray, " n"],
-    held: Bool[np.ndarray, " n"],
-    power: float,
-) -> tuple[Float[np.ndarray, "c s"], Float[np.ndarray, " n"]]:
-    """(rho, mu) after Newton's method for both equations on the held samples.
-
-    No step changes a modulus by more than half.
+    The normal equations, which are cheaper, say so where the row is far from all combinations.
     """
-    parts, size = values.shape
-    count, rank = int(held.sum()), parts * size
-    own, each = rows[held], np.arange(size)
-    matrix = np.zeros((rank + count, rank + count))
-    block = np.zeros((parts, size, parts, size))
-    least, waited = np.inf, 0
-    for _ in range(STEPS):
-        modulus = np.sqrt((values**2).sum(axis=0))
-        phase, scale = values / modulus, float(mu.max()) or 1.0
-        raised = own * modulus ** (1 - power)
-        block[:, each, :, each] = np.eye(parts) + (power - 2) * phase.T[:, :, None] * phase.T[:, None, :]
-        matrix[:rank, :rank] = block.reshape(rank, rank)
-        matrix[:rank, rank:] = -scale * raised.reshape(count, rank).T
-        matrix[rank:, :rank] = (own * modulus).reshape(count, rank)
-        # mu is zero off the held samples
-        gaps = np.concatenate(
-            [phase.ravel() - mu[held] @ raised.reshape(count, rank), own.reshape(count, rank) @ values.ravel() - 1]
-        )
-        gap = float(np.abs(gaps).max())
-        least, waited = (gap, 0) if gap < least / 2 else (least, waited + 1)
-        if not np.isfinite(matrix).all() or gap < 1e-15 or waited > PATIENCE:
-            break
-        step = _solved(matrix, -gaps)
-        move = step[:rank].reshape(parts, size)
-        damping = min(1.0, 0.5 / max(float(np.sqrt((move**2).sum(axis=0)).max()), 1e-300))
-        values = values + damping * modulus * move
-        mu = mu.copy()
-        mu[held] += damping * scale * step[rank:]
-        if np.abs(step).max() < 1e-15:
-            break
-    return values, mu
-
-
-def _solved(matrix: Float[np.ndarray, "k k"], right: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
-    """The solution by elimination; by least squares where the matrix is singular, as for repeated samples."""
+    size, count = float(np.linalg.norm(row)), matrix.shape[1]
     try:
-        solution = np.linalg.solve(matrix, right)
+        near = matrix @ np.linalg.solve(matrix.T @ matrix, matrix.T @ row)
+        if APART * size < np.linalg.norm(near - row) <= size:
+            return np.zeros(count)
     except np.linalg.LinAlgError:
-        solution = np.full(len(right), np.inf)
-    if np.isfinite(solution).all() and np.abs(matrix @ solution - right).max() <= 1e-6 * np.abs(right).max():
-        return solution
-    return np.linalg.lstsq(matrix, right, rcond=1e-14)[0]
+        pass
+    shares: Float[np.ndarray, " a"] = np.linalg.lstsq(matrix, row, rcond=None)[0]
+    return shares if np.linalg.norm(matrix @ shares - row) <= 1e-9 * size else np.zeros(count)
 
 
 def _residual(
-    rows: Float[np.ndarray, "n c s"], values: Float[np.ndarray, "c s"], mu: Float[np.ndarray, " n"], power: float
+    own: Float[np.ndarray, "a c s"],
+    margins: Float[np.ndarray, " n"],
+    values: Float[np.ndarray, "c s"],
+    multipliers: tuple[Float[np.ndarray, " n"], Float[np.ndarray, " a"]],
+    power: float,
 ) -> float:
-    """The largest violation of the four conditions."""
-    margins, largest = _margins(rows, values), float(np.abs(mu).max())
+    """The largest violation of the four conditions.
+
+    Args:
+        own: rows of the held samples.
+        margins: of all samples.
+        values: rho.
+        multipliers: mu of all samples, and of those held.
+        power: p.
+    """
+    mu, some = multipliers
+    modulus, largest = np.sqrt((values**2).sum(axis=0)), float(np.abs(some).max())
+    # rho / |rho| - |rho|^{1-p} Z^H mu: of size one away from a stationary point
+    equations = values / modulus - modulus ** (1 - power) * (some @ own.reshape(len(own), -1)).reshape(values.shape)
     residuals = (
-        float(np.abs(_equations(rows, values, mu, power)).max()),
+        float(np.abs(equations).max()),
         float(np.abs(margins[mu != 0] - 1).max(initial=0.0)),
         max(0.0, 1 - float(margins.min())),
-        max(0.0, -float(mu.min()) / largest) if largest > 0 else np.inf,
+        max(0.0, -float(some.min()) / largest) if largest > 0 else math.inf,
     )
-    return max(residuals) if all(np.isfinite(residuals)) else float("inf")
+    return max(residuals) if all(map(math.isfinite, residuals)) else math.inf

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
+import scipy.sparse
 from jaxtyping import Bool, Float, Inexact, Int
 from scipy.optimize import linprog
 
@@ -132,13 +133,19 @@ def minimisers(problem: SumProblem, found: LeastSum) -> Face | None:
     return Face(kept, signs[kept], scale * inner, scipy.linalg.null_space(block))
 
 
-def freedom(problem: SumProblem, found: LeastSum, lift: Inexact[np.ndarray, "d m"]) -> int:
-    """The dimension of the set of beta = Re(lift rho) over all minimisers rho; -1 where the face was not found."""
+def freedom(problem: SumProblem, found: LeastSum, lift: Inexact[np.ndarray, "d m"] | scipy.sparse.sparray) -> int:
+    """The dimension of the set of beta = Re(lift rho) over all minimisers rho; -1 where the face was not found.
+
+    Where the problem has 2m coordinates, rho is the first m of them less the others.
+    """
     face = minimisers(problem, found)
     if face is None:
         return -1
-    change = np.real(lift[:, face.kept] * (face.oriented / problem.weights[face.kept]) @ face.null)
-    largest = float(np.linalg.norm(lift[:, face.kept] / problem.weights[face.kept], axis=0).max(initial=0.0))
+    size, weights = lift.shape[1], problem.weights[face.kept]
+    columns = lift[:, face.kept % size]
+    signed = np.where(face.kept < size, face.oriented, -face.oriented) / weights
+    change = np.real(columns @ (signed[:, None] * face.null))
+    largest = float((np.sqrt((np.abs(columns) ** 2).sum(axis=0)) / weights).max(initial=0.0))
     return int((np.linalg.svd(change, compute_uv=False) > 1e-9 * largest).sum()) if change.size else 0
 
 
