@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks import classification as separable
+from benchmarks import devices
 from benchmarks import regression as fitted
 from benchmarks.__main__ import BENCHMARKS
 from benchmarks.cells import SHAPES, Cell
@@ -165,6 +166,18 @@ def test_rates_are_interpolated_in_logarithms() -> None:
 def test_samples_are_even() -> None:
     assert spread(3, 5) == [0, 1, 2]
     assert spread(9, 3) == [1, 4, 7]
+
+
+@pytest.mark.slow
+def test_devices_are_measured_each_in_processes_of_its_own() -> None:
+    """One core and two processes integrate the same runs to the same ends; without CUDA their rows stand alone."""
+    alone, together = (devices.measured("regression", "4 x 10", counts) for counts in ([8], [8, 8]))
+    assert alone is not None
+    assert together is not None
+    first, second = together
+    assert devices.apart("regression", first["betas"], second["betas"]) == 0
+    assert devices.apart("regression", alone[0]["betas"], first["betas"]) == 0
+    assert np.shape(first["betas"]) == (8, 10)
 
 
 def test_every_benchmark_is_listed() -> None:
