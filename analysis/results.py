@@ -84,16 +84,18 @@ class Results:
         width: int | None = None,
         height: int | None = None,
         font: str | None = None,
+        theme: str = "paper",
     ) -> Drawing:
         """One of the charts of `sweep chart`, of the runs that meet a condition on the columns of `runs`.
 
         A notebook shows it; `.save(file)` writes it (a PNG for print with `scale_factor=2`). Its data are in it,
         whatever their number. `color`, `row`, `column` and `dash` are axes for charts along the run; `title`,
-        `width` and `height` (of every panel, in pixels) and `font` stand instead of the chart's own.
+        `width` and `height` (of every panel, in pixels) and `font` stand instead of the chart's own; `theme` is paper,
+        dark or slides.
         Raises AnalysisError (unknown name or axis, no data, a condition that is none).
         """
         chart = Facets(name, color, row, column, dash).of(find(name))
-        return Look(title, width, height=height, font=font).apply(chart.drawing(name, self._store, where))
+        return Look(title, width, height=height, font=font, theme=theme).apply(chart.drawing(name, self._store, where))
 
     def __repr__(self) -> str:
         counted = self.sql("SELECT status, count(*) AS runs FROM runs GROUP BY ALL ORDER BY ALL").rows()

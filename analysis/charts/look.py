@@ -1,4 +1,4 @@
-"""What a user may change of a figure for a paper: title, size of panels, font, and the rows beside it."""
+"""What a user may change of a figure for a paper: title, size of panels, font, theme, and the rows beside it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from analysis.charts.theme import Drawing, characters, heading
+from analysis.charts.themes import THEMES
 from analysis.errors import BadLook
 from analysis.files import check_suffix, writing
 
@@ -15,13 +16,17 @@ NARROWEST, WIDEST = 60, 2000
 
 @dataclass(frozen=True)
 class Look:
-    """Title, width and height of every panel in pixels, font, CSV file for the rows drawn. Raises AnalysisError."""
+    """Title, width and height of every panel in pixels, font, name in THEMES, CSV file for the rows drawn.
+
+    Raises AnalysisError.
+    """
 
     title: str | None = None
     width: int | None = None
     data: Path | None = None
     height: int | None = None
     font: str | None = None
+    theme: str = "paper"
 
     def __post_init__(self) -> None:
         for name, size in (("width", self.width), ("height", self.height)):
@@ -29,11 +34,16 @@ class Look:
                 raise BadLook(f"{name}: {size} is not from {NARROWEST} to {WIDEST}, the pixels of one panel")
         if self.font is not None and not self.font.strip():
             raise BadLook("font: it is empty; write the name of a font, such as 'Times New Roman'")
+        if self.theme not in THEMES:
+            raise BadLook(f"theme: {self.theme!r} is none; write one of {', '.join(THEMES)}")
         if self.data is not None:
             check_suffix(self.data, ("csv",))
 
     def apply(self, drawing: Drawing) -> Drawing:
-        """The drawing with this title and font, its panels of this size; square ones stay square if one is given."""
+        """The drawing with this title, font and theme, its panels of this size.
+
+        Square panels stay square if one size is given.
+        """
         if self.title is not None:
             drawing["title"]["text"] = self.title
         if self.font is not None:
@@ -46,7 +56,7 @@ class Look:
             title = drawing["title"]
             wide = characters([panel["width"] for panel in line["hconcat"]] for line in drawing["vconcat"])
             drawing["title"] = heading(title["text"], " ".join(title["subtitle"]), wide)
-        return drawing
+        return THEMES[self.theme].apply(drawing)
 
     def write(self, answers: Mapping[str, pl.DataFrame]) -> None:
         """The rows of every frame that has some as one CSV: `frame` says which; what a frame lacks is empty."""

@@ -77,6 +77,7 @@ def chart(
     width: Annotated[int | None, typer.Option("--width", help="Of every panel, in pixels.")] = None,
     height: Annotated[int | None, typer.Option("--height", help="Of every panel, in pixels.")] = None,
     font: Annotated[str | None, typer.Option("--font", help="Of all text; installed, for png and pdf.")] = None,
+    theme: Annotated[str, typer.Option("--theme", help="paper, dark or slides (larger text).")] = "paper",
     data: Annotated[Path | None, typer.Option("--data", help="FILE.csv for the rows drawn.")] = None,
     list_: Annotated[
         bool, typer.Option("--list", callback=_list, is_eager=True, help="Print every chart's name and title.")
@@ -91,7 +92,7 @@ def chart(
     check_output("-o", output, store=store)
     if data is not None:
         check_output("--data", data, store=store)
-    look, source = Look(title, width, data, height, font), opened(store, seconds=max_seconds, memory=max_memory)
+    look, source = Look(title, width, data, height, font, theme), opened(store, seconds=max_seconds, memory=max_memory)
     echo(save(name, source, output, where, color=color, row=row, column=column, dash=dash, look=look))
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from analysis.charts import CHARTS, Look, save, told
 from analysis.charts.facets import Facets, _dash
+from analysis.charts.theme import ARCHITECTURE_COLOURS, DEPTH_RAMP
+from analysis.charts.themes import mirrored
 from analysis.errors import AnalysisError, BadLook, CannotWrite, NoAxes, UnknownAxis, UnknownFormat
 from analysis.frames import along, norms
 from analysis.frames.facets import AGAINST_SCALE, AXES, QUANTITIES, faceted
@@ -155,11 +157,33 @@ def test_size_and_font_are_those_asked_for(store: Store, tmp_path: Path) -> None
     assert drawn["config"]["font"] == "Serif"
 
 
+def test_themes_change_colours_and_text_and_nothing_else(store: Store, tmp_path: Path) -> None:
+    """Turned over twice, every colour is what it was; data, panels and words are the same in every theme."""
+
+    def drawn(theme: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(
+            save("margins", store, tmp_path / "a.json", look=Look(theme=theme)).read_text()
+        )
+        return found
+
+    paper, dark, slides = map(drawn, ("paper", "dark", "slides"))
+    assert (paper["config"]["background"], dark["config"]["background"]) == ("white", "#000000")
+    assert slides["config"]["axis"]["labelFontSize"] == pytest.approx(4 / 3 * paper["config"]["axis"]["labelFontSize"])
+    for other in (dark, slides):
+        assert other["datasets"] == paper["datasets"]
+        assert other["title"]["text"] == paper["title"]["text"]
+        assert json.dumps(other).count('"mark"') == json.dumps(paper).count('"mark"')
+    for colour in (*ARCHITECTURE_COLOURS.values(), *DEPTH_RAMP):
+        assert mirrored(mirrored(colour)) == colour.lower() != mirrored(colour)
+
+
 def test_wrong_looks_are_named(store: Store, tmp_path: Path) -> None:
     with pytest.raises(BadLook, match="width: 3 is not from 60 to 2000"):
         Look(width=3)
     with pytest.raises(BadLook, match="height: 9999 is not from 60 to 2000"):
         Look(height=9999)
+    with pytest.raises(BadLook, match="theme: 'pink' is none; write one of paper, dark, slides"):
+        Look(theme="pink")
     with pytest.raises(BadLook, match="font: it is empty"):
         Look(font=" ")
     with pytest.raises(UnknownFormat, match=r"rows.txt has the suffix '.txt'; write one of .csv"):
