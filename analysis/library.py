@@ -16,12 +16,15 @@ END = "\n// the script is whole"
 @functools.cache
 def library() -> str:
     """Vega, Vega-Lite and Vega-Embed from vl-convert's own copy, safe inside a script; kept for the next time."""
-    kept = cache_folder() / f"vega-{version('vl-convert-python')}.js"
-    with contextlib.suppress(OSError, UnicodeDecodeError):
+    kept = None
+    with contextlib.suppress(OSError, UnicodeDecodeError, RuntimeError):  # the last for a user without a home
+        kept = cache_folder() / f"vega-{version('vl-convert-python')}.js"
         found = kept.read_text(encoding="utf-8")
         if found.endswith(END):
             return found
     script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script") + END
+    if kept is None:
+        return script
     with contextlib.suppress(OSError, CannotWrite):
         kept.parent.mkdir(parents=True, exist_ok=True)
         with writing(kept) as temporary:

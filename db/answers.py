@@ -1,7 +1,7 @@
 """Running one query within its limits, and what is said of its errors."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -14,11 +14,19 @@ ROWS = 20_000
 """Of a result that are taken at once: between two such pieces its size is looked at."""
 
 
+T = TypeVar("T")
+
+
 def answer(duck: Any, statement: Any, parameters: Mapping[str, Any] | Sequence[Any] | None, limits: Limits) -> pa.Table:
     """The rows of a statement. Raises QueryError."""
+    return limited(lambda: _fetch(duck.execute(statement, parameters), limits), duck, limits)
+
+
+def limited(work: Callable[[], T], duck: Any, limits: Limits) -> T:
+    """What work on a connection returns, within limits of time and memory. Raises QueryError."""
     try:
         with ceiling(limits.memory):
-            return watched(lambda: _fetch(duck.execute(statement, parameters), limits), duck, limits)
+            return watched(work, duck, limits)
     except (duckdb.OutOfMemoryException, MemoryError) as error:
         raise TooMuch(limits.too_large) from error
     except duckdb.PermissionException as error:

@@ -4,12 +4,13 @@ import contextlib
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from db.answers import answer
+from db.answers import answer, limited
 from db.arrow import rows_at_once
 from db.connection import in_memory
 from db.insert import OF_A_RUN
@@ -42,12 +43,16 @@ def part(store: Store, condition: str) -> Iterator[Part]:
         for table, columns in expected().items():
             duck.execute(f"CREATE TABLE {table} ({', '.join(f'{name} {kind}' for name, (kind, _) in columns.items())})")
         with source.reading() as reader:
-            for table in ("runs", *OF_A_RUN):
-                found = reader.execute(f"FROM {table} WHERE {condition}")
-                with found.to_arrow_reader(rows_at_once(table)) as pieces:
-                    for piece in pieces:
-                        duck.register("piece", piece)
-                        duck.execute(f"INSERT INTO {table} BY NAME FROM piece")
-        duck.unregister("piece")
+            limited(partial(_copy, reader, duck, condition), reader, store.limits)
         duck.execute(VIEWS.read_text(encoding="utf-8"))
         yield Part(duck, store.limits)
+
+
+def _copy(reader: Any, duck: Any, condition: str) -> None:
+    """Insert the runs of one connection that meet the condition, and all rows of these, into the tables of another."""
+    for table in ("runs", *OF_A_RUN):
+        with reader.execute(f"FROM {table} WHERE {condition}").to_arrow_reader(rows_at_once(table)) as pieces:
+            for piece in pieces:
+                duck.register("piece", piece)
+                duck.execute(f"INSERT INTO {table} BY NAME FROM piece")
+    duck.unregister("piece")

@@ -90,9 +90,9 @@ _NETWORK: Mapping[str, str] = {**_STATEMENT, "architecture": "the network", "dep
 _LIMIT_COLUMNS: Mapping[str, str] = {
     **_STATEMENT,
     "smallest": "smallest alpha of its runs",
-    "at_smallest": "median distance there",
+    "at_smallest": "median distance there, those below 1e-16 counted as that",
     "largest": "largest alpha of its runs",
-    "at_largest": "median distance there",
+    "at_largest": "median distance there, as at_smallest",
 }
 
 

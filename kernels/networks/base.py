@@ -21,6 +21,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+import scipy.sparse
 from jaxtyping import Float
 
 from kernels.networks.decomposition import Decomposition, Layers, dense, unit_matrix
@@ -338,8 +339,8 @@ class Factors(Coordinates):
     """
 
     product: Architecture
-    s: Float[np.ndarray, "m d"]
-    bases: tuple[Float[np.ndarray, "m m"], ...]
+    s: Float[np.ndarray, "m d"] | scipy.sparse.sparray
+    bases: tuple[Float[np.ndarray, "m m"] | scipy.sparse.sparray, ...]
 
     @property
     def network(self) -> Architecture:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from kernels.networks.base import Architecture
-from kernels.networks.decomposition import Decomposition
+from kernels.networks.decomposition import Decomposition, unit_matrix
 from kernels.spec import InputError
 
 LINEAR_TOLERANCE = 1e-8
@@ -141,7 +141,7 @@ def _check_decomposition(network: Architecture, layers: list[Any], own: Any) -> 
             f"architecture: decomposition of {name} returns {type(decomposition).__name__}; write a Decomposition "
             "of kernels.networks, or None"
         )
-    m, bases = len(decomposition.s), decomposition.bases
+    m, bases = decomposition.s.shape[0], decomposition.bases
     wanted = [(*shape, m) for shape in network.shapes]
     if decomposition.s.shape != (m, network.dim) or [basis.shape for basis in bases] != wanted:
         raise InputError(
@@ -150,7 +150,7 @@ def _check_decomposition(network: Architecture, layers: list[Any], own: Any) -> 
             f"{(m, network.dim)} and {wanted}"
         )
     for number, basis in enumerate(bases, start=1):
-        gap = float(np.abs(basis.conj().T @ basis - np.eye(m)).max())
+        gap = float(np.abs(basis.conj().T @ basis - unit_matrix(m)).max())
         if gap > 1e-10:
             raise InputError(
                 f"architecture: U_{number} in the decomposition of {name} is not orthonormal: U^* U differs from the "

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from analysis.errors import CannotWrite
 from sweep.execution.batches import FIRST
 from sweep.execution.plan import Plan
 from sweep.execution.programs import ProgramPlan
@@ -99,7 +100,9 @@ def _unkept(timings: Mapping[str, Timing]) -> str:
     """Keep the times; why that failed, or ""."""
     try:
         keep(timings)
-    except OSError as error:
+    except CannotWrite as error:
+        return str(error)
+    except OSError as error:  # of the folder
         return f"{error.filename}: {error.strerror}"
     return ""
 

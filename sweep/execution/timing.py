@@ -3,13 +3,13 @@
 import hashlib
 import json
 import math
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
+from analysis.files import writing
 from kernels.spec import KERNEL_VERSION
 from sweep.execution.cache import cache
 
@@ -33,13 +33,15 @@ class Timing:
 
 
 def keep(timings: Mapping[str, Timing]) -> None:
-    """Write the timings of a pilot, by key of the program, a file each. Raises OSError."""
+    """Write the timings of a pilot, by key of the program, a file each. Raises OSError, CannotWrite.
+
+    A launch that reads at this moment sees the old times or the new ones.
+    """
     for key, timing in timings.items():
         path = _path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-            json.dump(asdict(timing), file)
-        os.replace(file.name, path)  # a launch that reads at this moment sees the old times or the new ones
+        with writing(path) as temporary:
+            temporary.write_text(json.dumps(asdict(timing)), encoding="utf-8")
 
 
 def kept(key: str) -> Timing | None:
@@ -54,4 +56,5 @@ def kept(key: str) -> Timing | None:
 
 
 def _path(key: str) -> Path:
-    return cache("pilots") / f"{hashlib.sha256(f'{KERNEL_VERSION} {key}'.encode()).hexdigest()[:32]}.json"
+    told = f"{KERNEL_VERSION} {version('jaxlib')} {key}"
+    return cache("pilots") / f"{hashlib.sha256(told.encode()).hexdigest()[:32]}.json"

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kernels.networks.base import Architecture
+from kernels.networks.base import Architecture, Diagonal
+from kernels.networks.checks import check_network
 from kernels.networks.convolutional import Convolutional, MultichannelConvolutional
+from kernels.networks.decomposable import SignedDiagonal
 from kernels.networks.fully_connected import FullyConnected
 from kernels.networks.group_convolutional import GroupConvolutional
 from kernels.networks.table import ARCHITECTURES, architecture_class
@@ -184,3 +186,10 @@ def test_an_explicit_tensor_is_the_same_network(architecture: Architecture) -> N
 def test_a_tensor_too_large_to_write_out_is_refused() -> None:
     with pytest.raises(InputError, match=r"has 10,000,000 entries, more than 1,000,000; write a smaller depth"):
         ARCHITECTURES["diagonal"](10, 6).data_tensor()
+
+
+@pytest.mark.parametrize("network", [Diagonal, SignedDiagonal])
+def test_a_user_may_inherit_a_large_network(network: type[Architecture]) -> None:
+    """Its S and U_l are sparse."""
+    mine = type("Mine", (network,), {})
+    check_network(mine(600, 2))

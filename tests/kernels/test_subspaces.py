@@ -134,7 +134,9 @@ def assert_ends_as_all_parameters_do(problem: Problem) -> None:
     np.testing.assert_allclose(end.theta, own.theta, atol=tolerance)
     np.testing.assert_allclose(end.jacobian, own.jacobian, atol=10 * tolerance)
     compared = [4, 5, *range(7, len(own.final))]
-    np.testing.assert_allclose(end.final[compared], own.final[compared], rtol=10 * tolerance, atol=tolerance)
+    np.testing.assert_allclose(
+        end.final[compared], own.final[compared], rtol=10 * tolerance, atol=1e-9
+    )  # log t may be near zero
     np.testing.assert_allclose(end.final[7:], problem.architecture.coefficients(problem.architecture.split(end.theta)))
     np.testing.assert_allclose(end.orbit[0, 2:], own.orbit[0, 2:], atol=1e-12)
     assert invariant_drift(problem, end) < 1e-9

@@ -222,11 +222,12 @@ def test_inside_an_event_loop(launched: sweep.Ended) -> None:
 
 @pytest.mark.slow
 def test_quiet_prints_nothing(launched: sweep.Ended, capfd: pytest.CaptureFixture[str]) -> None:
-    ended = sweep.launch(at(4.0), store=launched.store, executor="local", quiet=True)
+    ended = sweep.launch(at(5.0), store=launched.store, executor="local", quiet=True)
     assert sum(ended.computed.values()) > 0
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_outside_of_the_main_thread(launched: sweep.Ended, capsys: pytest.CaptureFixture[str]) -> None:
     """No handler of a signal can be set there; progress is plain lines."""
     found: list[sweep.Ended] = []

@@ -20,8 +20,11 @@ STEPS = 40
 PATIENCE = 6
 """Newton's method gives up after this many steps in which the residual was not halved."""
 SOLVED = 1e-6
-"""A linear system with a larger relative residual is solved again by least squares: it is singular, as that of repeated
-samples."""
+"""A linear system with a larger relative residual is solved again, and by least squares if that does not help: it is
+singular, as that of repeated samples."""
+
+SPREAD = 1e4
+"""Ratio of the sizes of two held samples above which no step is solved by products of samples."""
 
 
 class Equations(NamedTuple):
@@ -71,7 +74,7 @@ def newton(problems: Sequence[Equations], power: float) -> list[Answer]:
         modulus = np.sqrt((stack.values**2).sum(axis=1, keepdims=True))
         raised = stack.rows * modulus[:, None] ** (1 - power)
         gaps = _gaps(stack, raised, modulus)
-        worst = np.maximum(np.abs(gaps[0]).max(axis=(1, 2)), np.abs(gaps[1]).max(axis=1))
+        worst = _worst(stack, raised, gaps)
         halved = worst < stack.least / 2
         stack = stack._replace(
             least=np.where(halved, worst, stack.least), waited=np.where(halved, 0.0, stack.waited + 1)
@@ -126,6 +129,17 @@ def _gaps(
     return np.where(stack.coordinates, off, 0.0), np.where(stack.samples, _times(stack.rows, stack.values) - 1, 0.0)
 
 
+def _worst(
+    stack: _Stack,
+    raised: Float[np.ndarray, "b a c s"],
+    gaps: tuple[Float[np.ndarray, "b c s"], Float[np.ndarray, "b a"]],
+) -> Float[np.ndarray, " b"]:
+    """The largest residual of each problem, relative to its terms where they are large: no step could make it less."""
+    first = np.maximum(_combined(np.abs(stack.multipliers), np.abs(raised)), 1.0)
+    second = np.maximum(_times(np.abs(stack.rows), np.abs(stack.values)), 1.0)
+    return np.asarray(np.maximum(np.abs(gaps[0] / first).max(axis=(1, 2)), np.abs(gaps[1] / second).max(axis=1)))
+
+
 def _step(
     stack: _Stack,
     raised: Float[np.ndarray, "b a c s"],
@@ -135,10 +149,16 @@ def _step(
 ) -> tuple[Float[np.ndarray, "b c s"], Float[np.ndarray, "b a"]]:
     """(x, dmu) with D x - |rho|^{1-p} Z_A^H dmu = -gaps[0] and Re(Z_A |rho| x) = -gaps[1].
 
+    Samples are taken at one size, so that a large one does not hide what is left of a small one.
+
     Args:
         raised: |rho|^{1-p} Z_A in the units of dmu.
     """
     phase, scaled = stack.values / modulus, stack.rows * modulus[:, None]
+    size = np.sqrt((scaled**2).sum(axis=(2, 3)))
+    size = np.where(size > 0, size, 1.0)
+    scaled, raised = scaled / size[:, :, None, None], raised / size[:, :, None, None]
+    gaps = gaps[0], gaps[1] / size
     share = (2 - power) / (power - 1)
     inner = raised + share * phase[:, None] * (phase[:, None] * raised).sum(axis=2, keepdims=True)
     own = gaps[0] + share * phase * (phase * gaps[0]).sum(axis=1, keepdims=True)
@@ -146,8 +166,10 @@ def _step(
     matrix = scaled.reshape(count, most, -1) @ inner.reshape(count, most, -1).transpose(0, 2, 1)
     along = np.arange(most)
     matrix[:, along, along] += ~stack.samples
-    # more samples than unknowns: singular
+    # more samples than unknowns: singular; samples of very different sizes: products of rows lose the small ones
     many = stack.samples.sum(axis=1) > stack.values.shape[1] * stack.coordinates.sum(axis=(1, 2))
+    apart = size.max(axis=1) > SPREAD * np.where(stack.samples, size, np.inf).min(axis=1)
+    many |= apart
     matrix[many] = np.eye(most)
     change = solutions(matrix, _times(scaled, own) - gaps[1])
     move = _combined(change, inner) - own
@@ -158,18 +180,21 @@ def _step(
     )
     right = np.maximum(np.abs(gaps[0]).max(axis=(1, 2)), np.abs(gaps[1]).max(axis=1))
     for k in np.flatnonzero(many | ~(left <= SOLVED * right)).tolist():
-        move[k], change[k] = _least(phase[k], raised[k], scaled[k], (gaps[0][k], gaps[1][k]), power)
-    return move, change
+        move[k], change[k] = _whole(phase[k], raised[k], scaled[k], (gaps[0][k], gaps[1][k]), power)
+    return move, change / size
 
 
-def _least(
+def _whole(
     phase: Float[np.ndarray, "c s"],
     raised: Float[np.ndarray, "a c s"],
     scaled: Float[np.ndarray, "a c s"],
     gaps: tuple[Float[np.ndarray, "c s"], Float[np.ndarray, " a"]],
     power: float,
 ) -> tuple[Float[np.ndarray, "c s"], Float[np.ndarray, " a"]]:
-    """`_step` of one problem, by least squares; what is filled up stays as it is."""
+    """`_step` of one problem without products of samples; what is filled up stays as it is.
+
+    By elimination; by least squares where the system is singular.
+    """
     (parts, size), count = phase.shape, len(raised)
     rank, each = parts * size, np.arange(size)
     matrix = np.zeros((rank + count, rank + count))
@@ -178,7 +203,10 @@ def _least(
     matrix[:rank, :rank] = block.reshape(rank, rank)
     matrix[:rank, rank:] = -raised.reshape(count, rank).T
     matrix[rank:, :rank] = scaled.reshape(count, rank)
-    step = np.linalg.lstsq(matrix, -np.concatenate([gaps[0].ravel(), gaps[1]]), rcond=1e-14)[0]
+    right = -np.concatenate([gaps[0].ravel(), gaps[1]])
+    step = solutions(matrix[None], right[None])[0]
+    if not np.abs(matrix @ step - right).max() <= SOLVED * np.abs(right).max():
+        step = np.linalg.lstsq(matrix, right, rcond=1e-14)[0]
     return step[:rank].reshape(parts, size), step[rank:]
 
 
