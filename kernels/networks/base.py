@@ -281,7 +281,7 @@ class Architecture(ABC):
         decomposition = self.decomposed
         if decomposition is not None:
             left, right = decomposition.bases
-            return DataMatrix(np.real((dense(left) * (decomposition.s @ x)) @ dense(right).T), 1)
+            return DataMatrix(np.real(dense((left * (decomposition.s @ x)) @ right.T)), 1)
         if math.prod(math.prod(shape) for shape in self.shapes) > MOST_TRIALS:
             return None
         return DataMatrix(np.tensordot(x, self.data_tensor(), 1), 1)

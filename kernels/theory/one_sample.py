@@ -247,13 +247,28 @@ def _basis(dataset: Dataset, architecture: Architecture) -> SingularBasis | None
     found = None if line is None else architecture.data_matrix(line.x)
     if line is None or found is None:
         return None
-    left, values, right = np.linalg.svd(found.matrix, full_matrices=False)
-    values = values[values > max(found.matrix.shape) * np.finfo(float).eps * values[0]]
+    left, values, right = _singular(found.matrix)
+    values = values[values > max(found.matrix.shape) * np.finfo(float).eps * values.max(initial=0.0)]
     if not len(values):
         return None
     apart = np.concatenate([[True], values[1:] < (1 - EQUAL) * values[:-1]])
     count = len(values)
     return SingularBasis(line, found.channels, values[apart], left[:, :count], right[:count].T, np.cumsum(apart) - 1)
+
+
+def _singular(
+    matrix: Float[np.ndarray, "p q"],
+) -> tuple[Float[np.ndarray, "p r"], Float[np.ndarray, " r"], Float[np.ndarray, "r q"]]:
+    """U, sigma and V^T; read off where no row and no column has two entries, as M(x) of a diagonal network."""
+    rows, columns = np.nonzero(matrix)
+    if len(np.unique(rows)) < len(rows) or len(np.unique(columns)) < len(columns):
+        return np.linalg.svd(matrix, full_matrices=False)
+    entries = matrix[rows, columns]
+    order = np.argsort(-np.abs(entries), kind="stable")
+    places, rank = np.arange(len(order)), len(order)
+    left, right = np.zeros((len(matrix), rank)), np.zeros((rank, matrix.shape[1]))
+    left[rows[order], places], right[places, columns[order]] = 1.0, np.sign(entries[order])
+    return left, np.abs(entries[order]), right
 
 
 def _substitutes(problems: list[Problem]) -> list[Substitute | None]:

@@ -12,7 +12,7 @@ from kernels.networks.base import Architecture
 from kernels.networks.decomposition import Decomposition, Layers
 from kernels.problem import Problem
 from kernels.theory.base import Endpoint, Forecast
-from kernels.theory.one_sample import singular_basis, substitute
+from kernels.theory.one_sample import _singular, singular_basis, substitute
 from kernels.theory.remaining import remaining
 from kernels.theory.table import PREDICTIONS, applicable
 from tests.marks import sampled
@@ -274,3 +274,17 @@ def test_coordinates_are_distinct_singular_values() -> None:
     np.testing.assert_allclose(seen.layers, other.problem.layers)
     f = float(ends.architecture.coefficients(ends.layers)[0])
     assert basis.values @ np.prod(seen.layers, axis=0) == pytest.approx(f)
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (3, 6), (6, 3)])
+def test_singular_vectors_of_a_diagonal_network_are_read_off(shape: tuple[int, int]) -> None:
+    """A matrix with at most one entry in each row and column, zero rows and equal sizes included."""
+    rng = np.random.default_rng(0)
+    matrix = np.zeros(shape)
+    rows, columns = rng.permutation(shape[0])[:3], rng.permutation(shape[1])[:3]
+    matrix[rows, columns] = [-2.0, 0.5, 2.0]
+    left, values, right = _singular(matrix)
+    np.testing.assert_array_equal((left * values) @ right, matrix)
+    np.testing.assert_array_equal(left.T @ left, np.eye(3))
+    np.testing.assert_array_equal(right @ right.T, np.eye(3))
+    np.testing.assert_allclose(values, np.linalg.svd(matrix, compute_uv=False)[:3])
