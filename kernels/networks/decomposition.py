@@ -15,7 +15,7 @@ from jaxtyping import Float, Inexact
 Layers = Sequence[Any]
 """One array a layer, numpy or JAX."""
 
-DENSE = 512
+LARGEST_DENSE = 512
 """Largest unit matrix that is held dense: products with a small one take less time so; a large one would not fit."""
 
 
@@ -57,8 +57,8 @@ class Decomposition:
 
 
 def unit_matrix(size: int) -> Float[np.ndarray, "m m"] | scipy.sparse.sparray:
-    """The identity, shape (m, m); sparse where m > DENSE."""
-    return np.eye(size) if size <= DENSE else scipy.sparse.eye_array(size, format="csr")
+    """The identity, shape (m, m); sparse where m > LARGEST_DENSE."""
+    return np.eye(size) if size <= LARGEST_DENSE else scipy.sparse.eye_array(size, format="csr")
 
 
 def dense(matrix: Inexact[np.ndarray, "k m"] | scipy.sparse.sparray) -> Inexact[np.ndarray, "k m"]:

@@ -47,7 +47,7 @@ def test_sparse_unit_matrices_change_nothing(architecture: str, task: str, monke
     dataset = regression_data(2, 4) if task == "regression" else classification_data(2, 4)
     axes = {"task": task, "architecture": architecture, "depth": 2, "init": "gaussian"}
     (plain,) = run(dataset, **axes)
-    monkeypatch.setattr("kernels.networks.decomposition.DENSE", 0)
+    monkeypatch.setattr("kernels.networks.decomposition.LARGEST_DENSE", 0)
     (sparse,) = run(dataset, **axes)
     assert plain.trajectory is not None
     assert sparse.trajectory is not None

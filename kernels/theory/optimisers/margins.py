@@ -13,13 +13,9 @@ from kernels.theory.optimisers import certificates, simplex
 
 DEPENDENT = 1e-13
 """A unit vector depends on others if it is at most this far from their span: rounding hides its direction."""
-
-
 SOLVED = 1e-11
 """Largest certificate with which an answer of the dual simplex method is taken; HiGHS solves the others."""
-
-
-DENSE = 2_000_000
+LARGEST_TABLEAU = 2_000_000
 """n^2 m up to which the dual simplex method, whose tableau is dense, is taken; at 3e6 HiGHS is as fast."""
 
 
@@ -299,7 +295,7 @@ class _Reweighted:
 def _least_sums(signed: Inexact[np.ndarray, "n m"], weights: list[Float[np.ndarray, " m"]]) -> list[Margin]:
     """`least_sum` for each of the weights; real ones together by the dual simplex method, as far as it solves them."""
     samples, size = signed.shape
-    if np.iscomplexobj(signed) or samples * samples * size > DENSE:
+    if np.iscomplexobj(signed) or samples * samples * size > LARGEST_TABLEAU:
         return [least_sum(signed, each) for each in weights]
     found = []
     for each, rho, mu in zip(weights, *simplex.least_sums(signed, np.array(weights)), strict=True):
