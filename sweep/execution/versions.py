@@ -19,7 +19,7 @@ PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "diffrax", "equinox", "lineax", "
 
 CODE = (
     "kernels/**/*.py",  # the mathematics, all of it
-    *(f"sweep/execution/{name}.py" for name in ("worker", "records", "versions")),  # a worker
+    *(f"sweep/execution/{name}.py" for name in ("worker", "records", "versions", "cache")),  # a worker
     "db/arrow.py", "db/checksum.py", "db/models.py",  # and the columns that carry it
 )  # fmt: skip
 """Files whose text the digest covers. Grids, charts, driver and command line run beside the store alone."""
