@@ -21,11 +21,10 @@ shown as over it.
 import numpy as np
 
 from benchmarks.cells import SHAPES, Cell, first_runs
-from benchmarks.common import Report, one_core, options
-from benchmarks.ladders import OURS, Ladder, Ours, Row, Theirs, climb, compare, conclusion
+from benchmarks.common import Report, one_core
+from benchmarks.ladders import OURS, Ladder, Ours, Row, Theirs, arguments, climb, compare, conclusion
 from benchmarks.rivals_classification import OFF, RIVALS, Margins, Reference
 
-DEPTHS = (2, 3, 4, 6)
 GOALS = (1e2, 1e4, 1e6)
 LADDER = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-11)
 STUMBLES = 4
@@ -63,15 +62,11 @@ def ladders(cell: Cell, goal: float, seeds: list[int], orbits: list[Reference], 
 
 
 def main() -> None:
-    chosen = options(
+    chosen = arguments(
         __doc__,
-        lambda parser: parser.add_argument("--shape", default="30 x 60", choices=SHAPES["classification"]),
-        lambda parser: parser.add_argument("--depths", type=int, nargs="+", default=DEPTHS),
-        lambda parser: parser.add_argument("--runs", type=int, default=8, help="least runs of the project's batch"),
-        lambda parser: parser.add_argument(
-            "--bound", type=float, default=1.0, help="seconds a run that a rung may take"
-        ),
-        lambda parser: parser.add_argument("--error", type=float, default=1e-6, help="error of the direction"),
+        SHAPES["classification"],
+        "30 x 60",
+        "error of the direction",
         lambda parser: parser.add_argument("--alpha", type=float, default=0.1, help="initialisation scale"),
     )
     one_core()

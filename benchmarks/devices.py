@@ -16,6 +16,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def child(task: str, shape: str, count: int) -> None:
     ]
     Ensemble("warm", tuple(runs[:64])).integrate()
     ensemble = Ensemble("measured", tuple(runs))
-    ensemble.starts  # noqa: B018  # made before the clock starts
+    assert len(ensemble.starts) == count  # made before the clock starts
     print("ready", flush=True)
     sys.stdin.readline()
     seconds, ends = timed(ensemble.integrate)
@@ -76,17 +77,14 @@ def measured(task: str, shape: str, counts: Sequence[int], cuda: bool = False) -
         words = [sys.executable, "-m", "benchmarks.devices", "--child", task, shape, str(count)]
         if cores and not cuda:
             words = ["taskset", "-c", str(cores[place % len(cores)]), *words]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        here = Path(__file__).resolve().parents[1]
-        started.append(subprocess.Popen(words, env=environment, cwd=here, **pipes))  # type: ignore[call-overload]
-    if any(each.stdout.readline() != "ready\n" for each in started):
+        here, pipe = Path(__file__).resolve().parents[1], subprocess.PIPE
+        started.append(subprocess.Popen(words, env=environment, cwd=here, stdin=pipe, stdout=pipe, text=True))
+    if any(each.stdout and each.stdout.readline() != "ready\n" for each in started):
         if {each.wait() for each in started} == {NO_DEVICE}:
             return None
         raise RuntimeError(f"{task} at {shape}: a process ended before it was ready; its error is above")
-    for each in started:
-        each.stdin.write("go\n")
-        each.stdin.flush()
-    return [json.loads(each.communicate()[0]) for each in started]
+    with ThreadPoolExecutor(len(started)) as pool:
+        return [json.loads(answer) for answer, _ in pool.map(lambda each: each.communicate("go\n"), started)]
 
 
 def row(name: str, count: int, found: Sequence[Mapping[str, Any]], beside: float | None) -> dict[str, Any]:

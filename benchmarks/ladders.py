@@ -6,14 +6,15 @@ the bound, but for the loosest, where some methods stumble. Decisive rungs that 
 times (medians).
 """
 
-from collections.abc import Callable, Sequence
+import argparse
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from benchmarks.cells import MOST_STEPS, Cell
-from benchmarks.common import rate_at
+from benchmarks.common import options, rate_at
 from benchmarks.rivals import Rival, System
 
 OURS = "ours"
@@ -23,6 +24,32 @@ AGAIN = 0.5
 Row = dict[str, Any]
 Judge = Callable[[int, np.ndarray, float], float]
 """(place, beta, log Loss) -> error of the end of the run at this place among those that all methods integrate."""
+
+
+def arguments(
+    description: str | None,
+    shapes: Iterable[str],
+    shape: str,
+    error: str,
+    *more: Callable[[argparse.ArgumentParser], Any],
+) -> argparse.Namespace:
+    """The command line of both.
+
+    Args:
+        shape: the default.
+        error: what the error at which methods are compared is of.
+    """
+    return options(
+        description,
+        lambda parser: parser.add_argument("--shape", default=shape, choices=shapes),
+        lambda parser: parser.add_argument("--depths", type=int, nargs="+", default=(2, 3, 4, 6)),
+        lambda parser: parser.add_argument("--runs", type=int, default=8, help="least runs of the project's batch"),
+        lambda parser: parser.add_argument(
+            "--bound", type=float, default=1.0, help="seconds a run that a rung may take"
+        ),
+        lambda parser: parser.add_argument("--error", type=float, default=1e-6, help=error),
+        *more,
+    )
 
 
 @dataclass

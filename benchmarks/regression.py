@@ -20,12 +20,11 @@ shown as over it.
 import numpy as np
 
 from benchmarks.cells import SHAPES, Cell, first_runs
-from benchmarks.common import Report, one_core, options, spread
-from benchmarks.ladders import OURS, Ladder, Ours, Row, Theirs, climb, compare, conclusion
+from benchmarks.common import Report, one_core, spread
+from benchmarks.ladders import OURS, Ladder, Ours, Row, Theirs, arguments, climb, compare, conclusion
 from benchmarks.rivals_regression import RIVALS, Fit, find_end
 from kernels.theory.table import forecasts
 
-DEPTHS = (2, 3, 4, 6)
 ALPHAS = (1e-6, 1e-4, 1e-2, 1.0, 10.0)
 RESIDUAL = 1e-10
 LADDER = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-11)
@@ -62,16 +61,7 @@ def ladders(cell: Cell, bound: float) -> list[Ladder]:
 
 
 def main() -> None:
-    chosen = options(
-        __doc__,
-        lambda parser: parser.add_argument("--shape", default="4 x 10", choices=SHAPES["regression"]),
-        lambda parser: parser.add_argument("--depths", type=int, nargs="+", default=DEPTHS),
-        lambda parser: parser.add_argument("--runs", type=int, default=8, help="least runs of the project's batch"),
-        lambda parser: parser.add_argument(
-            "--bound", type=float, default=1.0, help="seconds a run that a rung may take"
-        ),
-        lambda parser: parser.add_argument("--error", type=float, default=1e-6, help="relative error of the limit"),
-    )
+    chosen = arguments(__doc__, SHAPES["regression"], "4 x 10", "relative error of the limit")
     one_core()
     shape, error = chosen.shape, chosen.error
     report = Report(f"regression-{shape.replace(' ', '')}", chosen.output, chosen.quick, __doc__ or "")
