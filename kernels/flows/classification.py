@@ -79,9 +79,10 @@ class ClassificationFlow(Flow):
         """-dg/d(outputs) = C^T C, without its negative direction; on curves, of samples turned to triangular form."""
         parametrisation = self.parametrisation
         if isinstance(parametrisation, Curves):
-            x, turn = turned_samples(data.x, parametrisation.rates(theta, data))
+            x, turn, gram = turned_samples(data.x, parametrisation.rates(theta, data))
             data = data._replace(x=x, turn=turn)
-        gram = parametrisation.gram(theta, data)
+        else:
+            gram = parametrisation.gram(theta, data)
         half = self.half_curvature(theta, log_norm, data)
         curvature = half.T @ half
 

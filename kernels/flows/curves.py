@@ -78,7 +78,7 @@ class Curves(Parametrisation):
     def push(self, theta: Theta, data: RunData) -> tuple[Forces, Push]:
         q = _kept_on_side(theta, data.constants)
         product = self._product(q, data.constants)
-        return data.x @ (q * product), lambda g: product * (g @ data.x)
+        return (q * product) @ data.x.T, lambda g: product * (g @ data.x)
 
     def gram(self, theta: Theta, data: RunData) -> Float[Array, "n n"]:
         return (data.x * self.rates(theta, data)[None]) @ data.x.T

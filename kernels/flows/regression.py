@@ -45,10 +45,9 @@ class RegressionFlow(Flow):
         """
         parametrisation = self.parametrisation
         if isinstance(parametrisation, Curves):
-            x, turn = turned_samples(data.x, parametrisation.rates(theta, data))
+            x, turn, gram = turned_samples(data.x, parametrisation.rates(theta, data))
             turned = data._replace(x=x, y=turn.T @ data.y, turn=turn)
             _, push = parametrisation.push(theta, turned)
-            gram = parametrisation.gram(theta, turned)
             rounding = EPSILON * jnp.linalg.norm(turn * data.y[:, None], axis=0)
             return Inverses(gram, push=push, rounding=rounding, args=(log_norm, turned))
         assert isinstance(parametrisation, Layers)

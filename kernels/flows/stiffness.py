@@ -151,7 +151,7 @@ class Inverses(Stiffness):
         return noise
 
 
-BLOCK = 8
+BLOCK = 12
 """Largest triangle that LAPACK inverts; larger ones are inverted by halves, which are faster products."""
 
 

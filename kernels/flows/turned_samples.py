@@ -1,5 +1,7 @@
 """Turned samples: Q^T X in place of X, so that coordinates of very different rates are driven by different forces."""
 
+from typing import NamedTuple
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
@@ -12,10 +14,16 @@ DEPENDENT = 64 * float(np.finfo(float).eps)
 """A column of which the pivots leave less than this share depends on them: what is left is rounding."""
 
 
-def turned_samples(
-    x: Float[Array, "n m"], rates: Float[Array, " m"]
-) -> tuple[Float[Array, "n m"], Float[Array, "n n"]]:
-    """(Q^T X, Q) where rates differ so much that rounding would couple coordinates; else (X, I).
+class Turned(NamedTuple):
+    """Q^T X, Q, and J J^T of turned samples."""
+
+    x: Float[Array, "n m"]
+    q: Float[Array, "n n"]
+    gram: Float[Array, "n n"]
+
+
+def turned_samples(x: Float[Array, "n m"], rates: Float[Array, " m"]) -> Turned:
+    """Q^T X and Q where rates differ so much that rounding would couple coordinates; else X and I.
 
     With its columns in the order of the pivots, Q^T X is triangular with exact zeros (`triangular`). A slow coordinate
     is then driven by forces in which a fast one has no part, so that rounding of the forces on what has been fitted
@@ -26,18 +34,22 @@ def turned_samples(
         x: inputs X, shape (n, m).
         rates: K, with J J^T = X diag(K) X^T, shape (m,).
     """
-    n = x.shape[0]
     strength = rates * jnp.sum(x * x, axis=0)
-    leading = jnp.sort(strength)[::-1]
+    strong = jnp.sum(strength >= GRADED * jnp.max(strength))
     rank = jnp.minimum(jnp.sum(jnp.any(x != 0, axis=1)), jnp.sum(jnp.any(x != 0, axis=0)))
-    graded = (leading[jnp.maximum(rank, 1) - 1] < GRADED * leading[0]) | _dependent((x * rates[None]) @ x.T)
+    whole = Turned(x, jnp.eye(x.shape[0]), _gram(x, rates))
 
-    def turn(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        return *triangular(state[0], rates), jnp.array(False)
+    def turn(state: tuple[Turned, Array]) -> tuple[Turned, Array]:
+        turned, q = triangular(state[0].x, rates)
+        return Turned(turned, q, _gram(turned, rates)), jnp.array(False)
 
     # a loop that ends after one turn, not a branch: in a batch it costs nothing unless a lane needs it
-    turned, q, _ = jax.lax.while_loop(lambda state: state[2], turn, (x, jnp.eye(n), graded))
-    return turned, q
+    graded = (strong < rank) | _dependent(whole.gram)
+    return jax.lax.while_loop(lambda state: state[1], turn, (whole, graded))[0]
+
+
+def _gram(x: Float[Array, "n m"], rates: Float[Array, " m"]) -> Float[Array, "n n"]:
+    return (x * rates[None]) @ x.T
 
 
 def _dependent(gram: Float[Array, "n n"]) -> Bool[Array, ""]:

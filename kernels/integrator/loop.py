@@ -139,7 +139,9 @@ def _merge(changed: Bool[Array, " B"], new: Lane, old: Lane) -> Lane:
 
 
 def _advance(program: Program, lanes: Lane, batch: Start, refill: Bool[Array, ""], most: Int[Array, ""]) -> Lane:
-    return _together(program, lanes, batch, refill, most) if program.vectorised else _in_turn(program, lanes, batch, most)
+    return (
+        _together(program, lanes, batch, refill, most) if program.vectorised else _in_turn(program, lanes, batch, most)
+    )
 
 
 def _together(program: Program, lanes: Lane, batch: Start, refill: Bool[Array, ""], most: Int[Array, ""]) -> Lane:

@@ -25,7 +25,7 @@ def graded_data(samples: int, size: int, decades: float) -> tuple[np.ndarray, np
 @pytest.mark.parametrize("decades", [30, 200])
 def test_turned_samples_are_triangular(samples: int, size: int, decades: float) -> None:
     x, rates = graded_data(samples, size, decades)
-    turned, q = map(np.asarray, jax.jit(turned_samples)(x, rates))
+    turned, q, _ = map(np.asarray, jax.jit(turned_samples)(x, rates))
     np.testing.assert_allclose(q.T @ q, np.eye(samples), atol=1e-14)
     # pivots, whose last force is their own, come in the order of the rates that the ones before leave them
     last = np.array([np.flatnonzero(column)[-1] for column in turned.T])
@@ -43,7 +43,7 @@ def test_dependent_columns_exert_no_force_of_their_own() -> None:
     """Four fast columns in a plane, a twin and a sum among them: the third force drives the slow one alone."""
     x, _ = graded_data(3, 5, 0)
     x[:, 2], x[:, 3] = -x[:, 0], 0.3 * x[:, 0] - 0.7 * x[:, 1]
-    turned, _ = turned_samples(jnp.asarray(x), jnp.array([1.0, 0.5, 1.0, 0.8, 1e-30]))
+    turned, *_ = turned_samples(jnp.asarray(x), jnp.array([1.0, 0.5, 1.0, 0.8, 1e-30]))
     np.testing.assert_array_equal(turned[2, :4], 0)
     np.testing.assert_array_equal(turned[:, 2], -turned[:, 0])
     assert abs(float(turned[2, 4])) > 0.1
@@ -52,9 +52,10 @@ def test_dependent_columns_exert_no_force_of_their_own() -> None:
 @pytest.mark.slow
 def test_samples_of_like_rates_stay_as_they_are() -> None:
     x, rates = graded_data(4, 9, 3)
-    turned, q = turned_samples(jnp.asarray(x), jnp.asarray(rates))
+    turned, q, gram = turned_samples(jnp.asarray(x), jnp.asarray(rates))
     np.testing.assert_array_equal(turned, x)
     np.testing.assert_array_equal(q, np.eye(4))
+    np.testing.assert_allclose(gram, (x * rates) @ x.T, rtol=1e-13)
 
 
 @pytest.mark.parametrize("n", [pytest.param(n, marks=[] if n in {1, 7} else SLOW) for n in range(1, 41)])
