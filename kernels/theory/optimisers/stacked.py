@@ -49,15 +49,11 @@ def minimise(curve: Curve, rows: Sequence[Float[np.ndarray, "r m"]], target: Mul
         target: t of each problem, shape (b, r).
         steps: most Newton steps of a problem.
     """
-    count, (rank, size) = len(rows), rows[0].shape
-    width = ENTRIES // max(rank * size, (rank + min(size, 2 * rank)) ** 2)
-    if width < WORTHWHILE:
+    count, size = len(rows), rows[0].shape[1]
+    if _width(rows) < WORTHWHILE:
         minima = Minima(np.zeros((count, size)), np.zeros(count), np.full(count, np.nan), np.zeros(count, int))
     else:
-        parts = [np.arange(begin, min(begin + width, count)) for begin in range(0, count, width)]
-        with np.errstate(all="ignore"):
-            found = [_attempt(curve.of(part), np.array([rows[k] for k in part]), target[part], steps) for part in parts]
-        minima = Minima(*(np.concatenate(values) for values in zip(*found, strict=True)))
+        minima = _attempts(curve, rows, target, steps, None)
     for index in np.flatnonzero(~(minima.residual <= REACHED)).tolist():
         again = separable.minimise(curve.of(index), rows[index], target[index], steps)
         if not minima.residual[index] <= again.residual:
@@ -66,8 +62,50 @@ def minimise(curve: Curve, rows: Sequence[Float[np.ndarray, "r m"]], target: Mul
     return minima
 
 
-def _attempt(curve: Curve, rows: Float[np.ndarray, "b r m"], target: Multipliers, steps: int) -> Minima:
-    z, left = _Stack(curve, rows, target, steps).solve()
+def minimise_from(
+    curve: Curve, rows: Sequence[Float[np.ndarray, "r m"]], target: Multipliers, guess: Coordinates, steps: int
+) -> Minima:
+    """The minima near chart values that are guessed, without continuation; a `residual` above REACHED where not found.
+
+    Args:
+        curve, rows, target: as in `minimise`.
+        guess: chart values of each problem.
+        steps: most Newton steps of a problem.
+    """
+    return _attempts(curve, rows, target, steps, guess)
+
+
+def _width(rows: Sequence[Float[np.ndarray, "r m"]]) -> int:
+    """How many problems one stack may hold."""
+    rank, size = rows[0].shape
+    return ENTRIES // max(rank * size, (rank + min(size, 2 * rank)) ** 2)
+
+
+@np.errstate(all="ignore")
+def _attempts(
+    curve: Curve,
+    rows: Sequence[Float[np.ndarray, "r m"]],
+    target: Multipliers,
+    steps: int,
+    guess: Coordinates | None,
+) -> Minima:
+    """The minima of all problems, in stacks that are not too large."""
+    count, width = len(rows), max(1, _width(rows))
+    parts = [np.arange(begin, min(begin + width, count)) for begin in range(0, count, width)]
+    found = []
+    for part in parts:
+        near = None if guess is None else guess[part]
+        found.append(_attempt(curve.of(part), np.array([rows[k] for k in part]), target[part], steps, near))
+    return Minima(*(np.concatenate(values) for values in zip(*found, strict=True)))
+
+
+def _attempt(
+    curve: Curve, rows: Float[np.ndarray, "b r m"], target: Multipliers, steps: int, guess: Coordinates | None
+) -> Minima:
+    stack = _Stack(curve, rows, target, steps)
+    if guess is not None:
+        stack.finish_from(guess)
+    z, left = stack.solve()
     rho, nu = curve.at(z).rho, curve.nu(z)
     return Minima(rho, curve.potential_at(z, nu, rho), optimality(rows, target, rho, nu), steps - left)
 
@@ -147,11 +185,20 @@ class _Stack:
 
     def solve(self) -> tuple[Coordinates, Int[np.ndarray, " b"]]:
         """Chart values of the minima, and Newton steps that are left."""
-        if len(self.runs.owner):
+        if (self.runs.phase == FIRST).any():
             self._begin()
         while len(self.runs.owner):
             self._round()
         return self.z, self.left
+
+    def finish_from(self, guess: Coordinates) -> None:
+        """Begin at g = 1, at these chart values of all problems."""
+        runs = self.runs
+        runs.z = guess[runs.owner]
+        runs.nu = runs.curve.nu(runs.z)
+        runs.multipliers = _times(runs.rows, runs.nu)
+        runs.last_z, runs.last_nu, runs.last_multipliers = runs.z.copy(), runs.nu.copy(), runs.multipliers.copy()
+        runs.phase = np.full(len(runs.owner), FINISHING)
 
     def _keep(self, kept: Bool[np.ndarray, " b"]) -> None:
         if not kept.all():
