@@ -74,15 +74,15 @@ def visited(
         worst=np.zeros(count), unsure=np.zeros(count), rho=np.zeros((count, size)),
         fits=ColumnFits.empty(a, y, count),
     )  # fmt: skip
-    found: list[list[np.ndarray]] = [[] for _ in range(count)]
-    clocks: list[list[float]] = [[] for _ in range(count)]
+    path: list[tuple[Float[np.ndarray, "b m"], Float[np.ndarray, " b"]]] = []  # saddle and clock of each jump
     ends: list[Sequence | None] = [None] * count
 
     def finish(broken: Bool[np.ndarray, " r"], ended: Bool[np.ndarray, " r"]) -> None:
         for row in np.flatnonzero(broken | ended).tolist():
             place = int(runs.place[row])
-            rho, residual = np.array(found[place]).reshape(-1, size), np.inf if broken[row] else runs.worst[row]
-            ends[place] = Sequence(rho, np.array(clocks[place]), runs.s[row].copy(), float(residual))
+            rho = np.array([saddles[place] for saddles, _ in path]).reshape(-1, size)
+            clock = np.array([clocks[place] for _, clocks in path])
+            ends[place] = Sequence(rho, clock, runs.s[row].copy(), float(np.inf if broken[row] else runs.worst[row]))
 
     force = runs.residual @ a
     for jumps in itertools.count():
@@ -121,9 +121,8 @@ def visited(
         force = runs.residual @ a
         pull = np.where(runs.signs != 0, np.abs(force) / norms, 0.0)
         runs.worst = np.max([runs.worst, apart.max(axis=1), pull.max(axis=1)], axis=0)
-        for place, rho, clock in zip(runs.place.tolist(), runs.rho, runs.clock.tolist(), strict=True):
-            found[place].append(rho)
-            clocks[place].append(clock)
+        path.append((np.zeros((count, size)), np.zeros(count)))
+        path[-1][0][runs.place], path[-1][1][runs.place] = runs.rho, runs.clock
     return [end for end in ends if end is not None]
 
 
@@ -176,15 +175,7 @@ def _jump(runs: _Runs, j: Int[np.ndarray, " b"], rest: Float[np.ndarray, " m"]) 
     going = every[sound]
     while going.size:
         values[going], residual[going] = fits.fit(going)
-        wrong = (values[going] * signs[going] <= 0) & (signs[going] != 0)
-        kept = wrong.any(axis=1)
-        going, wrong = going[kept], wrong[kept]
-        way = values[going] - before[going]
-        share = np.where(wrong, -before[going] / np.where(way != 0, way, 1.0), np.inf)
-        slot = share.argmin(axis=1)
-        before[going] += np.take_along_axis(share, slot[:, None], axis=1) * way
-        before[going, slot] = signs[going, slot] = 0.0
-        fits.leave(going, slot)
+        going = _shrunk(fits, going, values, before, signs)
     rho = fits.at_coordinates(values)
     # what was dropped must not be pulled back, and what jumped must be independent: else the row is fitted anew
     back = (runs.signs != 0) & (rho == 0) & (runs.signs * (residual @ fits.a) > rest)
@@ -198,6 +189,36 @@ def _jump(runs: _Runs, j: Int[np.ndarray, " b"], rest: Float[np.ndarray, " m"]) 
     size = np.linalg.norm(residual, axis=1)
     runs.rho, runs.residual, runs.unsure = rho, residual, fits.rounding / np.where(size > 0, size, np.inf)
     return lost
+
+
+def _shrunk(
+    fits: ColumnFits,
+    rows: Int[np.ndarray, " a"],
+    values: Float[np.ndarray, "b s"],
+    before: Float[np.ndarray, "b s"],
+    signs: Float[np.ndarray, "b s"],
+) -> Int[np.ndarray, " c"]:
+    """Take coordinates away from these rows until no sign is wrong; those rows that lost some.
+
+    Args:
+        values: the fits, not refined where coordinates were taken away.
+        before: the point that moves towards the fits.
+        signs: of the coordinates in the slots; 0 for those that were taken away.
+    """
+    wrong = (values[rows] * signs[rows] <= 0) & (signs[rows] != 0)
+    changed = rows = rows[wrong.any(axis=1)]
+    while rows.size:
+        fit, here, side, each = values[rows], before[rows], signs[rows], np.arange(len(rows))
+        wrong = (fit * side <= 0) & (side != 0)
+        way = fit - here
+        share = np.where(wrong, -here / np.where(way != 0, way, 1.0), np.inf)
+        slot = share.argmin(axis=1)
+        here += share[each, slot, None] * way
+        here[each, slot] = side[each, slot] = 0.0
+        fit = fits.leave(rows, slot, fit)
+        values[rows], before[rows], signs[rows] = fit, here, side
+        rows = rows[((fit * side <= 0) & (side != 0)).any(axis=1)]
+    return changed
 
 
 def _least_squares(

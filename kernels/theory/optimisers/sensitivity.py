@@ -149,7 +149,7 @@ def _largest_moved(
         # problems without a waiting column have a zero direction, which changes nothing
         direction = left[each, pivot] * (going / np.where(going, sizes[each, pivot], 1.0))[:, None]
         triangle[:, step] = (left @ direction[:, :, None])[:, :, 0]
-        left -= triangle[:, step, :, None] * direction[:, None, :]
+        left -= np.einsum("bg,br->bgr", triangle[:, step], direction)
         waiting[each, pivot], taken[each[going], pivot[going]] = False, True
         pivots[:, step] = np.where(going, pivot, -1)
     corner = np.triu(np.take_along_axis(triangle, pivots[:, None, :], axis=2))

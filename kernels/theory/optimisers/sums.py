@@ -35,6 +35,9 @@ larger one would turn the rounding of the equations, 1e-16, into more than the p
 TAKEN = 1e-2
 """A coordinate that reaches this on the stretched face, 1e-7 of the largest, is positive in some minimiser."""
 
+DEPENDENT = 1e-8
+"""Columns of which QR leaves at most this share of the largest are treated by singular values instead."""
+
 
 @dataclass(frozen=True)
 class SumProblem:
@@ -181,6 +184,8 @@ def _faded(problem: SumProblem, face: Face, off: Bool[np.ndarray, " m"]) -> floa
     least, signs = columns[:, off], problem.signs[off]
     upper, lower = least[:, signs >= 0], -least[:, signs <= 0]
     both = np.hstack([upper, lower]).T
+    if len(face.kept) == len(columns) and not face.null.shape[1]:  # the support leaves lambda no choice
+        return 2 * (1 - float((both @ np.linalg.solve(columns[:, face.kept].T, face.oriented)).max()))
     answer = linprog(
         np.append(np.zeros(len(columns)), 1.0),
         A_eq=np.column_stack([columns[:, face.kept].T, np.zeros(len(face.kept))]),
@@ -239,8 +244,13 @@ def polished(
 ) -> Float[np.ndarray, " r"]:
     """The nearest lambda with C_S^T lambda = sgn x_S on the support S."""
     support = x != 0
-    slope = np.sign(x[support]) - columns[:, support].T @ multipliers
-    return multipliers + np.linalg.lstsq(columns[:, support].T, slope, rcond=None)[0]
+    block = columns[:, support]
+    slope = np.sign(x[support]) - block.T @ multipliers
+    basis, triangle = np.linalg.qr(block)
+    sizes = np.abs(np.diagonal(triangle))
+    if len(slope) <= len(block) and sizes.min(initial=np.inf) > DEPENDENT * sizes.max(initial=0.0):
+        return multipliers + np.asarray(basis @ np.linalg.solve(triangle.T, slope))
+    return multipliers + np.linalg.lstsq(block.T, slope, rcond=None)[0]
 
 
 def _rank(block: Float[np.ndarray, "r k"]) -> int:
