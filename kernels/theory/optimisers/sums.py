@@ -245,12 +245,22 @@ def polished(
     """The nearest lambda with C_S^T lambda = sgn x_S on the support S."""
     support = x != 0
     block = columns[:, support]
-    slope = np.sign(x[support]) - block.T @ multipliers
-    basis, triangle = np.linalg.qr(block)
-    sizes = np.abs(np.diagonal(triangle))
-    if len(slope) <= len(block) and sizes.min(initial=np.inf) > DEPENDENT * sizes.max(initial=0.0):
-        return multipliers + np.asarray(basis @ np.linalg.solve(triangle.T, slope))
-    return multipliers + np.linalg.lstsq(block.T, slope, rcond=None)[0]
+    return multipliers + nearest(block.T[None], (np.sign(x[support]) - block.T @ multipliers)[None])[0]
+
+
+def nearest(columns: Float[np.ndarray, "b k r"], target: Float[np.ndarray, "b k"]) -> Float[np.ndarray, "b r"]:
+    """The least lambda with C^T lambda = t, or the least of those that come nearest, of each problem."""
+    count, (size, rank) = len(columns), columns.shape[1:]
+    found, apart = np.empty((count, rank)), np.zeros(count, dtype=bool)
+    if 0 < size <= rank:
+        basis, triangle = np.linalg.qr(columns.transpose(0, 2, 1))
+        sizes = np.abs(np.diagonal(triangle, axis1=1, axis2=2))
+        apart = sizes.min(axis=1) > DEPENDENT * sizes.max(axis=1)
+        inner = np.linalg.solve(triangle[apart].transpose(0, 2, 1), target[apart, :, None])
+        found[apart] = (basis[apart] @ inner)[:, :, 0]
+    for place in np.flatnonzero(~apart).tolist():
+        found[place] = np.linalg.lstsq(columns[place], target[place], rcond=None)[0]
+    return found
 
 
 def _rank(block: Float[np.ndarray, "r k"]) -> int:
@@ -340,5 +350,6 @@ __all__ = [
     "freedom",
     "least_weighted_sum",
     "minimisers",
+    "nearest",
     "polished",
 ]
