@@ -165,8 +165,8 @@ def _jump(runs: _Runs, j: Int[np.ndarray, " b"], rest: Float[np.ndarray, " m"]) 
     """Move each row to its next saddle, in which coordinate j may grow. True where that is not unique.
 
     The saddle is argmin ||A k - y|| over k_i of sign signs_i or zero, zero where signs_i is. From the last saddle k
-    moves towards the fit without signs, drops the first coordinate that comes to zero, and goes on without it (the inner
-    loop of Lawson and Hanson, 1974, ch. 23).
+    moves towards the fit without signs, drops the first coordinate that comes to zero, and goes on without it (the
+    inner loop of Lawson and Hanson, 1974, ch. 23).
     """
     fits, every = runs.fits, np.arange(len(j))
     sound = fits.join(j)

@@ -14,7 +14,8 @@ from kernels.problem import grouped
 from kernels.theory.optimisers import separable, stacked
 from kernels.theory.optimisers.curves import Curve
 from kernels.theory.optimisers.separable import REACHED
-from kernels.theory.optimisers.stacked import Minima, Multipliers
+from kernels.theory.optimisers.stacked import Minima
+from kernels.theory.optimisers.stacked_newton import Multipliers
 
 FEWEST = 4
 """Smaller families gain little."""
@@ -43,10 +44,14 @@ def minimise(
             owner[places], z[places] = lead, curve.of(lead).chart(first.rho)
     led = np.flatnonzero((owner != np.arange(count)) & (found.residual[owner] <= REACHED))
     if led.size:
-        _put(found, led, stacked.minimise_from(curve.of(led), [rows[k] for k in led], target[led], z[led], STEPS))
+        _put(
+            found,
+            led,
+            stacked.minimise_from(curve.of(led), [rows[k] for k in led.tolist()], target[led], z[led], STEPS),
+        )
     left = np.flatnonzero(~(found.residual <= REACHED))
     if left.size:
-        _put(found, left, stacked.minimise(curve.of(left), [rows[k] for k in left], target[left]))
+        _put(found, left, stacked.minimise(curve.of(left), [rows[k] for k in left.tolist()], target[left]))
     return found
 
 
