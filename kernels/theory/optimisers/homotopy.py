@@ -74,15 +74,14 @@ def visited(
         worst=np.zeros(count), unsure=np.zeros(count), rho=np.zeros((count, size)),
         fits=ColumnFits.empty(a, y, count),
     )  # fmt: skip
-    path: list[tuple[Float[np.ndarray, "b m"], Float[np.ndarray, " b"]]] = []  # saddle and clock of each jump
-    ends: list[Sequence | None] = [None] * count
+    saddles: list[Float[np.ndarray, "b m"]] = []
+    clocks: list[Float[np.ndarray, " b"]] = []
+    ends: dict[int, tuple[int, Float[np.ndarray, " m"], float]] = {}  # number of saddles, s, residual
 
     def finish(broken: Bool[np.ndarray, " r"], ended: Bool[np.ndarray, " r"]) -> None:
         for row in np.flatnonzero(broken | ended).tolist():
-            place = int(runs.place[row])
-            rho = np.array([saddles[place] for saddles, _ in path]).reshape(-1, size)
-            clock = np.array([clocks[place] for _, clocks in path])
-            ends[place] = Sequence(rho, clock, runs.s[row].copy(), float(np.inf if broken[row] else runs.worst[row]))
+            residual = float(np.inf if broken[row] else runs.worst[row])
+            ends[int(runs.place[row])] = (len(saddles), runs.s[row].copy(), residual)
 
     force = runs.residual @ a
     for jumps in itertools.count():
@@ -121,9 +120,14 @@ def visited(
         force = runs.residual @ a
         pull = np.where(runs.signs != 0, np.abs(force) / norms, 0.0)
         runs.worst = np.max([runs.worst, apart.max(axis=1), pull.max(axis=1)], axis=0)
-        path.append((np.zeros((count, size)), np.zeros(count)))
-        path[-1][0][runs.place], path[-1][1][runs.place] = runs.rho, runs.clock
-    return [end for end in ends if end is not None]
+        saddles.append(np.zeros((count, size)))
+        clocks.append(np.zeros(count))
+        saddles[-1][runs.place], clocks[-1][runs.place] = runs.rho, runs.clock
+    rho, clock = np.array(saddles).reshape(-1, count, size), np.array(clocks).reshape(-1, count)
+    return [
+        Sequence(rho[:number, place].copy(), clock[:number, place].copy(), s, residual)
+        for place, (number, s, residual) in sorted(ends.items())
+    ]
 
 
 @dataclass

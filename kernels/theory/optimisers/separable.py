@@ -32,7 +32,7 @@ REACHED = 1e-12
 """Residual at which a problem counts as solved; Newton's method goes on below it while it still gains."""
 LOOSE = 1e-2
 """Accuracy of the continuation before g = 1."""
-PACES = (1e3, 3.0)
+PACES = (1e2, 3.0)
 """Growth of g at first, which then grows itself; and its constant growth in a second attempt if the first failed."""
 
 
@@ -109,7 +109,7 @@ class _Solver:
         factor = np.log(self.pace)
         while log_g < 0 and self.left > 0 and factor > 1e-3:
             ahead = min(0.0, log_g + factor)
-            found, count = self._newton(state, float(np.exp(ahead)), LOOSE, 8)
+            found, count = self._newton(state, float(np.exp(ahead)), LOOSE, 12)
             if found is None:
                 factor /= 3
                 continue

@@ -20,7 +20,7 @@ from kernels.theory.optimisers.stacked_newton import Multipliers, Numbers, Units
 
 FIRST, CONTINUED, FINISHING, UNIFORM, DONE = range(5)
 """Phases: the first g; larger g; g = 1 with each coordinate damped by itself; g = 1 with one factor for all; done."""
-LIMITS = np.array([50, 8, 60, 60, 0])
+LIMITS = np.array([50, 12, 60, 60, 0])
 """Most Newton steps at one g, by phase."""
 TIGHT = 1e-13
 ENTRIES = 1 << 18
