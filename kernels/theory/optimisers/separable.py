@@ -32,7 +32,7 @@ REACHED = 1e-12
 """Residual at which a problem counts as solved; Newton's method goes on below it while it still gains."""
 LOOSE = 1e-2
 """Accuracy of the continuation before g = 1."""
-PACES = (1e2, 3.0)
+PACES = (1e3, 3.0)
 """Growth of g at first, which then grows itself; and its constant growth in a second attempt if the first failed."""
 
 
