@@ -284,11 +284,8 @@ class _Stack:
         runs.factor = np.where(onwards & (runs.count <= 4), 2 * runs.factor, runs.factor)
         runs.factor = np.where((before == CONTINUED) & lost, runs.factor / 3, runs.factor)
         more = (runs.log_g < 0) & (runs.left > 0) & (runs.factor > 1e-3)
-        runs.phase = np.select(
-            [early & (met | lost), ~early & (met | stalled), ~early & lost],
-            [np.where(more, CONTINUED, FINISHING), DONE, before + 1],
-            before,
-        )
+        late = np.where(met | stalled, DONE, np.where(lost, before + 1, before))
+        runs.phase = np.where(early, np.where(met | lost, np.where(more, CONTINUED, FINISHING), before), late)
         again = np.flatnonzero((met | stalled | lost) & (runs.phase < DONE))
         runs.ahead[again] = np.where(more, np.minimum(0.0, runs.log_g + runs.factor), 0.0)[again]
         runs.ahead[runs.phase >= FINISHING] = 0.0
