@@ -118,6 +118,7 @@ def _minima(problems: list[Problem], constraints: list[System]) -> list[_Minimum
         target = np.array([constraints[place].target for place in places])
         shares = _shares(places, problems, target) if structured else np.ones(len(places))
         curve = _structured(places, problems, twins, shares) if structured else _general(places, problems)
+        # one Q is one object, which belongs to one t
         families = [(id(rows[place]), problems[place].spec.alpha) for place in places]
         found = led.minimise(curve, [rows[place] for place in places], target, families)
         copies = [_copies(problems[place], constraints[place]) if twins[place] is None else None for place in places]

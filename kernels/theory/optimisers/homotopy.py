@@ -183,7 +183,7 @@ def _jump(runs: _Runs, j: Int[np.ndarray, " b"], rest: Float[np.ndarray, " m"]) 
     rho = fits.at_coordinates(values)
     # what was dropped must not be pulled back, and what jumped must be independent: else the row is fitted anew
     back = (runs.signs != 0) & (rho == 0) & (runs.signs * (residual @ fits.a) > rest)
-    lost = np.zeros(len(j), dtype=bool)
+    lost: Bool[np.ndarray, " b"] = ~np.isfinite(rho).all(axis=1)
     for row in np.flatnonzero(~sound | back.any(axis=1)).tolist():
         rho[row] = _least_squares(fits.a, fits.y, runs.signs[row])
         lost[row] = np.isnan(rho[row]).any()
