@@ -64,6 +64,7 @@ class Domain:
         )
 
 
+@functools.cache
 def unit_end(depth: int) -> float:
     """T_L = sqrt(pi) Gamma((L-2)/2) / (2 Gamma((L-1)/2)): pi/2, 1, pi/4, 2/3, ... for L = 3, 4, 5, 6; 1 for L = 2."""
     half = (depth - 2) / 2

@@ -9,11 +9,11 @@ from jaxtyping import Float, Int
 from kernels.networks.twins import digits
 from kernels.problem import Problem, grouped
 from kernels.theory.base import CERTIFIED, Forecast
+from kernels.theory.optimisers import led
 from kernels.theory.optimisers.certificates import optimality, worst
 from kernels.theory.optimisers.curves import Curve, GeneralCurve, StructuredCurve
 from kernels.theory.optimisers.sensitivity import Sensitivity, sensitivities
 from kernels.theory.optimisers.separable import REACHED
-from kernels.theory.optimisers.stacked import minimise
 from kernels.theory.systems import Folded, System, fold, system
 
 EPSILON = float(np.finfo(float).eps)
@@ -118,7 +118,9 @@ def _minima(problems: list[Problem], constraints: list[System]) -> list[_Minimum
         target = np.array([constraints[place].target for place in places])
         shares = _shares(places, problems, target) if structured else np.ones(len(places))
         curve = _structured(places, problems, twins, shares) if structured else _general(places, problems)
-        found = minimise(curve, [rows[place] for place in places], target)
+        # one Q is one object, which belongs to one t
+        families = [(id(rows[place]), problems[place].spec.alpha) for place in places]
+        found = led.minimise(curve, [rows[place] for place in places], target, families)
         copies = [_copies(problems[place], constraints[place]) if twins[place] is None else None for place in places]
         moved: list[Sensitivity | None] = [None] * len(places)
         known = np.flatnonzero((found.residual <= CERTIFIED) & found.rho.any(axis=1))

@@ -62,10 +62,11 @@ def _made(problems: list[Problem]) -> list[Saddles | None]:
     ):
         upper, lower = (np.array([folds[k][0].ends[side] for k in some]) for side in (0, 1))
         y = problems[distinct[some[0]][0]].dataset.y
-        for k, path in zip(some, visited(folds[some[0]][1], y, upper, lower), strict=True):
-            first = problems[distinct[k][0]]
+        paths = visited(folds[some[0]][1], y, upper, lower)
+        firsts = [problems[distinct[k][0]] for k in some]
+        for k, found in zip(some, _saddles(firsts, [folds[k][0] for k in some], paths), strict=True):
             for place in distinct[k]:
-                made[place] = made[place] or made[distinct[k][0]] or _saddles(first, folds[k][0], path)
+                made[place] = found
     return made
 
 
@@ -105,25 +106,69 @@ def _folded(problem: Problem) -> tuple["_Folded", Float[np.ndarray, "n g"]]:
     return folded, folded.columns(np.real(problem.dataset.x @ constraint.lift))
 
 
-def _saddles(problem: Problem, folded: "_Folded", path: Sequence) -> Saddles:
-    constraint, interval = _given(problem)
-    rho = folded.unfold(path.rho)
-    beta = np.real(rho @ constraint.lift.T)
-    if not len(rho):
-        return Saddles(beta, path.clock, np.inf, Solution(np.zeros(len(interval.upper)), 0.0, np.inf, -1))
-    multipliers = constraint.rows @ folded.dual(path.ends) / interval.unit
-    whole = interval.sides(constraint)
-    parts = np.concatenate([np.maximum(rho[-1], 0), np.maximum(-rho[-1], 0)])
-    # rounding of s has grown along the clock: at the end take the s that is exact on the support
-    last = sums.LeastSum(parts, sums.polished(whole.rows / whole.weights, parts, multipliers))
-    residual = sums.certificate(whole, last)
-    unique = folded.unique(path) and folded.agree(constraint)
-    slope = float("nan")
-    if unique and residual <= REACHED:
-        # for L >= 3 the power is that of what is off the support, and each rho has one part there
-        slope = sums.decay(whole, last, several=False) if interval.depth == 2 else float(interval.depth)
-    end = Solution(rho[-1], float(interval.sum(rho[-1])), residual, 0 if unique else -1, slope)
-    return Saddles(beta, path.clock, max(path.residual, residual), end)
+def _saddles(problems: list[Problem], folds: list["_Folded"], paths: list[Sequence]) -> list[Saddles]:
+    """The saddles of sequences in folded coordinates."""
+    unfolded = [folded.unfold(path.rho) for folded, path in zip(folds, paths, strict=True)]
+    certified: dict[int, tuple[float, Float[np.ndarray, " r"]]] = {}
+    for constraint, places in grouped(_given(problem)[0] for problem in problems):
+        some = [place for place in places if len(unfolded[place])]
+        if some:
+            duals = np.array([folds[place].dual(paths[place].ends) for place in some])
+            intervals = [_given(problems[place])[1] for place in some]
+            found = _certified(constraint, intervals, np.array([unfolded[place][-1] for place in some]), duals)
+            certified |= dict(zip(some, found, strict=True))
+    made = []
+    for place, (problem, folded, path, rho) in enumerate(zip(problems, folds, paths, unfolded, strict=True)):
+        constraint, interval = _given(problem)
+        beta = np.real(rho @ constraint.lift.T)
+        if place not in certified:
+            nothing = Solution(np.zeros(len(interval.upper)), 0.0, np.inf, -1)
+            made.append(Saddles(beta, path.clock, np.inf, nothing))
+            continue
+        residual, multipliers = certified[place]
+        unique = folded.unique(path) and folded.agree(constraint)
+        slope = float("nan")
+        if unique and residual <= REACHED:
+            # for L >= 3 the power is that of what is off the support, and each rho has one part there
+            slope = float(interval.depth) if interval.depth > 2 else _slope(constraint, interval, rho[-1], multipliers)
+        end = Solution(rho[-1], float(interval.sum(rho[-1])), residual, 0 if unique else -1, slope)
+        made.append(Saddles(beta, path.clock, max(path.residual, residual), end))
+    return made
+
+
+def _slope(
+    constraint: System, interval: Domain, rho: Float[np.ndarray, " m"], multipliers: Float[np.ndarray, " r"]
+) -> float:
+    parts = np.concatenate([np.maximum(rho, 0), np.maximum(-rho, 0)])
+    return sums.decay(interval.sides(constraint), sums.LeastSum(parts, multipliers), several=False)
+
+
+@np.errstate(all="ignore")
+def _certified(
+    constraint: System, intervals: list[Domain], rho: Float[np.ndarray, "b m"], duals: Float[np.ndarray, "b m"]
+) -> list[tuple[float, Float[np.ndarray, " r"]]]:
+    """(`sums.certificate`, multipliers) of each last saddle as a minimiser of `Domain.sum`.
+
+    Rounding of s = `duals` has grown along the clock: so lambda is the nearest one for which s is exact on the support.
+    """
+    unit = intervals[0].unit
+    upper, lower = np.array([each.upper for each in intervals]), np.array([each.lower for each in intervals])
+    weights = np.where(rho > 0, upper, lower) / unit
+    multipliers = duals @ constraint.rows.T / unit
+    for count, places in grouped((rho != 0).sum(axis=1).tolist()):
+        support = np.argsort(rho[places] == 0, axis=1, kind="stable")[:, :count]
+        sides = np.take_along_axis(np.sign(rho[places]) / weights[places], support, axis=1)
+        columns = constraint.rows.T[support] * sides[:, :, None]
+        multipliers[places] += sums.nearest(columns, 1 - (columns @ multipliers[places, :, None])[:, :, 0])
+    value = np.where(rho != 0, weights * np.abs(rho), 0.0).sum(axis=1)
+    slope = multipliers @ constraint.rows * unit
+    excess = np.maximum(slope / upper, -slope / lower).max(axis=1) - 1
+    gap = np.abs(multipliers @ constraint.target - value)
+    left = np.linalg.norm(rho @ constraint.rows.T - constraint.target, axis=1)
+    size = float(np.linalg.norm(constraint.target))
+    shares = [np.where(left == 0, 0.0, left / size), np.maximum(excess, 0.0), np.where(gap == 0, 0.0, gap / value)]
+    worst = np.max(shares, axis=0)
+    return list(zip(np.where(np.isfinite(worst), worst, np.inf).tolist(), multipliers, strict=True))
 
 
 @dataclass(frozen=True)

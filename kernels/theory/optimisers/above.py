@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.optimize import nnls
 
 from kernels.problem import grouped
-from kernels.theory.optimisers import stacked
+from kernels.theory.optimisers import stacked, stacked_newton
 from kernels.theory.optimisers.active_set import NEGATIVE, SHORT, Search, equality_minima
 from kernels.theory.optimisers.curves import Curve, Point
 
@@ -329,12 +329,12 @@ def _direction(
         matrix[:, :size, size:] = -part.transpose(0, 2, 1)
         matrix[:, size:, :size] = part
         matrix[:, size + along, size + along] = np.where(active, 1e-15, 1.0)
-        solution = stacked.solutions(matrix, np.concatenate([-dual / scale, right], axis=1))
+        solution = stacked_newton.solutions(matrix, np.concatenate([-dual / scale, right], axis=1))
         return solution[:, :size] * stretch, solution[:, size:] * scale
     weights = 1 / stiffness
     block = (part * weights[:, None, :]) @ part.transpose(0, 2, 1)
     block[:, along, along] += np.where(active, 1e-15 * block[:, along, along], 1.0)
-    move = stacked.solutions(block, right + _times(part, weights * dual / scale))
+    move = stacked_newton.solutions(block, right + _times(part, weights * dual / scale))
     return (_combined(part, move) - dual / scale) * weights * stretch, move * scale
 
 

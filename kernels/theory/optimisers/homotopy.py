@@ -16,17 +16,13 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.optimize import nnls
 
+from kernels.theory.optimisers.column_fits import ColumnFits
+
 ROUNDING = 1e-12
 """A force |u_j| below this share of ||a_j|| ||y|| is rounding, and counts as zero."""
 
 TIE = 1e-9
 """Two jumps this near on the clock, relatively, count as one jump of two coordinates, where the sequence breaks off."""
-
-DEPENDENT = 1e-8
-"""Columns of which QR leaves at most this share of the largest are fitted by the singular values instead."""
-
-SMALL = 1e-3
-"""Residuals below this share of ||y|| are computed in extended precision."""
 
 MOST = 128
 """Most saddles, so that they take a fraction of a second. The last saddle has as many non-zero coordinates as there are
@@ -75,60 +71,63 @@ def visited(
     runs = _Runs(
         place=np.arange(count), upper=upper, lower=lower, signs=np.zeros((count, size)), s=np.zeros((count, size)),
         residual=np.repeat(y[None], count, axis=0), multipliers=np.zeros((count, len(y))), clock=np.zeros(count),
-        worst=np.zeros(count), unsure=np.zeros(count),
+        worst=np.zeros(count), unsure=np.zeros(count), rho=np.zeros((count, size)),
+        fits=ColumnFits.empty(a, y, count),
     )  # fmt: skip
-    found: list[list[np.ndarray]] = [[] for _ in range(count)]
-    clocks: list[list[float]] = [[] for _ in range(count)]
-    ends: list[Sequence | None] = [None] * count
+    saddles: list[Float[np.ndarray, "b m"]] = []
+    clocks: list[Float[np.ndarray, " b"]] = []
+    ends: dict[int, tuple[int, Float[np.ndarray, " m"], float]] = {}  # number of saddles, s, residual
 
     def finish(broken: Bool[np.ndarray, " r"], ended: Bool[np.ndarray, " r"]) -> None:
         for row in np.flatnonzero(broken | ended).tolist():
-            place = int(runs.place[row])
-            rho, residual = np.array(found[place]).reshape(-1, size), np.inf if broken[row] else runs.worst[row]
-            ends[place] = Sequence(rho, np.array(clocks[place]), runs.s[row].copy(), float(residual))
+            residual = float(np.inf if broken[row] else runs.worst[row])
+            ends[int(runs.place[row])] = (len(saddles), runs.s[row].copy(), residual)
 
+    force = runs.residual @ a
     for jumps in itertools.count():
-        force = runs.residual @ a
         moving = (runs.signs == 0) & (np.abs(force) > rest)
         ended = ~moving.any(axis=1)
         room = np.where(force > 0, runs.upper - runs.s, runs.lower + runs.s)
         waits = np.where(moving, room / np.where(moving, np.abs(force), 1.0), np.inf)
-        two = np.sort(waits, axis=1)[:, :2] if size > 1 else np.column_stack([waits, np.full(len(waits), np.inf)])
-        wait = two[:, 0]
+        each, j = np.arange(len(waits)), waits.argmin(axis=1)
+        wait = waits[each, j]
+        waits[each, j] = np.inf
         with np.errstate(invalid="ignore"):
-            broken = ~(wait < np.inf) | (two[:, 1] - wait <= TIE * (runs.clock + wait))
+            broken = ~(wait < np.inf) | (waits.min(axis=1) - wait <= TIE * (runs.clock + wait))
         broken = (broken | (jumps == most)) & ~ended
         if (broken | ended).any():
             finish(broken, ended)
             left = np.flatnonzero(~(broken | ended))
-            runs, force, waits, wait = runs.of(left), force[left], waits[left], wait[left]
+            runs, force, j, wait = runs.of(left), force[left], j[left], wait[left]
         if not len(wait):
             break
+        each = np.arange(len(wait))
         runs.worst = np.maximum(runs.worst, runs.unsure)
         runs.clock = runs.clock + wait
         runs.multipliers = runs.multipliers + wait[:, None] * runs.residual
-        each, j = np.arange(len(wait)), waits.argmin(axis=1)
         runs.signs[each, j] = np.sign(force[each, j])
-        fitted = _fits(a, y, runs.signs)
-        lost = np.isnan(fitted).any(axis=1)
+        lost = _jump(runs, j, rest)
         if lost.any():
             finish(lost, np.zeros_like(lost))
-            left = np.flatnonzero(~lost)
-            runs, fitted = runs.of(left), fitted[left]
+            runs = runs.of(np.flatnonzero(~lost))
         # a coordinate that has fallen to zero starts at its end of the interval, and moves inwards
         s = runs.multipliers @ a
         held = runs.signs != 0
         at = np.where(runs.signs > 0, runs.upper, -runs.lower)
         apart = np.divide(np.abs(s - at), np.abs(at), out=np.zeros_like(s), where=held)
         runs.s = np.where(held, at, s)
-        runs.signs = np.sign(fitted)
-        runs.residual, runs.unsure = _residuals(a, y, fitted)
-        pull = np.where(runs.signs != 0, np.abs(runs.residual @ a) / norms, 0.0)
+        runs.signs = np.sign(runs.rho)
+        force = runs.residual @ a
+        pull = np.where(runs.signs != 0, np.abs(force) / norms, 0.0)
         runs.worst = np.max([runs.worst, apart.max(axis=1), pull.max(axis=1)], axis=0)
-        for place, rho, clock in zip(runs.place.tolist(), fitted, runs.clock.tolist(), strict=True):
-            found[place].append(rho)
-            clocks[place].append(clock)
-    return [end for end in ends if end is not None]
+        saddles.append(np.zeros((count, size)))
+        clocks.append(np.zeros(count))
+        saddles[-1][runs.place], clocks[-1][runs.place] = runs.rho, runs.clock
+    rho, clock = np.array(saddles).reshape(-1, count, size), np.array(clocks).reshape(-1, count)
+    return [
+        Sequence(rho[:number, place].copy(), clock[:number, place].copy(), s, residual)
+        for place, (number, s, residual) in sorted(ends.items())
+    ]
 
 
 @dataclass
@@ -144,6 +143,8 @@ class _Runs:
         clock: of the last jump.
         worst: as `Sequence.residual`.
         unsure: the rounding of `residual`, relative, which counts if the sequence goes on.
+        rho: the saddle.
+        fits: least squares on the coordinates that are not zero.
     """
 
     place: Int[np.ndarray, " b"]
@@ -156,84 +157,78 @@ class _Runs:
     clock: Float[np.ndarray, " b"]
     worst: Float[np.ndarray, " b"]
     unsure: Float[np.ndarray, " b"]
+    rho: Float[np.ndarray, "b m"]
+    fits: ColumnFits
 
     def of(self, index: Int[np.ndarray, " a"]) -> "_Runs":
-        return _Runs(**{name: values[index] for name, values in vars(self).items()})
+        rows = {name: values[index] for name, values in vars(self).items() if name != "fits"}
+        return _Runs(**rows, fits=self.fits.of(index))
 
 
-def _residuals(
-    a: Float[np.ndarray, "n m"], y: Float[np.ndarray, " n"], fitted: Float[np.ndarray, "b m"]
-) -> tuple[Float[np.ndarray, "b n"], Float[np.ndarray, " b"]]:
-    """y - A k of b fits, and the rounding of each, relative to its norm; 0 where as many columns as samples fit all.
+def _jump(runs: _Runs, j: Int[np.ndarray, " b"], rest: Float[np.ndarray, " m"]) -> Bool[np.ndarray, " b"]:
+    """Move each row to its next saddle, in which coordinate j may grow. True where that is not unique.
 
-    Where little of y is left, as where targets are rounded, y - A k in doubles has few correct digits, and the jumps
-    that follow take so long that s would drift from its ends. There it is computed in extended precision (where numpy
-    has it), and what remains in the span of the columns, the rounding of k, is taken away.
+    The saddle is argmin ||A k - y|| over k_i of sign signs_i or zero, zero where signs_i is. From the last saddle k
+    moves towards the fit without signs, drops the first coordinate that comes to zero, and goes on without it (the
+    inner loop of Lawson and Hanson, 1974, ch. 23).
     """
-    residual: Float[np.ndarray, "b n"] = y - fitted @ a.T
-    unsure, whole = np.zeros(len(fitted)), float(np.linalg.norm(y))
-    small = (np.linalg.norm(residual, axis=1) <= SMALL * whole) & ((fitted != 0).sum(axis=1) < len(y))
-    if small.any():
-        k = fitted[small]
-        exact = y.astype(np.longdouble) - k.astype(np.longdouble) @ a.T.astype(np.longdouble)
-        left = exact.astype(float)
-        found = left - _by_qr(a, left, np.sign(k))[0] @ a.T
-        terms = np.linalg.norm(np.abs(y) + np.abs(k) @ np.abs(a.T), axis=1)
-        size = np.linalg.norm(found, axis=1)
-        residual[small] = found
-        unsure[small] = np.finfo(np.longdouble).eps * terms / np.where(size > 0, size, np.inf)
-    return residual, unsure
+    fits, every = runs.fits, np.arange(len(j))
+    sound = fits.join(j)
+    signs, before = fits.at_slots(runs.signs), fits.at_slots(runs.rho)
+    values, residual = np.zeros_like(before), np.zeros_like(runs.residual)
+    going = every[sound]
+    while going.size:
+        values[going], residual[going] = fits.fit(going)
+        going = _shrunk(fits, going, values, before, signs)
+    rho = fits.at_coordinates(values)
+    # what was dropped must not be pulled back, and what jumped must be independent: else the row is fitted anew
+    back = (runs.signs != 0) & (rho == 0) & (runs.signs * (residual @ fits.a) > rest)
+    lost: Bool[np.ndarray, " b"] = ~np.isfinite(rho).all(axis=1)
+    for row in np.flatnonzero(~sound | back.any(axis=1)).tolist():
+        rho[row] = _least_squares(fits.a, fits.y, runs.signs[row])
+        lost[row] = np.isnan(rho[row]).any()
+        if not lost[row]:
+            fits.set(row, np.flatnonzero(rho[row]))
+            residual[row] = fits.fit(every[row : row + 1])[1][0]
+    size = np.linalg.norm(residual, axis=1)
+    runs.rho, runs.residual, runs.unsure = rho, residual, fits.rounding / np.where(size > 0, size, np.inf)
+    return lost
 
 
-def _fits(
-    a: Float[np.ndarray, "n m"], y: Float[np.ndarray, " n"], signs: Float[np.ndarray, "b m"]
-) -> Float[np.ndarray, "b m"]:
-    """argmin ||A k - y|| over k_j of sign signs_j or zero, zero where signs_j is, for b rows; NaN if it is not unique.
+def _shrunk(
+    fits: ColumnFits,
+    rows: Int[np.ndarray, " a"],
+    values: Float[np.ndarray, "b s"],
+    before: Float[np.ndarray, "b s"],
+    signs: Float[np.ndarray, "b s"],
+) -> Int[np.ndarray, " c"]:
+    """Take coordinates away from these rows until no sign is wrong; those rows that lost some.
 
-    All rows are fitted at once, then again without the coordinates that non-negative least squares leave at zero.
+    Args:
+        values: the fits, not refined where coordinates were taken away.
+        before: the point that moves towards the fits.
+        signs: of the coordinates in the slots; 0 for those that were taken away.
     """
-    signs, fitted, left = signs.copy(), np.full(signs.shape, np.nan), np.arange(len(signs))
-    while left.size:
-        values, apart = _by_qr(a, np.broadcast_to(y, (len(left), len(y))), signs[left])
-        kept = apart & ((values * signs[left] > 0) | (signs[left] == 0)).all(axis=1)
-        fitted[left[kept]] = values[kept]
-        again = []
-        for row, alone in zip(left[~kept].tolist(), ~apart[~kept], strict=True):
-            places = np.flatnonzero(signs[row])
-            if alone:
-                fitted[row] = _least_squares(a, y, signs[row])
-                continue
-            away = places[nnls(a[:, places] * signs[row, places], y)[0] == 0]
-            signs[row, away] = 0
-            again += [row] if away.size else []
-        left = np.array(again, dtype=int)
-    return fitted
-
-
-def _by_qr(
-    a: Float[np.ndarray, "n m"], y: Float[np.ndarray, "b n"], signs: Float[np.ndarray, "b m"]
-) -> tuple[Float[np.ndarray, "b m"], Bool[np.ndarray, " b"]]:
-    """Least squares of each y on the columns where signs are not zero, and whether these are far from dependent."""
-    held = signs != 0
-    count, along = held.sum(axis=1), np.arange(min(int(held.sum(axis=1).max()), y.shape[1]))
-    order = np.argsort(~held, axis=1, kind="stable")[:, : len(along)]
-    kept = along < count[:, None]
-    block = np.where(kept[:, None, :], a.T[order].transpose(0, 2, 1), 0.0)
-    beside = np.concatenate([block, y[:, :, None]], axis=2)
-    factor = np.asarray(np.linalg.qr(beside, mode="r"))
-    triangle, right = factor[:, : len(along), : len(along)], np.where(kept, factor[:, : len(along), len(along)], 0.0)
-    sizes = np.abs(triangle[:, along, along])
-    apart = (np.where(kept, sizes, np.inf).min(axis=1) > DEPENDENT * sizes.max(axis=1)) & (count <= y.shape[1])
-    triangle[:, along, along] = np.where(kept & apart[:, None], triangle[:, along, along], 1.0)
-    values = np.zeros_like(signs)
-    np.put_along_axis(values, order, np.linalg.solve(triangle, right[:, :, None])[:, :, 0], axis=1)
-    return np.where(held, values, 0.0), apart
+    wrong = (values[rows] * signs[rows] <= 0) & (signs[rows] != 0)
+    changed = rows = rows[wrong.any(axis=1)]
+    while rows.size:
+        fit, here, side, each = values[rows], before[rows], signs[rows], np.arange(len(rows))
+        wrong = (fit * side <= 0) & (side != 0)
+        way = fit - here
+        share = np.where(wrong, -here / np.where(way != 0, way, 1.0), np.inf)
+        slot = share.argmin(axis=1)
+        here += share[each, slot, None] * way
+        here[each, slot] = side[each, slot] = 0.0
+        fit = fits.leave(rows, slot, fit)
+        values[rows], before[rows], signs[rows] = fit, here, side
+        rows = rows[((fit * side <= 0) & (side != 0)).any(axis=1)]
+    return changed
 
 
 def _least_squares(
     a: Float[np.ndarray, "n m"], y: Float[np.ndarray, " n"], signs: Float[np.ndarray, " m"]
 ) -> Float[np.ndarray, " m"]:
-    """One row of `_fits`, by singular values, which say whether columns are dependent."""
+    """The next saddle of one row, by singular values, which say whether columns are dependent; NaN if not unique."""
     fitted, places = np.zeros(len(signs)), np.flatnonzero(signs)
     while True:
         block = a[:, places]

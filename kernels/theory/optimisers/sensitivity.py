@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import scipy.linalg
 from jaxtyping import Float, Int
 
+from kernels.problem import grouped
 from kernels.theory.optimisers.curves import Coordinates, Curve
 
 ORDINARY = 1e2
@@ -26,6 +26,8 @@ LARGE = 0.1
 that is steeper than the tangent, because an error may carry a small coordinate as far."""
 DEPENDENT = 1e-13
 """A column of which the pivots leave at most this share depends on them."""
+ENTRIES = 1 << 16
+"""Most entries of Q in one stack."""
 EPSILON = float(np.finfo(float).eps)
 
 
@@ -71,47 +73,92 @@ def sensitivities(
     # where only one coordinate could move, the constraint holds it: so the second largest is the bound
     second = np.where(np.isnan(alone).any(axis=1), np.inf, np.sort(alone, axis=1)[:, -2])
     found = [Sensitivity(value, value) for value in second.tolist()]
-    for place in np.flatnonzero(second > ORDINARY).tolist():
-        if np.isfinite(alone[place]).all():
-            apart = together = _sensitivity(rows[place], rates[place], alone[place])
-            labels = copies[place]
-            if labels is not None:
-                _, first, counts = np.unique(labels, return_index=True, return_counts=True)
-                together = _sensitivity(rows[place][:, first], rates[place][first] * counts, alone[place][first])
-            found[place] = Sensitivity(apart, together)
+    asked = np.flatnonzero((second > ORDINARY) & np.isfinite(alone).all(axis=1)).tolist()
+    apart = _largest([_Columns(rows[place], rates[place], alone[place]) for place in asked])
+    found_apart = dict(zip(asked, apart, strict=True))
+    twins = [(place, labels) for place in asked if (labels := copies[place]) is not None]
+    together = _largest([_folded(rows[place], rates[place], alone[place], labels) for place, labels in twins])
+    found_together = found_apart | dict(zip((place for place, _ in twins), together, strict=True))
+    for place in asked:
+        found[place] = Sensitivity(found_apart[place], found_together[place])
     return found
 
 
-def _sensitivity(
-    rows: Float[np.ndarray, "r g"], rates: Float[np.ndarray, " g"], alone: Float[np.ndarray, " g"]
-) -> float:
-    """The largest of alone_j / (1 + ||C_j||^2) over columns j that are no pivots; 0 if all are.
+class _Columns(NamedTuple):
+    """Coordinates of one problem.
+
+    Attributes:
+        rows: Q.
+        rates: K, shape (g,).
+        alone: K_j |nu_j| / ||rho||, the sensitivity of each coordinate if it were free, shape (g,).
+    """
+
+    rows: Float[np.ndarray, "r g"]
+    rates: Float[np.ndarray, " g"]
+    alone: Float[np.ndarray, " g"]
+
+
+def _folded(
+    rows: Float[np.ndarray, "r m"],
+    rates: Float[np.ndarray, " m"],
+    alone: Float[np.ndarray, " m"],
+    labels: Int[np.ndarray, " m"],
+) -> _Columns:
+    """One coordinate for all copies."""
+    _, first, counts = np.unique(labels, return_index=True, return_counts=True)
+    return _Columns(rows[:, first], rates[first] * counts, alone[first])
+
+
+def _largest(problems: Sequence[_Columns]) -> list[float]:
+    """`_largest_moved` of problems of any shapes, in stacks that stay in the cache."""
+    found = [0.0] * len(problems)
+    for (rank, size), places in grouped(each.rows.shape for each in problems):
+        width = max(1, ENTRIES // (rank * size))
+        for begin in range(0, len(places), width):
+            some = places[begin : begin + width]
+            stack = (np.array(values) for values in zip(*(problems[place] for place in some), strict=True))
+            for place, value in zip(some, _largest_moved(*stack).tolist(), strict=True):
+                found[place] = value
+    return found
+
+
+def _largest_moved(
+    rows: Float[np.ndarray, "b r g"], rates: Float[np.ndarray, "b g"], alone: Float[np.ndarray, "b g"]
+) -> Float[np.ndarray, " b"]:
+    """The largest of alone_j / (1 + ||C_j||^2) over columns j that are no pivots, of each problem; 0 if all are.
 
     The columns of Q diag(K)^{1/2} are factorised by QR with pivots, and C_j solves (pivots) C_j = (column j). Then
     1 / (1 + ||C_j||^2) is about the diagonal entry of P at j, without a difference of large numbers.
 
     Args:
-        rows: Q.
-        rates: K, shape (g,).
-        alone: K_j |nu_j| / ||rho||, the sensitivity of each coordinate if it were free, shape (g,).
+        rows, rates, alone: as `_Columns`.
     """
-    left = rows * np.sqrt(rates / rates.max())
-    least = DEPENDENT * np.linalg.norm(left, axis=0)
-    waiting, pivots, triangle = least > 0, [], []
-    for _ in range(len(rows)):
-        sizes = np.linalg.norm(left, axis=0)
+    count, rank, size = rows.shape
+    each = np.arange(count)
+    left = np.ascontiguousarray((rows * np.sqrt(rates / rates.max(axis=1, keepdims=True))[:, None]).transpose(0, 2, 1))
+    least = DEPENDENT * _lengths(left)
+    waiting, taken = least > 0, np.zeros((count, size), dtype=bool)
+    triangle, pivots = np.zeros((count, rank, size)), np.full((count, rank), -1)
+    for step in range(rank):
+        sizes = _lengths(left)
         waiting &= sizes > least
-        if not waiting.any():
+        going = waiting.any(axis=1)
+        if not going.any():
             break
-        pivot = int(np.argmax(np.where(waiting, sizes, 0.0)))
-        direction = left[:, pivot] / sizes[pivot]
-        triangle.append(direction @ left)
-        left = left - np.outer(direction, triangle[-1])
-        waiting[pivot] = False
-        pivots.append(pivot)
-    others = np.setdiff1d(np.arange(len(rates)), pivots)
-    if not others.size:
-        return 0.0
-    r = np.array(triangle)
-    carried = scipy.linalg.solve_triangular(np.triu(r[:, pivots]), r[:, others])
-    return float(np.max(alone[others] / (1 + np.sum(carried**2, axis=0))))
+        pivot = np.where(waiting, sizes, 0.0).argmax(axis=1)
+        # problems without a waiting column have a zero direction, which changes nothing
+        direction = left[each, pivot] * (going / np.where(going, sizes[each, pivot], 1.0))[:, None]
+        triangle[:, step] = (left @ direction[:, :, None])[:, :, 0]
+        left -= np.einsum("bg,br->bgr", triangle[:, step], direction)
+        waiting[each, pivot], taken[each[going], pivot[going]] = False, True
+        pivots[:, step] = np.where(going, pivot, -1)
+    corner = np.triu(np.take_along_axis(triangle, pivots[:, None, :], axis=2))
+    along = np.arange(rank)
+    corner[:, along, along] = np.where(pivots < 0, 1.0, corner[:, along, along])
+    carried = np.linalg.solve(corner, triangle)
+    moved: Float[np.ndarray, "b g"] = np.where(taken, 0.0, alone / (1 + (carried**2).sum(axis=1)))
+    return np.asarray(moved.max(axis=1))
+
+
+def _lengths(columns: Float[np.ndarray, "b g r"]) -> Float[np.ndarray, "b g"]:
+    return np.asarray(np.sqrt(np.einsum("bgr,bgr->bg", columns, columns)))

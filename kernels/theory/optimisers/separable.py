@@ -109,7 +109,7 @@ class _Solver:
         factor = np.log(self.pace)
         while log_g < 0 and self.left > 0 and factor > 1e-3:
             ahead = min(0.0, log_g + factor)
-            found, count = self._newton(state, float(np.exp(ahead)), LOOSE, 8)
+            found, count = self._newton(state, float(np.exp(ahead)), LOOSE, 12)
             if found is None:
                 factor /= 3
                 continue

@@ -11,7 +11,7 @@ Source: Lemke, Naval Research Logistics Quarterly 1 (1954).
 import numpy as np
 from jaxtyping import Float, Int
 
-from kernels.theory.optimisers.stacked import solutions
+from kernels.theory.optimisers.stacked_newton import solutions
 
 PIVOTS = 20
 """Most pivots for each row of the tableau."""

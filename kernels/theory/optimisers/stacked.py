@@ -15,20 +15,18 @@ from jaxtyping import Bool, Float, Int
 
 from kernels.theory.optimisers import separable
 from kernels.theory.optimisers.curves import Coordinates, Curve, Point
-from kernels.theory.optimisers.separable import LOOSE, PACES, REACHED, REGULARISATION, SATURATED
+from kernels.theory.optimisers.separable import LOOSE, PACES, REACHED
+from kernels.theory.optimisers.stacked_newton import Multipliers, Numbers, Units, combined, newton_direction, times
 
 FIRST, CONTINUED, FINISHING, UNIFORM, DONE = range(5)
 """Phases: the first g; larger g; g = 1 with each coordinate damped by itself; g = 1 with one factor for all; done."""
-LIMITS = np.array([50, 8, 60, 60, 0])
+LIMITS = np.array([50, 12, 60, 60, 0])
 """Most Newton steps at one g, by phase."""
 TIGHT = 1e-13
 ENTRIES = 1 << 18
 """Most entries of Q, or of linear systems, in one stack: stacks that stay in the cache are faster than fewer calls."""
 WORTHWHILE = 16
 """Problems so large that a stack would hold fewer than this are solved one by one, because arithmetic dominates."""
-
-Numbers = Float[np.ndarray, " b"]
-Multipliers = Float[np.ndarray, "b r"]
 
 
 class Minima(NamedTuple):
@@ -49,15 +47,11 @@ def minimise(curve: Curve, rows: Sequence[Float[np.ndarray, "r m"]], target: Mul
         target: t of each problem, shape (b, r).
         steps: most Newton steps of a problem.
     """
-    count, (rank, size) = len(rows), rows[0].shape
-    width = ENTRIES // max(rank * size, (rank + min(size, 2 * rank)) ** 2)
-    if width < WORTHWHILE:
+    count, size = len(rows), rows[0].shape[1]
+    if _width(rows) < WORTHWHILE:
         minima = Minima(np.zeros((count, size)), np.zeros(count), np.full(count, np.nan), np.zeros(count, int))
     else:
-        parts = [np.arange(begin, min(begin + width, count)) for begin in range(0, count, width)]
-        with np.errstate(all="ignore"):
-            found = [_attempt(curve.of(part), np.array([rows[k] for k in part]), target[part], steps) for part in parts]
-        minima = Minima(*(np.concatenate(values) for values in zip(*found, strict=True)))
+        minima = _attempts(curve, rows, target, steps, None)
     for index in np.flatnonzero(~(minima.residual <= REACHED)).tolist():
         again = separable.minimise(curve.of(index), rows[index], target[index], steps)
         if not minima.residual[index] <= again.residual:
@@ -66,8 +60,50 @@ def minimise(curve: Curve, rows: Sequence[Float[np.ndarray, "r m"]], target: Mul
     return minima
 
 
-def _attempt(curve: Curve, rows: Float[np.ndarray, "b r m"], target: Multipliers, steps: int) -> Minima:
-    z, left = _Stack(curve, rows, target, steps).solve()
+def minimise_from(
+    curve: Curve, rows: Sequence[Float[np.ndarray, "r m"]], target: Multipliers, guess: Coordinates, steps: int
+) -> Minima:
+    """The minima near chart values that are guessed, without continuation; a `residual` above REACHED where not found.
+
+    Args:
+        curve, rows, target: as in `minimise`.
+        guess: chart values of each problem.
+        steps: most Newton steps of a problem.
+    """
+    return _attempts(curve, rows, target, steps, guess)
+
+
+def _width(rows: Sequence[Float[np.ndarray, "r m"]]) -> int:
+    """How many problems one stack may hold."""
+    rank, size = rows[0].shape
+    return ENTRIES // max(rank * size, (rank + min(size, 2 * rank)) ** 2)
+
+
+@np.errstate(all="ignore")
+def _attempts(
+    curve: Curve,
+    rows: Sequence[Float[np.ndarray, "r m"]],
+    target: Multipliers,
+    steps: int,
+    guess: Coordinates | None,
+) -> Minima:
+    """The minima of all problems, in stacks that are not too large."""
+    count, width = len(rows), max(1, _width(rows))
+    parts = [np.arange(begin, min(begin + width, count)) for begin in range(0, count, width)]
+    found = []
+    for part in parts:
+        near = None if guess is None else guess[part]
+        found.append(_attempt(curve.of(part), np.array([rows[k] for k in part.tolist()]), target[part], steps, near))
+    return Minima(*(np.concatenate(values) for values in zip(*found, strict=True)))
+
+
+def _attempt(
+    curve: Curve, rows: Float[np.ndarray, "b r m"], target: Multipliers, steps: int, guess: Coordinates | None
+) -> Minima:
+    stack = _Stack(curve, rows, target, steps)
+    if guess is not None:
+        stack.finish_from(guess)
+    z, left = stack.solve()
     rho, nu = curve.at(z).rho, curve.nu(z)
     return Minima(rho, curve.potential_at(z, nu, rho), optimality(rows, target, rho, nu), steps - left)
 
@@ -118,13 +154,6 @@ class _Runs:
         return _Runs(curve=curve, **{name: values[index] for name, values in parts.items()})
 
 
-class _Units(NamedTuple):
-    """Sizes that count as one, as in separable.py: of rho, g times the distance; of nu, its largest value so far."""
-
-    rho: Numbers
-    nu: Numbers
-
-
 class _Stack:
     def __init__(self, curve: Curve, rows: Float[np.ndarray, "b r m"], target: Multipliers, steps: int):
         count, rank, size = rows.shape
@@ -132,7 +161,7 @@ class _Stack:
         self.left = np.full(count, steps)
         self.depth = curve.depth
         start = curve.at(self.z)
-        origin = _times(rows, start.rho)
+        origin = times(rows, start.rho)
         change = target - origin
         distance = _norm(change)
         self.runs = _Runs(
@@ -147,11 +176,20 @@ class _Stack:
 
     def solve(self) -> tuple[Coordinates, Int[np.ndarray, " b"]]:
         """Chart values of the minima, and Newton steps that are left."""
-        if len(self.runs.owner):
+        if (self.runs.phase == FIRST).any():
             self._begin()
         while len(self.runs.owner):
             self._round()
         return self.z, self.left
+
+    def finish_from(self, guess: Coordinates) -> None:
+        """Begin at g = 1, at these chart values of all problems."""
+        runs = self.runs
+        runs.z = guess[runs.owner]
+        runs.nu = runs.curve.nu(runs.z)
+        runs.multipliers = times(runs.rows, runs.nu)
+        runs.last_z, runs.last_nu, runs.last_multipliers = runs.z.copy(), runs.nu.copy(), runs.multipliers.copy()
+        runs.phase = np.full(len(runs.owner), FINISHING)
 
     def _keep(self, kept: Bool[np.ndarray, " b"]) -> None:
         if not kept.all():
@@ -161,8 +199,8 @@ class _Stack:
         """Set the first g of every problem: the one at which the tangent at g = 0 has length 1, at most 1."""
         runs = self.runs
         point = runs.curve.at(runs.z)
-        units = _Units(runs.distance, (point.dnu / point.drho).min(axis=1) * runs.distance)
-        step, _ = _direction(runs.rows, point, runs.nu, runs.change / runs.distance[:, None], units)
+        units = Units(runs.distance, (point.dnu / point.drho).min(axis=1) * runs.distance)
+        step, _ = newton_direction(runs.rows, point, runs.nu, runs.change / runs.distance[:, None], units)
         length = np.abs(step).max(axis=1)
         sensible = (length > 0) & (length < np.inf)
         runs.ahead = np.where(sensible, -np.log(np.maximum(np.where(sensible, length, 1.0), 1.0)), 0.0)
@@ -173,8 +211,8 @@ class _Stack:
         point = runs.curve.at(runs.z)
         g = np.exp(runs.ahead)
         units = _units(runs, point, g * runs.distance)
-        dual = runs.nu - _combined(runs.rows, runs.multipliers)
-        gap = runs.origin + g[:, None] * runs.change - _times(runs.rows, point.rho)
+        dual = runs.nu - combined(runs.rows, runs.multipliers)
+        gap = runs.origin + g[:, None] * runs.change - times(runs.rows, point.rho)
         off, feasible = np.abs(dual).max(axis=1), _norm(gap)
         rounding = np.maximum(4e-14 * units.rho, 2e-15 * _norm(point.rho))
         tight = runs.phase >= FINISHING
@@ -203,15 +241,15 @@ class _Stack:
         return stalled
 
     def _step(
-        self, moving: Int[np.ndarray, " a"], point: Point, dual: Coordinates, gap: Multipliers, units: _Units
+        self, moving: Int[np.ndarray, " a"], point: Point, dual: Coordinates, gap: Multipliers, units: Units
     ) -> Bool[np.ndarray, " a"]:
         """Take a damped Newton step of some problems. True for those that stay, because no double is nearer."""
         runs, every = self.runs, len(moving) == len(self.runs.owner)
         some = runs if every else runs.of(moving)
         if not every:
-            point, units = Point(*(value[moving] for value in point)), _Units(*(value[moving] for value in units))
+            point, units = Point(*(value[moving] for value in point)), Units(*(value[moving] for value in units))
             dual, gap = dual[moving], gap[moving]
-        step, move = _direction(some.rows, point, dual, gap, units)
+        step, move = newton_direction(some.rows, point, dual, gap, units)
         length = np.abs(step).max(axis=1)
         still = (some.phase >= FINISHING) & ~gap.any(axis=1) & (length <= 1e-15 * np.abs(some.z).max(axis=1))
         uniform = some.phase == UNIFORM
@@ -246,11 +284,8 @@ class _Stack:
         runs.factor = np.where(onwards & (runs.count <= 4), 2 * runs.factor, runs.factor)
         runs.factor = np.where((before == CONTINUED) & lost, runs.factor / 3, runs.factor)
         more = (runs.log_g < 0) & (runs.left > 0) & (runs.factor > 1e-3)
-        runs.phase = np.select(
-            [early & (met | lost), ~early & (met | stalled), ~early & lost],
-            [np.where(more, CONTINUED, FINISHING), DONE, before + 1],
-            before,
-        )
+        late = np.where(met | stalled, DONE, np.where(lost, before + 1, before))
+        runs.phase = np.where(early, np.where(met | lost, np.where(more, CONTINUED, FINISHING), before), late)
         again = np.flatnonzero((met | stalled | lost) & (runs.phase < DONE))
         runs.ahead[again] = np.where(more, np.minimum(0.0, runs.log_g + runs.factor), 0.0)[again]
         runs.ahead[runs.phase >= FINISHING] = 0.0
@@ -265,69 +300,9 @@ class _Stack:
             self._keep(~done)
 
 
-def _units(runs: _Runs, point: Point, rho: Numbers) -> _Units:
+def _units(runs: _Runs, point: Point, rho: Numbers) -> Units:
     unsaturated = np.minimum(point.dnu.min(axis=1), (point.dnu / point.drho).min(axis=1) * rho)
-    return _Units(rho, np.maximum(np.abs(runs.nu).max(axis=1), unsaturated))
-
-
-def _direction(
-    rows: Float[np.ndarray, "b r m"], point: Point, dual: Coordinates, gap: Multipliers, units: _Units
-) -> tuple[Coordinates, Multipliers]:
-    """Newton step (dz, dlambda) that closes `gap` (in units of rho) and dual = nu - Q^T lambda."""
-    dual = dual / units.nu[:, None]
-    slope = point.dnu / units.nu[:, None]
-    stretch = units.rho[:, None] / point.drho
-    stiffness = slope * stretch
-    # every problem keeps as many coordinates as the one with most saturated ones; the others are eliminated
-    most = int((~(slope >= SATURATED)).sum(axis=1).max())
-    kept = np.argsort(slope, axis=1)[:, :most]
-    weights = 1 / stiffness
-    np.put_along_axis(weights, kept, 0.0, axis=1)
-    block = (rows * weights[:, None, :]) @ rows.transpose(0, 2, 1)
-    right = gap + _times(rows, weights * dual)
-    some = np.take_along_axis(rows, kept[:, None, :], axis=2)
-    at_kept = (np.take_along_axis(values, kept, axis=1) for values in (stiffness, -dual, stretch))
-    diagonal, left, scale = at_kept
-    solution = _solve(some, diagonal, left, right, block)
-    move = solution[:, most:]
-    step = (_combined(rows, move) - dual) / slope
-    np.put_along_axis(step, kept, solution[:, :most] * scale, axis=1)
-    return step, move * units.nu[:, None]
-
-
-def _solve(
-    rows: Float[np.ndarray, "b r k"],
-    diagonal: Float[np.ndarray, "b k"],
-    upper: Float[np.ndarray, "b k"],
-    lower: Multipliers,
-    block: Float[np.ndarray, "b r r"],
-) -> Float[np.ndarray, "b k+r"]:
-    """The solutions of [[D, -Q^T], [Q, S + e I]] v = (upper, lower), e being REGULARISATION."""
-    count, rank, size = rows.shape
-    matrix = np.zeros((count, size + rank, size + rank))
-    matrix[:, :size, size:] = -rows.transpose(0, 2, 1)
-    matrix[:, size:, :size] = rows
-    matrix[:, size:, size:] = block
-    along = np.arange(size + rank)
-    matrix[:, along[:size], along[:size]] = diagonal
-    matrix[:, along[size:], along[size:]] += REGULARISATION
-    return solutions(matrix, np.concatenate([upper, lower], axis=1))
-
-
-def solutions(matrix: Float[np.ndarray, "b k k"], right: Float[np.ndarray, "b k"]) -> Float[np.ndarray, "b k"]:
-    """The solution of each system; NaN where it is singular."""
-    sides = right[:, :, None]
-    try:
-        return np.asarray(np.linalg.solve(matrix, sides)[:, :, 0])
-    except np.linalg.LinAlgError:  # one of them is singular
-        return np.array([_single(one, side) for one, side in zip(matrix, sides, strict=True)])[:, :, 0]
-
-
-def _single(matrix: Float[np.ndarray, "k k"], right: Float[np.ndarray, "k 1"]) -> Float[np.ndarray, "k 1"]:
-    try:
-        return np.linalg.solve(matrix, right)
-    except np.linalg.LinAlgError:
-        return np.full_like(right, np.nan)
+    return Units(rho, np.maximum(np.abs(runs.nu).max(axis=1), unsaturated))
 
 
 def tempered(place: Coordinates, step: Coordinates, depth: int) -> Coordinates:
@@ -338,16 +313,6 @@ def tempered(place: Coordinates, step: Coordinates, depth: int) -> Coordinates:
     return np.copysign(np.minimum(np.where(step * place >= 0, outwards, inwards), 2.0), step)
 
 
-def _times(rows: Float[np.ndarray, "b r m"], vectors: Coordinates) -> Multipliers:
-    """Q v of each problem."""
-    return (rows @ vectors[:, :, None])[:, :, 0]
-
-
-def _combined(rows: Float[np.ndarray, "b r m"], multipliers: Multipliers) -> Coordinates:
-    """Q^T lambda of each problem."""
-    return (multipliers[:, None, :] @ rows)[:, 0, :]
-
-
 def _norm(vectors: Float[np.ndarray, "b k"]) -> Numbers:
     return np.sqrt(np.einsum("bk,bk->b", vectors, vectors))
 
@@ -356,8 +321,8 @@ def optimality(
     rows: Float[np.ndarray, "b r m"], target: Multipliers, rho: Coordinates, gradient: Coordinates
 ) -> Numbers:
     """`certificates.optimality` of each problem."""
-    feasible = _ratio(_norm(_times(rows, rho) - target), _norm(target))
-    outside = _ratio(_norm(gradient - _combined(rows, _times(rows, gradient))), _norm(gradient))
+    feasible = _ratio(_norm(times(rows, rho) - target), _norm(target))
+    outside = _ratio(_norm(gradient - combined(rows, times(rows, gradient))), _norm(gradient))
     largest = np.maximum(feasible, outside)
     return np.where(np.isnan(largest), np.inf, largest)
 

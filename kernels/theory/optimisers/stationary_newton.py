@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from kernels.theory.optimisers.stacked import solutions
+from kernels.theory.optimisers.stacked_newton import solutions
 
 STEPS = 40
 PATIENCE = 6

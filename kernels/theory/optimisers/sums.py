@@ -35,6 +35,9 @@ larger one would turn the rounding of the equations, 1e-16, into more than the p
 TAKEN = 1e-2
 """A coordinate that reaches this on the stretched face, 1e-7 of the largest, is positive in some minimiser."""
 
+DEPENDENT = 1e-8
+"""Columns of which QR leaves at most this share of the largest are treated by singular values instead."""
+
 
 @dataclass(frozen=True)
 class SumProblem:
@@ -181,6 +184,8 @@ def _faded(problem: SumProblem, face: Face, off: Bool[np.ndarray, " m"]) -> floa
     least, signs = columns[:, off], problem.signs[off]
     upper, lower = least[:, signs >= 0], -least[:, signs <= 0]
     both = np.hstack([upper, lower]).T
+    if len(face.kept) == len(columns) and not face.null.shape[1]:  # the support leaves lambda no choice
+        return 2 * (1 - float((both @ np.linalg.solve(columns[:, face.kept].T, face.oriented)).max()))
     answer = linprog(
         np.append(np.zeros(len(columns)), 1.0),
         A_eq=np.column_stack([columns[:, face.kept].T, np.zeros(len(face.kept))]),
@@ -239,8 +244,23 @@ def polished(
 ) -> Float[np.ndarray, " r"]:
     """The nearest lambda with C_S^T lambda = sgn x_S on the support S."""
     support = x != 0
-    slope = np.sign(x[support]) - columns[:, support].T @ multipliers
-    return multipliers + np.linalg.lstsq(columns[:, support].T, slope, rcond=None)[0]
+    block = columns[:, support]
+    return multipliers + nearest(block.T[None], (np.sign(x[support]) - block.T @ multipliers)[None])[0]
+
+
+def nearest(columns: Float[np.ndarray, "b k r"], target: Float[np.ndarray, "b k"]) -> Float[np.ndarray, "b r"]:
+    """The least lambda with C^T lambda = t, or the least of those that come nearest, of each problem."""
+    count, (size, rank) = len(columns), columns.shape[1:]
+    found, apart = np.empty((count, rank)), np.zeros(count, dtype=bool)
+    if 0 < size <= rank:
+        basis, triangle = np.linalg.qr(columns.transpose(0, 2, 1))
+        sizes = np.abs(np.diagonal(triangle, axis1=1, axis2=2))
+        apart = sizes.min(axis=1) > DEPENDENT * sizes.max(axis=1)
+        inner = np.linalg.solve(triangle[apart].transpose(0, 2, 1), target[apart, :, None])
+        found[apart] = (basis[apart] @ inner)[:, :, 0]
+    for place in np.flatnonzero(~apart).tolist():
+        found[place] = np.linalg.lstsq(columns[place], target[place], rcond=None)[0]
+    return found
 
 
 def _rank(block: Float[np.ndarray, "r k"]) -> int:
@@ -330,5 +350,6 @@ __all__ = [
     "freedom",
     "least_weighted_sum",
     "minimisers",
+    "nearest",
     "polished",
 ]
