@@ -28,6 +28,9 @@ GROWTH = 4
 MEMORY = 256 << 20
 """Bytes that the results of one batch may take."""
 
+AHEAD = 1 << 14
+"""Pending runs that are held, at most, to find those of the program whose batch is to be next."""
+
 Device = Literal["cpu", "gpu"]
 
 NUMBERS = itertools.count(1)
@@ -141,36 +144,53 @@ def _bytes(structure: Structure) -> int:
 
 
 class Batcher:
-    """Takes pending runs one at a time and hands out batches, each as soon as it is full."""
+    """Takes pending runs one at a time and hands out batches, so that workers are on different programs.
+
+    As many programs as there are slots are being worked at, those with most work first. Of these the next batch is of
+    the one that has the fewest out, so that each keeps the workers that have compiled it.
+    """
 
     def __init__(
         self, candidates: Iterable[Candidate], programs: Iterable[ProgramPlan], sizer: Sizer, catalogue: Catalogue
     ):
         self._candidates: Iterator[Candidate] = iter(candidates)
-        programs = list(programs)
-        self._program = {shape.key: program for program in programs for shape in program.shapes}
-        self._remaining = {program.key: program.pending for program in programs}
-        self._waiting: dict[str, list[Candidate]] = {program.key: [] for program in programs}
+        self._programs = sorted(programs, key=lambda program: -program.work)
+        self._program = {shape.key: program for program in self._programs for shape in program.shapes}
+        self._remaining = {program.key: program.pending for program in self._programs}
+        self._waiting: dict[str, list[Candidate]] = {program.key: [] for program in self._programs}
+        self._held = 0
         self._sizer, self._catalogue = sizer, catalogue
 
-    def next(self, device: Device = "cpu", first: int = FIRST) -> Batch | None:
-        """The next batch, or None when every pending run has been handed out. Raises InputError if data changed."""
-        for candidate in self._candidates:
-            program = self._program[candidate.structure.key]
-            waiting = self._waiting[program.key]
-            waiting.append(candidate)
+    def next(self, out: Mapping[str, int], device: Device = "cpu", first: int = FIRST) -> Batch | None:
+        """The next batch, or None when every pending run has been handed out. Raises InputError if data changed.
+
+        Args:
+            out: batches that are not answered, by program.
+        """
+        unfinished = [program for program in self._programs if self._remaining[program.key]]
+        if not unfinished:
+            return None
+        program = min(unfinished[: self._sizer.slots], key=lambda each: out.get(each.key, 0))
+        wanted = self._sizer.size(program, self._remaining[program.key], device, first)
+        self._read(program, wanted)
+        if not self._waiting[program.key]:  # its runs are too far away
+            program = max(unfinished, key=lambda each: len(self._waiting[each.key]))
             wanted = self._sizer.size(program, self._remaining[program.key], device, first)
-            if len(waiting) >= wanted:
-                return self._take(program, wanted, device)
-        for program in self._program.values():
-            if waiting := self._waiting[program.key]:
-                return self._take(program, self._sizer.size(program, len(waiting), device, first), device)
-        return None
+        return self._take(program, wanted, device)
+
+    def _read(self, program: ProgramPlan, wanted: int) -> None:
+        """Hold more runs, until so many of the program are among them, or as many as may be held."""
+        waiting = self._waiting[program.key]
+        while len(waiting) < wanted and self._held < max(AHEAD, wanted):
+            candidate = next(self._candidates)
+            self._waiting[self._program[candidate.structure.key].key].append(candidate)
+            self._held += 1
 
     def _take(self, program: ProgramPlan, size: int, device: Device) -> Batch:
         waiting = self._waiting[program.key]
         taken, self._waiting[program.key] = waiting[:size], waiting[size:]
         self._remaining[program.key] -= len(taken)
+        self._held -= len(taken)
         entries = tuple(candidate.structure.entry for candidate in taken)
         runs = tuple((c.spec, self._catalogue.dataset(e)) for c, e in zip(taken, entries, strict=True))
         return Batch(program.key, runs, entries, device, program.room)

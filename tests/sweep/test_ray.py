@@ -15,9 +15,11 @@ from typing import Any, cast
 import pytest
 
 from db.store import Store
+from kernels.own_code import OwnCode
 from sweep.execution import apart
 from sweep.execution.executors import ClusterLost, ExecutorError
 from sweep.execution.ray_tasks import Tasks, check_address
+from sweep.execution.worker import Payload
 from tests.sweep.conftest import FRAGILE, SMALL, Launch, Write, counts_of
 
 COMMAND = [sys.executable, "-m", "sweep"]
@@ -38,6 +40,25 @@ def test_ray_computes_what_this_process_computes(cluster: Any, launch: Launch, t
     assert [row["run_id"] for row in one] == [row["run_id"] for row in other]
     for a, b in zip(one, other, strict=True):
         assert a["beta"] == pytest.approx(b["beta"], rel=1e-12)
+
+
+@pytest.mark.slow
+def test_a_worker_goes_on_with_the_program_that_it_has_compiled(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tasks last longer than the half second for which Ray leases a worker otherwise."""
+
+    def computed(payload: Payload, noted: object) -> tuple[str, int]:
+        time.sleep(0.7)
+        return payload.program, os.getpid()
+
+    monkeypatch.setattr("sweep.execution.ray_tasks.run_batch", computed)
+    tasks = Tasks(own=False)
+    for number, program in enumerate("ABABABAB"):
+        tasks.submit(number, Payload((), "", OwnCode(), program=program))
+    ended: list[Any] = []
+    while len(ended) < 8:
+        ended += [outcome for _, outcome in tasks.poll(5)]
+    tasks.close()
+    assert len(set(ended)) == 2
 
 
 @pytest.mark.slow
