@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -29,7 +29,7 @@ MEMORY = 256 << 20
 """Bytes that the results of one batch may take."""
 
 AHEAD = 1 << 14
-"""Pending runs that are held, at most, to find those of the program whose batch is to be next."""
+"""Pending runs that are held to find those of one program; with so many, the next full batch of any program goes."""
 
 Device = Literal["cpu", "gpu"]
 
@@ -170,21 +170,26 @@ class Batcher:
         unfinished = [program for program in self._programs if self._remaining[program.key]]
         if not unfinished:
             return None
-        program = min(unfinished[: self._sizer.slots], key=lambda each: out.get(each.key, 0))
-        wanted = self._sizer.size(program, self._remaining[program.key], device, first)
-        self._read(program, wanted)
-        if not self._waiting[program.key]:  # its runs are too far away
-            program = max(unfinished, key=lambda each: len(self._waiting[each.key]))
-            wanted = self._sizer.size(program, self._remaining[program.key], device, first)
-        return self._take(program, wanted, device)
+        preferred = min(unfinished[: self._sizer.slots], key=lambda each: out.get(each.key, 0))
 
-    def _read(self, program: ProgramPlan, wanted: int) -> None:
-        """Hold more runs, until so many of the program are among them, or as many as may be held."""
-        waiting = self._waiting[program.key]
-        while len(waiting) < wanted and self._held < max(AHEAD, wanted):
+        def wanted(program: ProgramPlan) -> int:
+            return self._sizer.size(program, self._remaining[program.key], device, first)
+
+        program = self._read(preferred, wanted)
+        return self._take(program, wanted(program), device)
+
+    def _read(self, preferred: ProgramPlan, wanted: Callable[[ProgramPlan], int]) -> ProgramPlan:
+        """Hold more runs until a batch of this program is among them, or, where AHEAD are held, one of any."""
+        enough = wanted(preferred)
+        latest = max(self._programs, key=lambda program: len(self._waiting[program.key]))
+        while len(self._waiting[preferred.key]) < enough:
+            if self._held >= AHEAD and len(self._waiting[latest.key]) >= wanted(latest):
+                return latest
             candidate = next(self._candidates)
-            self._waiting[self._program[candidate.structure.key].key].append(candidate)
+            latest = self._program[candidate.structure.key]
+            self._waiting[latest.key].append(candidate)
             self._held += 1
+        return preferred
 
     def _take(self, program: ProgramPlan, size: int, device: Device) -> Batch:
         waiting = self._waiting[program.key]

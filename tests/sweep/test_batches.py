@@ -110,7 +110,12 @@ def test_few_runs_are_held_for_the_sake_of_that(monkeypatch: pytest.MonkeyPatch)
     first = batcher.next({})
     assert first is not None
     assert first.key == plans[0].key
-    assert len(list(read)) == len(candidates) - 20
+    rest = list(read)
+    assert len(rest) == len(candidates) - 20
+    batcher = Batcher(candidates, plans, Sizer({}, guesses, slots=2), EXPANSION.catalogue)
+    handed = list(iter(lambda: batcher.next({plans[1].key: 0, plans[0].key: 1}), None))
+    assert sorted(spec.run_id for batch in handed for spec, _ in batch.runs) == sorted(c.run_id for c in candidates)
+    assert all(len(batch) >= 9 for batch in handed)
 
 
 def test_a_batch_takes_about_the_target_time() -> None:
