@@ -61,9 +61,9 @@ class Loop:
         self._advance = compiled(_advance, static_argnums=0, donate_argnums=1)
 
     def advance(self, program: Program, lanes: Lane, batch: Start, refill: bool, shorter: int = 1) -> Lane:
-        """Step every running lane until an eighth of the lanes have ended, or all of them if no run is waiting.
+        """Step the running lanes, at most `steps` / `shorter` steps.
 
-        It takes at most `steps` / `shorter` steps.
+        Lanes side by side stop when an eighth of them have ended and a run is waiting (`refill`); lanes in turn go on.
         """
         moved: Lane = self._advance(program, lanes, batch, refill, max(1, self.steps // shorter))
         return moved
@@ -139,7 +139,11 @@ def _merge(changed: Bool[Array, " B"], new: Lane, old: Lane) -> Lane:
 
 
 def _advance(program: Program, lanes: Lane, batch: Start, refill: Bool[Array, ""], most: Int[Array, ""]) -> Lane:
-    flow, solver = program.flow, SOLVERS[program.solver]
+    return _together(program, lanes, batch, refill, most) if program.vectorised else _in_turn(program, lanes, batch, most)
+
+
+def _together(program: Program, lanes: Lane, batch: Start, refill: Bool[Array, ""], most: Int[Array, ""]) -> Lane:
+    """All lanes side by side, at most `most` steps each; where `refill`, until an eighth of them have ended."""
     alive = jnp.sum(lanes.status == RUNNING)
     enough = jnp.where(refill, alive - 1 - lanes.status.shape[0] // 8, 0)
 
@@ -149,9 +153,7 @@ def _advance(program: Program, lanes: Lane, batch: Start, refill: Bool[Array, ""
 
     def step(state: tuple[Int[Array, ""], Lane]) -> tuple[Int[Array, ""], Lane]:
         count, lanes = state
-        moved = _each(
-            lambda lane, run: attempt(flow, solver, program.columns, lane, run.data, run.control), lanes, batch
-        )
+        moved = jax.vmap(lambda lane, run: _attempted(program, lane, run))(lanes, batch)
         running = lanes.status == RUNNING
         lanes = jax.tree.map(lambda a, b: _where(running, a, b), moved, lanes)
         if program.record:
@@ -162,13 +164,27 @@ def _advance(program: Program, lanes: Lane, batch: Start, refill: Bool[Array, ""
     return jax.lax.while_loop(unfinished, step, (jnp.zeros((), int), lanes))[1]
 
 
-def _each(function: Callable[[Lane, Start], Lane], lanes: Lane, batch: Start) -> Lane:
-    """The function of every lane. A single one goes without the axis of lanes, with which products take longer."""
-    if lanes.status.shape[0] > 1:
-        every: Lane = jax.vmap(function)(lanes, batch)
-        return every
-    alone: Lane = jax.tree.map(lambda values: values[None], function(*jax.tree.map(lambda v: v[0], (lanes, batch))))
-    return alone
+def _in_turn(program: Program, lanes: Lane, batch: Start, most: Int[Array, ""]) -> Lane:
+    """One lane after another to its end, at most `most` steps in all: without an axis of lanes products are faster."""
+
+    def advanced(left: Int[Array, ""], one: tuple[Lane, Start]) -> tuple[Int[Array, ""], Lane]:
+        def unfinished(state: tuple[Int[Array, ""], Lane]) -> Bool[Array, ""]:
+            return (state[1].status == RUNNING) & (state[0] > 0)
+
+        def step(state: tuple[Int[Array, ""], Lane]) -> tuple[Int[Array, ""], Lane]:
+            lane = _attempted(program, state[1], one[1])
+            if program.record:
+                full = (lane.recorded >= CAPACITY) & (lane.status == RUNNING)
+                lane = jax.lax.cond(full, lambda: thin(lane, full), lambda: lane)
+            return state[0] - 1, lane
+
+        return jax.lax.while_loop(unfinished, step, (left, one[0]))
+
+    return jax.lax.scan(advanced, most, (lanes, batch))[1]
+
+
+def _attempted(program: Program, lane: Lane, run: Start) -> Lane:
+    return attempt(program.flow, SOLVERS[program.solver], program.columns, lane, run.data, run.control)
 
 
 def _finish(program: Program, lanes: Lane, batch: Start) -> tuple[Float[Array, "B n P"], Float[Array, "B o"]]:

@@ -46,14 +46,23 @@ class Program:
         return flow_class(self.loss)(Layers(network))
 
     @property
-    def lanes(self) -> int:
-        """Number of lanes, a power of two: as many as amortise what a step costs besides arithmetic.
+    def vectorised(self) -> bool:
+        """Whether lanes step side by side: where what a step costs besides arithmetic outweighs waiting for others.
 
-        A lane's arithmetic grows with parameters x samples. On a CPU there are 64 lanes at 4 x 10, one at 30 x 60.
+        A lane's arithmetic grows with parameters x samples. On a CPU lanes step one after another from 30 x 60 on.
+        """
+        return jax.default_backend() != "cpu" or self._lanes(64, 2560) > 1
+
+    @property
+    def lanes(self) -> int:
+        """Number of lanes, a power of two: as many as amortise what a step, or a call of the loop, costs besides.
+
+        On a CPU there are 64 at 4 x 10, and 8 that step one after another at 30 x 60.
         """
         if jax.default_backend() != "cpu":
-            most, budget = 4096, 1 << 23
-        else:
-            most, budget = 64, 2560
+            return self._lanes(4096, 1 << 23)
+        return self._lanes(64, 2560) if self.vectorised else self._lanes(8, 1 << 16)
+
+    def _lanes(self, most: int, budget: int) -> int:
         work = self.flow.parametrisation.parameters * self.samples
         return max(1, min(most, 2 ** int(np.log2(max(1, budget / work)))))
