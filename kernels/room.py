@@ -11,6 +11,9 @@ from kernels.spec import AXES, RunSpec
 GROWTH = 1.5
 """Ratio of one size of samples or coordinates to the next; filling up costs at most its cube in work."""
 
+MULTIPLE = 4
+"""Of which samples and coordinates of a room are multiples: the doubles in a vector register of today's CPUs."""
+
 LOOSE = 1e-5
 """Relative tolerance from which on runs on curves take the fewer columns (`Loss.columns`)."""
 
@@ -26,6 +29,10 @@ class Room:
     samples: int
     coordinates: int
     depth: int
+
+    def trimmed(self, samples: int, coordinates: int) -> "Room":
+        """The smallest room of this depth for so many samples and coordinates, in multiples of MULTIPLE."""
+        return Room(_multiple(samples), _multiple(coordinates), self.depth)
 
 
 def compile_key(spec: RunSpec, dim: int, samples: int) -> tuple[str | int | bool | None, ...]:
@@ -63,7 +70,11 @@ def common(rooms: Iterable[Room]) -> Room:
 
 def _size(wanted: int) -> int:
     """4, 8, 12, 20, 32, 48, ...: multiples of four, each about half as large again as the last."""
-    size = 4
+    size = MULTIPLE
     while size < wanted:
-        size = 4 * -(-int(size * GROWTH) // 4) if size > 4 else 8
+        size = _multiple(int(size * GROWTH)) if size > MULTIPLE else 2 * MULTIPLE
     return size
+
+
+def _multiple(wanted: int) -> int:
+    return MULTIPLE * -(-wanted // MULTIPLE)

@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -27,6 +27,9 @@ GROWTH = 4
 
 MEMORY = 256 << 20
 """Bytes that the results of one batch may take."""
+
+AHEAD = 1 << 14
+"""Pending runs that are held to find those of one program; with so many, the next full batch of any program goes."""
 
 Device = Literal["cpu", "gpu"]
 
@@ -141,36 +144,58 @@ def _bytes(structure: Structure) -> int:
 
 
 class Batcher:
-    """Takes pending runs one at a time and hands out batches, each as soon as it is full."""
+    """Takes pending runs one at a time and hands out batches, so that workers are on different programs.
+
+    As many programs as there are slots are being worked at, those with most work first. Of these the next batch is of
+    the one that has the fewest out, so that each keeps the workers that have compiled it.
+    """
 
     def __init__(
         self, candidates: Iterable[Candidate], programs: Iterable[ProgramPlan], sizer: Sizer, catalogue: Catalogue
     ):
         self._candidates: Iterator[Candidate] = iter(candidates)
-        programs = list(programs)
-        self._program = {shape.key: program for program in programs for shape in program.shapes}
-        self._remaining = {program.key: program.pending for program in programs}
-        self._waiting: dict[str, list[Candidate]] = {program.key: [] for program in programs}
+        self._programs = sorted(programs, key=lambda program: -program.work)
+        self._program = {shape.key: program for program in self._programs for shape in program.shapes}
+        self._remaining = {program.key: program.pending for program in self._programs}
+        self._waiting: dict[str, list[Candidate]] = {program.key: [] for program in self._programs}
+        self._held = 0
         self._sizer, self._catalogue = sizer, catalogue
 
-    def next(self, device: Device = "cpu", first: int = FIRST) -> Batch | None:
-        """The next batch, or None when every pending run has been handed out. Raises InputError if data changed."""
-        for candidate in self._candidates:
-            program = self._program[candidate.structure.key]
-            waiting = self._waiting[program.key]
-            waiting.append(candidate)
-            wanted = self._sizer.size(program, self._remaining[program.key], device, first)
-            if len(waiting) >= wanted:
-                return self._take(program, wanted, device)
-        for program in self._program.values():
-            if waiting := self._waiting[program.key]:
-                return self._take(program, self._sizer.size(program, len(waiting), device, first), device)
-        return None
+    def next(self, out: Mapping[str, int], device: Device = "cpu", first: int = FIRST) -> Batch | None:
+        """The next batch, or None when every pending run has been handed out. Raises InputError if data changed.
+
+        Args:
+            out: batches that are not answered, by program.
+        """
+        unfinished = [program for program in self._programs if self._remaining[program.key]]
+        if not unfinished:
+            return None
+        preferred = min(unfinished[: self._sizer.slots], key=lambda each: out.get(each.key, 0))
+
+        def wanted(program: ProgramPlan) -> int:
+            return self._sizer.size(program, self._remaining[program.key], device, first)
+
+        program = self._read(preferred, wanted)
+        return self._take(program, wanted(program), device)
+
+    def _read(self, preferred: ProgramPlan, wanted: Callable[[ProgramPlan], int]) -> ProgramPlan:
+        """Hold more runs until a batch of this program is among them, or, where AHEAD are held, one of any."""
+        enough = wanted(preferred)
+        latest = max(self._programs, key=lambda program: len(self._waiting[program.key]))
+        while len(self._waiting[preferred.key]) < enough:
+            if self._held >= AHEAD and len(self._waiting[latest.key]) >= wanted(latest):
+                return latest
+            candidate = next(self._candidates)
+            latest = self._program[candidate.structure.key]
+            self._waiting[latest.key].append(candidate)
+            self._held += 1
+        return preferred
 
     def _take(self, program: ProgramPlan, size: int, device: Device) -> Batch:
         waiting = self._waiting[program.key]
         taken, self._waiting[program.key] = waiting[:size], waiting[size:]
         self._remaining[program.key] -= len(taken)
+        self._held -= len(taken)
         entries = tuple(candidate.structure.entry for candidate in taken)
         runs = tuple((c.spec, self._catalogue.dataset(e)) for c, e in zip(taken, entries, strict=True))
         return Batch(program.key, runs, entries, device, program.room)

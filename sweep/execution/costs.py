@@ -80,7 +80,7 @@ class Features:
     @property
     def prior(self) -> float:
         """log of the seconds by `programs.steps` and `programs.seconds`, up to a factor."""
-        return math.log(programs.steps(self.samples) * programs.seconds(self.samples, self.size))
+        return math.log(programs.steps(self.samples, self.depth) * programs.seconds(self.samples, self.size))
 
     @property
     def row(self) -> list[float]:

@@ -108,6 +108,7 @@ class Driver:
         self.outcome = Outcome()
         self.interrupt = Interrupt(progress.say)
         self._again: list[Batch] = []
+        self._out: Counter[str] = Counter()
         self._refused: list[Refused] = []
         self._in_a_row = 0
 
@@ -196,13 +197,16 @@ class Driver:
         """Submit batches while there is room; false if nothing is left to do."""
         while self.executor.in_flight < self.executor.capacity:
             device = self.executor.device
-            batch = self._again.pop() if self._again else self.batcher.next(device, self.executor.first(device))
+            first = self.executor.first(device)
+            batch = self._again.pop() if self._again else self.batcher.next(self._out, device, first)
             if batch is None:
                 break
             self.executor.submit(batch)
+            self._out[batch.key] += 1
         return self.executor.in_flight > 0
 
     def _take(self, batch: Batch, outcome: Finished | Raised | Refused | Lost) -> None:
+        self._out[batch.key] -= 1
         match refusal(outcome) or outcome:
             case Refused() as refused:
                 self.ledger.add({"attempts": self._attempt(batch, "refused", refused)})

@@ -45,8 +45,8 @@ class Plan:
         elsewhere: runs of the grid that are of other parts.
         total, cached, pending: runs; total = cached + pending.
         dropped: combinations dropped, by rule.
-        shapes: pending runs by compile key.
-        programs: the same by compiled program.
+        shapes: its runs by compile key, stored ones included.
+        programs: those that pending runs need; which they are follows from all runs.
         run_ids: every run's id, in chunks.
         wanted: for each combination in the order of the expansion, whether it is a pending run.
     """
@@ -99,7 +99,7 @@ def make_plan(grid: Grid, store: Store, retry_failed: bool = False, shard: Shard
     with grid.code.found():
         while chunk := list(itertools.islice(candidates, CHUNK)):
             _count(plan, chunk, seen, store, retry_failed)
-        plan.programs = programs(plan.shapes.values())
+        plan.programs = [each for each in programs(plan.shapes.values()) if each.pending]
     plan.dropped += audit.dropped
     for rule in audit.dropped:
         plan.dropped.setdefault(rule, 0)
@@ -150,12 +150,12 @@ def _count(plan: Plan, chunk: list[Candidate], seen: set[bytes], store: Store, r
     plan.total += len(new)
     plan.pending += len(missing)
     plan.cached += len(new) - len(missing)
-    for candidate in itertools.compress(chunk, wanted.tolist()):
+    for candidate, pending in itertools.compress(zip(chunk, wanted.tolist(), strict=True), fresh.tolist()):
         key = candidate.structure.key
         shape = plan.shapes.get(key)
         if shape is None:
             shape = plan.shapes[key] = Shape(key, candidate.structure)
-        shape.add(candidate.alpha)
+        shape.add(candidate.alpha, pending)
 
 
 def _duplicate_rule(candidate: Candidate) -> str:

@@ -110,7 +110,7 @@ class RayExecutor(Executor):
         return None if self.address is None else waiting.state(self._link.size)
 
     def _payload(self, batch: Batch) -> Payload:
-        return Payload(batch.runs, self.sweep_id, self.code, batch.device == "gpu", True, batch.room)
+        return Payload(batch.runs, self.sweep_id, self.code, batch.device == "gpu", True, batch.room, batch.key)
 
     def _resize(self) -> None:
         self.cpus, self.gpus = self._link.size.cpus, self._link.size.gpus

@@ -31,6 +31,7 @@ ALWAYS = {
 OWN = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # listen on loopback only
     "RAY_AUTH_MODE": "token",
+    "RAY_worker_lease_timeout_milliseconds": str(24 * 60 * 60 * 1000),  # 500 ms: a worker would change program
 }
 CONNECT_SECONDS = 5
 OBJECT_STORE = 256 << 20
@@ -60,7 +61,7 @@ class Tasks:
         self._read: Any = None
         self._read_at = time.monotonic()
         self._in_flight: dict[Any, int] = {}
-        self._tasks = {False: self._task(), True: self._gpu_task()}
+        self._tasks: dict[tuple[bool, str], Any] = {}
         self._stranded = Stranded(self._ray)
         self._raylet: str = self._ray._private.worker.global_worker.node.raylet_socket_name
         self._head: str = self._ray.get_runtime_context().gcs_address
@@ -70,7 +71,14 @@ class Tasks:
         self.size = self._size()
 
     def submit(self, number: int, payload: Payload) -> None:
-        self._in_flight[self._tasks[payload.gpu].remote(payload, Noted(self._board, number))] = number
+        """Ray keeps a worker that it has leased for a function on that function as long as one of its tasks waits.
+
+        So each program is a function of its own, and a worker takes the next batch of the program that it compiled.
+        """
+        which = payload.gpu, payload.program
+        if which not in self._tasks:
+            self._tasks[which] = self._gpu_task() if payload.gpu else self._task()
+        self._in_flight[self._tasks[which].remote(payload, Noted(self._board, number))] = number
 
     def poll(self, timeout: float) -> list[tuple[int, Outcome]]:
         """What ended. Raises ClusterLost where the cluster is gone, which is nobody's failure."""

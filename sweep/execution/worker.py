@@ -52,6 +52,7 @@ class Payload:
     Attributes:
         runs: of one program.
         room: the size of the program, where shapes share it.
+        program: key of the program: Ray tasks of one go to workers that have compiled it.
         sweep_id: written into the rows.
         code: the user's own networks and data.
         gpu: whether the task holds a GPU.
@@ -65,6 +66,7 @@ class Payload:
     gpu: bool = False
     one_core: bool = False
     room: Room | None = None
+    program: str = ""
     versions: Mapping[str, str] = field(default_factory=versions)
 
 

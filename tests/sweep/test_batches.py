@@ -34,14 +34,14 @@ PROGRAM = ProgramPlan(STRUCTURE.key, [Shape(STRUCTURE.key, STRUCTURE, 2)])
 def shapes_of(candidates: list[Candidate]) -> list[Shape]:
     structures = {candidate.structure.key: candidate.structure for candidate in candidates}
     pending = Counter(candidate.structure.key for candidate in candidates)
-    return [Shape(key, structure, pending[key]) for key, structure in structures.items()]
+    return [Shape(key, structure, pending[key], pending[key]) for key, structure in structures.items()]
 
 
 def hand_out(candidates: list[Candidate], sizer: Sizer, plans: list[ProgramPlan], rates: list[float]) -> list[Batch]:
     batcher = Batcher(candidates, plans, sizer, EXPANSION.catalogue)
     rate = dict(zip((program.key for program in plans), rates, strict=False))
     found = []
-    while (batch := batcher.next()) is not None:
+    while (batch := batcher.next({})) is not None:
         found.append(batch)
         sizer.observe(batch, rate[batch.key] * len(batch))
     return found
@@ -66,6 +66,56 @@ def test_every_run_goes_out_once(shared: bool, seed: int, slots: int, rates: lis
         for batch in found
         for spec, _ in batch.runs
     )
+
+
+def two_programs() -> tuple[list[Candidate], list[ProgramPlan]]:
+    """Runs of depth 2, then as many of depth 3, each through its own program: depth 3 is more work."""
+    candidates = [each for each in CANDIDATES if each.spec.architecture == "diagonal" and not each.spec.record]
+    candidates.sort(key=lambda each: each.spec.depth)
+    return candidates, [ProgramPlan(shape.key, [shape]) for shape in shapes_of(candidates)]
+
+
+def test_workers_are_on_different_programs() -> None:
+    candidates, plans = two_programs()
+    deep, shallow = plans[1].key, plans[0].key
+    batcher = Batcher(candidates, plans, Sizer({}, dict.fromkeys((deep, shallow), 1.0), slots=2), EXPANSION.catalogue)
+    out: Counter[str] = Counter()
+    handed = []
+    for _ in range(4):
+        batch = batcher.next(out)
+        assert batch is not None
+        out[batch.key] += 1
+        handed.append(batch.key)
+    assert handed == [deep, shallow, deep, shallow]
+    out[shallow] -= 1
+    batch = batcher.next(out)
+    assert batch is not None
+    assert batch.key == shallow
+
+
+def test_one_worker_ends_one_program_before_the_next() -> None:
+    candidates, plans = two_programs()
+    keys = [batch.key for batch in hand_out(candidates, Sizer({}), plans, [10.0, 10.0])]
+    assert keys == sorted(keys, key=[plans[1].key, plans[0].key].index)
+    assert len(keys) > 2
+
+
+def test_few_runs_are_held_for_the_sake_of_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deep program is to be first, but its runs come after more than may be held."""
+    monkeypatch.setattr(batches, "AHEAD", 20)
+    candidates, plans = two_programs()
+    read = iter(candidates)
+    guesses = {program.key: 1.0 for program in plans}
+    batcher = Batcher(read, plans, Sizer({}, guesses), EXPANSION.catalogue)
+    first = batcher.next({})
+    assert first is not None
+    assert first.key == plans[0].key
+    rest = list(read)
+    assert len(rest) == len(candidates) - 20
+    batcher = Batcher(candidates, plans, Sizer({}, guesses, slots=2), EXPANSION.catalogue)
+    handed = list(iter(lambda: batcher.next({plans[1].key: 0, plans[0].key: 1}), None))
+    assert sorted(spec.run_id for batch in handed for spec, _ in batch.runs) == sorted(c.run_id for c in candidates)
+    assert all(len(batch) >= 9 for batch in handed)
 
 
 def test_a_batch_takes_about_the_target_time() -> None:

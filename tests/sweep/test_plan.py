@@ -7,15 +7,20 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from db.store import Store
 from sweep.execution.estimate import foreseen
-from sweep.execution.plan import make_plan
+from sweep.execution.plan import Plan, make_plan
 from sweep.grid.grid import load
 from sweep.grid.mistakes import GridError
 from tests.sweep.conftest import EXAMPLES, SMALL, Launch, Write
 from tests.sweep.test_cli import invoke
+
+COLD = EXAMPLES.parent / "benchmarks" / "cold.yaml"
+"""4,000 runs of 160 shapes, which three programs share."""
 
 
 def test_an_absent_store_has_nothing_and_is_not_made(write: Write, tmp_path: Path) -> None:
@@ -38,6 +43,48 @@ def test_what_is_stored_is_cached_and_the_rest_is_pending(launch: Launch, write:
     seconds = foreseen(plan, store)["estimated_seconds"]
     assert seconds is not None
     assert seconds >= 0
+
+
+class Interrupted(Store):
+    """A store that has all runs but these."""
+
+    def __init__(self, path: Path, pending: set[str]):
+        super().__init__(path)
+        self._pending = pa.array(sorted(pending), pa.string())
+
+    def missing(self, run_ids: pa.Array, retry_failed: bool = False) -> pa.Array:
+        return run_ids.filter(pc.is_in(run_ids, value_set=self._pending))
+
+
+@pytest.fixture(scope="module")
+def cold(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    return make_plan(load(COLD), Store(tmp_path_factory.mktemp("cold") / "none.duckdb"))
+
+
+def rooms_of(plan: Plan) -> dict[str, tuple[str, object]]:
+    """By compile key: the program and its room."""
+    return {shape.key: (each.key, each.room) for each in plan.programs for shape in each.shapes if shape.pending}
+
+
+def test_a_resumed_launch_integrates_in_the_same_programs(cold: Plan, tmp_path: Path) -> None:
+    """They follow from all runs of the grid: those that are left alone would go through others."""
+    left = {candidate.run_id for candidate in cold.candidates() if candidate.seed == 0 and candidate.alpha < 0.5}
+    store = Interrupted(tmp_path / "none.duckdb", left)
+    resumed = make_plan(load(COLD), store)
+    assert (resumed.cached, resumed.pending) == (cold.total - len(left), len(left))
+    assert rooms_of(resumed) == rooms_of(cold)
+    alone = make_plan(load(COLD, ["grid.seed=[0]", "when=alpha < 0.5"]), store)
+    assert alone.pending == len(left)
+    assert rooms_of(alone) != rooms_of(cold)
+
+
+def test_programs_are_those_that_pending_runs_need(cold: Plan, tmp_path: Path) -> None:
+    path = tmp_path / "none.duckdb"
+    assert len(cold.programs) == 3
+    assert "of 3 compiled programs" in invoke("plan", COLD, store=path).stdout
+    left = {candidate.run_id for candidate in cold.candidates() if candidate.structure.entry.samples == 40}
+    (program,) = make_plan(load(COLD), Interrupted(path, left)).programs
+    assert program.pending == len(left)
 
 
 def test_runs_that_are_the_same_are_counted_by_rule(write: Write, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kernels.room import room_for
+from kernels.room import Room, room_for
 from kernels.simulate import simulate
 from sweep.execution.programs import COMPILATION, ProgramPlan, Shape, programs, seconds, steps
 from sweep.grid.expansion import Expansion
@@ -15,12 +15,14 @@ from sweep.grid.source import Source
 
 
 def shapes_of(pending: int | None = None, **axes: object) -> list[Shape]:
-    """Pending runs by compile key; each `pending`, or as many as the grid has."""
+    """The runs of a grid by compile key, none stored; of each `pending`, or as many as the grid has."""
     expansion = Expansion(from_source(Source(Path("grid.yaml"), {"init": "gaussian", "grid": axes})))
     candidates = list(expansion.candidates())
     counts = Counter(candidate.structure.key for candidate in candidates)
     structures = {candidate.structure.key: candidate.structure for candidate in candidates}
-    return [Shape(key, structure, pending or counts[key]) for key, structure in structures.items()]
+    return [
+        Shape(key, structure, pending or counts[key], pending or counts[key]) for key, structure in structures.items()
+    ]
 
 
 SIZES = [{"gaussian": {"samples": samples, "dim": 60, "seed": 1}} for samples in range(1, 41)]
@@ -48,12 +50,12 @@ def test_sharing_costs_less_than_it_saves() -> None:
         for program in found:
             for shape in program.shapes:
                 size = (program.room.samples, program.room.coordinates) if program.room else shape.size
-                spent += shape.pending * steps(shape.size[0]) * seconds(*size)
+                spent += shape.pending * shape.steps * seconds(*size)
         return spent + COMPILATION * len(found)
 
     for pending in (1, 30, 1000, 30_000):
         shapes = shapes_of(pending, task="regression", architecture="diagonal", depth=[2, 3], data=SIZES[::5])
-        own = COMPILATION * len(shapes) + sum(pending * steps(shape.size[0]) * seconds(*shape.size) for shape in shapes)
+        own = COMPILATION * len(shapes) + sum(pending * shape.steps * seconds(*shape.size) for shape in shapes)
         assert cost(programs(shapes)) <= own * (1 + 1e-12)
 
 
@@ -68,6 +70,23 @@ def test_networks_without_curves_and_different_tolerances_do_not_share() -> None
     assert sorted(len(program.shapes) for program in found) == [1, 1, 2, 2]
 
 
+def test_a_room_shrinks_to_its_runs_where_that_saves_more_than_a_compilation() -> None:
+    shapes = {
+        pending: shapes_of(pending, task="regression", architecture="diagonal", depth=[4, 5], data=SIZES[32:])
+        for pending in (1, 25)
+    }
+    rooms = {pending: {program.room for program in programs(each)} for pending, each in shapes.items()}
+    assert rooms == {1: {Room(48, 72, 8)}, 25: {Room(40, 60, 8)}}
+
+
+def test_steps_are_those_of_sweeps() -> None:
+    """Means over alpha = 0.01, 0.03, 0.1, 0.3, 1 at 60 coordinates, squared loss."""
+    measured = {(12, 3): 70, (12, 4): 167, (12, 5): 281, (37, 3): 154, (37, 4): 465, (37, 5): 893}
+    measured |= {(20, 6): 642, (35, 8): 1944, (35, 12): 3803}
+    for (samples, depth), found in measured.items():
+        assert found / 2 <= steps(samples, depth) <= 2 * found
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("task", ["regression", "classification"])
 @pytest.mark.parametrize("architectures", [["diagonal"], ["diagonal", "signed_diagonal", "walsh"]])
@@ -80,7 +99,7 @@ def test_results_do_not_depend_on_sharing(task: str, architectures: list[str]) -
     expansion = Expansion(from_source(Source(Path("grid.yaml"), {"init": "gaussian", "grid": axes})))
     candidates = list(expansion.candidates())
     runs = [(c.spec, expansion.catalogue.dataset(c.structure.entry)) for c in candidates]
-    (program,) = programs([Shape(c.structure.key, c.structure, 1) for c in candidates])
+    (program,) = programs([Shape(c.structure.key, c.structure, 1, 1) for c in candidates])
     assert program.room is not None
     for own, shared in zip(simulate(runs), simulate(runs, program.room), strict=True):
         assert own.status == shared.status == "converged"

@@ -1,5 +1,6 @@
 """Launches on Ray: one cluster for the session; dying workers, foreign addresses, and (slow) nodes that go away."""
 
+import itertools
 import multiprocessing
 import os
 import queue
@@ -15,9 +16,11 @@ from typing import Any, cast
 import pytest
 
 from db.store import Store
+from kernels.own_code import OwnCode
 from sweep.execution import apart
 from sweep.execution.executors import ClusterLost, ExecutorError
 from sweep.execution.ray_tasks import Tasks, check_address
+from sweep.execution.worker import Payload
 from tests.sweep.conftest import FRAGILE, SMALL, Launch, Write, counts_of
 
 COMMAND = [sys.executable, "-m", "sweep"]
@@ -38,6 +41,28 @@ def test_ray_computes_what_this_process_computes(cluster: Any, launch: Launch, t
     assert [row["run_id"] for row in one] == [row["run_id"] for row in other]
     for a, b in zip(one, other, strict=True):
         assert a["beta"] == pytest.approx(b["beta"], rel=1e-12)
+
+
+@pytest.mark.slow
+def test_a_worker_goes_on_with_the_program_that_it_has_compiled(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tasks last longer than the half second for which Ray leases a worker otherwise."""
+
+    def computed(payload: Payload, noted: object) -> tuple[str, int]:
+        time.sleep(0.7)
+        return payload.program, os.getpid()
+
+    monkeypatch.setattr("sweep.execution.ray_tasks.run_batch", computed)
+    tasks = Tasks(own=False)
+    for number, program in enumerate("ABBAABBA"):
+        tasks.submit(number, Payload((), "", OwnCode(), program=program))
+    did: dict[int, str] = {}
+    while sum(map(len, did.values())) < 8:
+        for _, outcome in tasks.poll(5):
+            program, worker = cast(Any, outcome)
+            did[worker] = did.get(worker, "") + program
+    tasks.close()
+    changes = sum(one != other for programs in did.values() for one, other in itertools.pairwise(programs))
+    assert changes <= 1  # one program may end before the other
 
 
 @pytest.mark.slow
