@@ -12,8 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from kernels.flows.curves import Curves
 from kernels.flows.parametrisation import Forces, Parametrisation, Push, RunData, Scalar, Theta
 from kernels.flows.stiffness import Stiffness
+from kernels.flows.turned_samples import Turned, turned_samples
 from kernels.x64 import jax
 
 EPSILON = float(np.finfo(float).eps)
@@ -96,6 +98,12 @@ class Flow(ABC):
         twice = jax.jvp(lambda z: slope(z, v), (theta,), (v,))[1]
         turned = jax.jvp(lambda z: slope(z, self.push(z, data)[1](g)), (theta,), (v,))[1]
         return 0.5 * twice, turned
+
+    def turned(self, theta: Theta, data: RunData, before: Turned | None = None) -> Turned | None:
+        """Samples as the stiffness on curves wants them, given those of the step before; None for layers."""
+        if not isinstance(self.parametrisation, Curves):
+            return None
+        return turned_samples(data.x, self.parametrisation.rates(theta, data), before)
 
     @property
     @abstractmethod

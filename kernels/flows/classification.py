@@ -79,7 +79,7 @@ class ClassificationFlow(Flow):
         """-dg/d(outputs) = C^T C, without its negative direction; on curves, of samples turned to triangular form."""
         parametrisation = self.parametrisation
         if isinstance(parametrisation, Curves):
-            x, turn, gram = turned_samples(data.x, parametrisation.rates(theta, data))
+            x, turn, _, gram = data.turned or turned_samples(data.x, parametrisation.rates(theta, data))
             data = data._replace(x=x, turn=turn)
         else:
             gram = parametrisation.gram(theta, data)

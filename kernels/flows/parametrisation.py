@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from kernels.flows.turned_samples import Turned
 from kernels.networks.base import Architecture
 from kernels.x64 import jax
 
@@ -31,6 +32,7 @@ class RunData(NamedTuple):
         rounding: distance to the solutions over ||beta|| that rounding of X beta leaves (LinearSystem.attainable).
         weights: 1 for a sample, 0 for a row that fills up a room; 1.0 if there are no such rows.
         turn: orthogonal Q, shape (n, n), where x holds Q^T X (turned samples); 1.0 where it holds X.
+        turned: on curves, the samples as a step turns them; None where its stiffness is to do that.
     """
 
     x: Float[Array, "n d"]
@@ -41,6 +43,7 @@ class RunData(NamedTuple):
     rounding: Scalar | float = 0.0
     weights: Float[Array, " n"] | float = 1.0
     turn: Float[Array, "n n"] | float = 1.0
+    turned: Turned | None = None
 
 
 class Parametrisation(ABC):

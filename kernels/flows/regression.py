@@ -45,7 +45,7 @@ class RegressionFlow(Flow):
         """
         parametrisation = self.parametrisation
         if isinstance(parametrisation, Curves):
-            x, turn, gram = turned_samples(data.x, parametrisation.rates(theta, data))
+            x, turn, _, gram = data.turned or turned_samples(data.x, parametrisation.rates(theta, data))
             turned = data._replace(x=x, y=turn.T @ data.y, turn=turn)
             _, push = parametrisation.push(theta, turned)
             rounding = EPSILON * jnp.linalg.norm(turn * data.y[:, None], axis=0)

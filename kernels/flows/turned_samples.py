@@ -1,10 +1,11 @@
 """Turned samples: Q^T X in place of X, so that coordinates of very different rates are driven by different forces."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from kernels.x64 import jax
 
@@ -14,15 +15,20 @@ DEPENDENT = 64 * float(np.finfo(float).eps)
 """A column of which the pivots leave less than this share depends on them: what is left is rounding."""
 
 
+NEAR = 0.1
+"""Share of the largest rate that a pivot of an earlier turn must have still."""
+
+
 class Turned(NamedTuple):
-    """Q^T X, Q, and J J^T of turned samples."""
+    """Q^T X, Q, and the pivots of each row; X, I and -1 where samples are not turned. `gram` is J J^T of Q^T X."""
 
     x: Float[Array, "n m"]
     q: Float[Array, "n n"]
+    pivots: Int[Array, " n"]
     gram: Float[Array, "n n"]
 
 
-def turned_samples(x: Float[Array, "n m"], rates: Float[Array, " m"]) -> Turned:
+def turned_samples(x: Float[Array, "n m"], rates: Float[Array, " m"], before: Turned | None = None) -> Turned:
     """Q^T X and Q where rates differ so much that rounding would couple coordinates; else X and I.
 
     With its columns in the order of the pivots, Q^T X is triangular with exact zeros (`triangular`). A slow coordinate
@@ -33,19 +39,36 @@ def turned_samples(x: Float[Array, "n m"], rates: Float[Array, " m"]) -> Turned:
     Args:
         x: inputs X, shape (n, m).
         rates: K, with J J^T = X diag(K) X^T, shape (m,).
+        before: samples as they were turned for other rates. They are kept while their pivots are still nearly the
+            largest, because a turn takes longer than the rest of a step's stiffness.
     """
+    n = x.shape[0]
     strength = rates * jnp.sum(x * x, axis=0)
     strong = jnp.sum(strength >= GRADED * jnp.max(strength))
     rank = jnp.minimum(jnp.sum(jnp.any(x != 0, axis=1)), jnp.sum(jnp.any(x != 0, axis=0)))
-    whole = Turned(x, jnp.eye(x.shape[0]), _gram(x, rates))
-
-    def turn(state: tuple[Turned, Array]) -> tuple[Turned, Array]:
-        turned, q = triangular(state[0].x, rates)
-        return Turned(turned, q, _gram(turned, rates)), jnp.array(False)
-
-    # a loop that ends after one turn, not a branch: in a batch it costs nothing unless a lane needs it
+    whole = Turned(x, jnp.eye(n), jnp.full(n, -1), _gram(x, rates))
     graded = (strong < rank) | _dependent(whole.gram)
-    return jax.lax.while_loop(lambda state: state[1], turn, (whole, graded))[0]
+
+    def turn(turned: Turned) -> Turned:
+        turned = _once(~_fits(turned, rates), lambda _: triangular(x, rates), turned)
+        return turned._replace(gram=_gram(turned.x, rates))
+
+    start = whole if before is None else jax.tree.map(lambda a, b: jnp.where(graded, a, b), before, whole)
+    return _once(graded, turn, start)
+
+
+def _once(wanted: Bool[Array, ""], change: Callable[[Turned], Turned], turned: Turned) -> Turned:
+    """Changed if that is wanted: by a loop, not a branch, so that it costs a batch nothing unless a lane needs it."""
+    return jax.lax.while_loop(
+        lambda state: state[1], lambda state: (change(state[0]), jnp.array(False)), (turned, wanted)
+    )[0]
+
+
+def _fits(turned: Turned, rates: Float[Array, " m"]) -> Bool[Array, ""]:
+    """Whether what is left of each pivot has NEAR of the largest rate among all that is left: see `triangular`."""
+    left = rates[None] * jnp.cumsum(turned.x[::-1] ** 2, axis=0)[::-1]
+    own = jnp.take_along_axis(left, jnp.maximum(turned.pivots, 0)[:, None], axis=1)[:, 0]
+    return (turned.pivots[0] >= 0) & jnp.all(own >= NEAR * jnp.max(left, axis=1))
 
 
 def _gram(x: Float[Array, "n m"], rates: Float[Array, " m"]) -> Float[Array, "n n"]:
@@ -64,8 +87,8 @@ def _dependent(gram: Float[Array, "n n"]) -> Bool[Array, ""]:
     return ~(jnp.min(jnp.diag(jnp.linalg.cholesky(scaled))) ** 2 >= GRADED)
 
 
-def triangular(x: Float[Array, "n m"], rates: Float[Array, " m"]) -> tuple[Float[Array, "n m"], Float[Array, "n n"]]:
-    """(Q^T X, Q) of a QR factorisation by Householder's method, with pivots chosen by rate.
+def triangular(x: Float[Array, "n m"], rates: Float[Array, " m"]) -> Turned:
+    """Q^T X and Q of a QR factorisation by Householder's method, with pivots chosen by rate.
 
     After k pivots, what is left of column j are its rows from k on. The next pivot is the column of largest
     rate_j ||what is left||^2. Where less than DEPENDENT of a column is left, as of a twin of a pivot, what is left is
@@ -77,8 +100,8 @@ def triangular(x: Float[Array, "n m"], rates: Float[Array, " m"]) -> tuple[Float
     n, m = x.shape
     rows, least = jnp.arange(n)[:, None], DEPENDENT**2 * jnp.sum(x * x, axis=0)
 
-    def step(k: Array, state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        r, q, waiting = state
+    def step(k: Array, state: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
+        r, q, pivots, waiting = state
         left = jnp.sum(jnp.where(rows >= k, r, 0.0) ** 2, axis=0)
         waiting = waiting & (left > least)
         r = jnp.where((rows >= k) & ~waiting[None, :], 0.0, r)
@@ -91,7 +114,8 @@ def triangular(x: Float[Array, "n m"], rates: Float[Array, " m"]) -> tuple[Float
         q = q - 2 * (q @ v)[:, None] * v[None, :]
         done = jnp.arange(m) == pivot
         r = jnp.where((rows > k) & done[None, :], 0.0, r)
-        return r, q, waiting & ~done
+        return r, q, pivots.at[k].set(pivot), waiting & ~done
 
-    r, q, _ = jax.lax.fori_loop(0, n, step, (x, jnp.eye(n), jnp.ones(m, bool)))
-    return r, q
+    start = (x, jnp.eye(n), jnp.full(n, -1), jnp.ones(m, bool))
+    r, q, pivots, _ = jax.lax.fori_loop(0, n, step, start)
+    return Turned(r, q, pivots, _gram(r, rates))

@@ -10,6 +10,7 @@ from kernels.flows.curves import Curves
 from kernels.flows.observables import Point, observe
 from kernels.flows.parametrisation import Forces, Push, RunData, Scalar, Theta, times
 from kernels.flows.stiffness import Stiffness
+from kernels.flows.turned_samples import Turned
 from kernels.integrator.solvers import Solver
 from kernels.observables import OBSERVABLES
 from kernels.x64 import jax
@@ -78,6 +79,7 @@ class Lane(NamedTuple):
         length: length of the orbit so far (`_length`).
         lengths: length of the orbit at each recorded row.
         spacing: one row is recorded on every piece of this length.
+        turned: samples as the last step turned them; None for layers.
     """
 
     point: Point
@@ -94,6 +96,7 @@ class Lane(NamedTuple):
     length: Scalar
     lengths: Float[Array, " capacity"]
     spacing: Scalar
+    turned: Turned | None
 
 
 def start(flow: Flow, theta: Theta, data: RunData, control: Control, capacity: int) -> Lane:
@@ -129,6 +132,7 @@ def start(flow: Flow, theta: Theta, data: RunData, control: Control, capacity: i
         length=jnp.zeros(()),
         lengths=jnp.zeros(capacity),
         spacing=jnp.full((), STEP_LENGTH / 2),
+        turned=flow.turned(theta, data),
     )
 
 
@@ -136,6 +140,7 @@ def attempt(flow: Flow, solver: Solver, columns: int, lane: Lane, data: RunData,
     """Try one step; take it if its error is within tolerance; choose the next step size either way."""
     _, log_norm, _, log_time, steps, integral = lane.point
     whole, data = data, flow.parametrisation.in_frame(data, log_norm)
+    data = data._replace(turned=flow.turned(lane.point.theta, data, lane.turned))
     step = take_step(flow, solver, columns, lane.point, lane.h, data)
     error, noisy = (_error(flow, lane, step, error, data, control) for error in (step.error, step.noisy))
     # an estimate that is all rounding says little of the error, so that steps grow by GROWTH_IN_NOISE at most on it
@@ -165,6 +170,7 @@ def attempt(flow: Flow, solver: Solver, columns: int, lane: Lane, data: RunData,
         last_h=jnp.where(accept, lane.h, lane.last_h),
         last_error=jnp.where(accept, jnp.maximum(error, 1e-30), lane.last_error),
         rejected=lane.rejected + (~accept).astype(int),
+        turned=data.turned,
         progress=jnp.where(accept, progress, lane.progress),
     )
     lane = lane._replace(status=_status(lane, control, error > 1))

@@ -25,7 +25,7 @@ def graded_data(samples: int, size: int, decades: float) -> tuple[np.ndarray, np
 @pytest.mark.parametrize("decades", [30, 200])
 def test_turned_samples_are_triangular(samples: int, size: int, decades: float) -> None:
     x, rates = graded_data(samples, size, decades)
-    turned, q, _ = map(np.asarray, jax.jit(turned_samples)(x, rates))
+    turned, q, *_ = map(np.asarray, jax.jit(turned_samples)(x, rates))
     np.testing.assert_allclose(q.T @ q, np.eye(samples), atol=1e-14)
     # pivots, whose last force is their own, come in the order of the rates that the ones before leave them
     last = np.array([np.flatnonzero(column)[-1] for column in turned.T])
@@ -52,10 +52,27 @@ def test_dependent_columns_exert_no_force_of_their_own() -> None:
 @pytest.mark.slow
 def test_samples_of_like_rates_stay_as_they_are() -> None:
     x, rates = graded_data(4, 9, 3)
-    turned, q, gram = turned_samples(jnp.asarray(x), jnp.asarray(rates))
+    turned, q, _, gram = turned_samples(jnp.asarray(x), jnp.asarray(rates))
     np.testing.assert_array_equal(turned, x)
     np.testing.assert_array_equal(q, np.eye(4))
     np.testing.assert_allclose(gram, (x * rates) @ x.T, rtol=1e-13)
+
+
+def test_a_turn_is_kept_while_its_pivots_are_nearly_the_largest() -> None:
+    """Also where rates all grow a thousandfold; not where the slowest coordinate has become the fastest."""
+    x, rates = map(jnp.asarray, graded_data(3, 6, 60))
+    first = turned_samples(x, rates)
+    assert (first.pivots >= 0).all()
+    drawn = 1e3 * rates * np.random.default_rng(0).uniform(0.5, 1, 6)
+    kept = turned_samples(x, drawn, first)
+    for before, now in zip(first[:3], kept, strict=False):
+        np.testing.assert_array_equal(before, now)
+    np.testing.assert_allclose(kept.gram, (first.x * drawn[None]) @ first.x.T, rtol=1e-13)
+    other = rates.at[jnp.argmin(rates)].set(10 * rates.max())
+    again, anew = turned_samples(x, other, first), turned_samples(x, other)
+    for values, fresh in zip(again, anew, strict=True):
+        np.testing.assert_array_equal(values, fresh)
+    assert (again.pivots != first.pivots).any()
 
 
 @pytest.mark.parametrize("n", [pytest.param(n, marks=[] if n in {1, 7} else SLOW) for n in range(1, 41)])
