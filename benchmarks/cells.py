@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -25,7 +25,8 @@ from kernels.data.kinds import Dataset, canonical, load
 from kernels.integrator.loop import compiled_loops
 from kernels.problem import problem_of
 from kernels.spec import RunSpec
-from kernels.theory.table import comparisons as compare
+from kernels.theory.potentials import limits
+from kernels.theory.table import comparisons
 from kernels.validate import canonicalise
 
 HERE = Path(__file__).resolve().parent
@@ -157,16 +158,22 @@ class Cell:
 
 @contextmanager
 def _theory_timed() -> Iterator[list[float]]:
-    """Processor seconds of each call that compares ends with predictions."""
+    """Processor seconds of each call that predicts: of limits, for their sensitivity, and to compare ends with them."""
     spent: list[float] = []
 
-    def comparisons(*arguments: Any) -> Any:
-        begin = time.process_time()
-        found = compare(*arguments)
-        spent.append(time.process_time() - begin)
-        return found
+    def timed(function: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*arguments: Any) -> Any:
+            begin = time.process_time()
+            found = function(*arguments)
+            spent.append(time.process_time() - begin)
+            return found
 
-    with mock.patch.object(kernels.simulate, "comparisons", comparisons):
+        return called
+
+    with (
+        mock.patch.object(kernels.simulate, "comparisons", timed(comparisons)),
+        mock.patch.object(kernels.simulate, "limits", timed(limits)),
+    ):
         yield spent
 
 
