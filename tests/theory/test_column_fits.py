@@ -42,6 +42,30 @@ def test_a_dependent_column_does_not_join(share: float) -> None:
     assert fits.join(np.array([1, 1])).tolist() == [False, True]
 
 
+@pytest.mark.parametrize("share", [1e-7, 1e-6, 1e-5])
+def test_a_nearly_dependent_column_that_has_left_leaves_no_trace(share: float) -> None:
+    """It is the sum of the others but for `share` of something else, so that rows of N are as long as 1 / share."""
+    rng = np.random.default_rng(2)
+    a, y = rng.standard_normal((8, 5)), rng.standard_normal(8)
+    a[:, 4] = a[:, :4].sum(axis=1) + share * a[:, 4]
+    fits, only = ColumnFits.empty(a, y, 1), np.array([0])
+    for j in range(5):
+        assert fits.join(np.array([j])).all()
+        values, residual = fits.fit(only)
+        assert _pull(a[:, : j + 1], residual[0]) < 1e-12
+    fits.leave(only, np.array([4]), values)
+    values, residual = fits.fit(only)
+    assert _pull(a[:, :4], residual[0]) < 1e-12
+    wanted = np.linalg.lstsq(a[:, :4], y, rcond=None)[0]
+    np.testing.assert_allclose(fits.at_coordinates(values)[0, :4], wanted, rtol=0, atol=1e-11)
+
+
+def _pull(columns: np.ndarray, residual: np.ndarray) -> float:
+    """The largest |a_j^T r| / (||a_j|| ||r||)."""
+    sizes = np.linalg.norm(columns, axis=0) * np.linalg.norm(residual)
+    return float((np.abs(columns.T @ residual) / sizes).max())
+
+
 @pytest.mark.skipif(np.finfo(np.longdouble).eps == np.finfo(float).eps, reason="longdouble is a double here")
 def test_what_is_left_of_rounded_targets_keeps_its_digits() -> None:
     """y is in the span of two columns up to 1e-9: y - A k by fractions, before and after a third column joins."""

@@ -9,7 +9,8 @@ from scipy.optimize import linprog, minimize
 from kernels.data.kinds import Dataset
 from kernels.problem import Problem
 from kernels.theory.base import Forecast
-from kernels.theory.optimisers.sums import SumProblem, certificate, freedom, least_weighted_sum
+from kernels.theory.optimisers import sums
+from kernels.theory.optimisers.sums import LeastSum, SumProblem, certificate, decay, freedom, least_weighted_sum
 from kernels.theory.table import PREDICTIONS
 from tests.theory.problems import problem
 
@@ -216,3 +217,12 @@ def test_a_wrong_vertex_is_not_certified() -> None:
     assert certificate(drawn, type(found)(other, found.multipliers)) > 1e-3
     vertex = type(found)(found.rho, found.multipliers, np.inf)
     assert certificate(drawn, vertex) == np.inf
+
+
+def test_singular_columns_of_a_support_leave_the_power_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A face that is one point, of two columns that are equal in doubles."""
+    rows, one = np.array([[1.0, 1.0, 0.0], [1.0, 1.0, 1.0]]), np.ones(3)
+    singular = SumProblem(rows, np.ones(2), one, 0 * one, 2, one, one)
+    face = sums.Face(np.arange(2), np.ones(2), np.ones(2), np.zeros((2, 0)))
+    monkeypatch.setattr(sums, "minimisers", lambda *_: face)
+    assert np.isnan(decay(singular, LeastSum(np.array([1.0, 1.0, 0.0]), np.ones(2)), several=False))

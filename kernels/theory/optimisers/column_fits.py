@@ -3,8 +3,12 @@
 For the columns A_S of one set the pseudo-inverse N = A_S^+ is kept. A column a joins by its part q h, ||q|| = 1, that
 is orthogonal to the others: N loses (N a) q^T / h and gains the row q^T / h. A column leaves by its own row of N, which
 is orthogonal to the others: they lose their parts along it. So every change costs one product with N, where a new
-factorisation would cost as many as there are columns. What rounding has done to N is taken away in each fit by one step
-of iterative refinement; where that step is not small, N is computed again.
+factorisation would cost as many as there are columns. What rounding has done to N is mended in two ways. Each fit is
+refined once with N. That takes away errors along the columns, but where rows of N have left the span of the columns, as
+after a nearly dependent column has come and gone, the residual that it ends at is not orthogonal to them. So N is
+computed again where the step of refinement is not small, and where the refined residual still pulls at a column. While
+columns are nearly dependent no N in doubles has its rows in the span; there the factorisation that gave the new N also
+makes the residual orthogonal.
 """
 
 from collections.abc import Sequence
@@ -22,6 +26,9 @@ SMALL = 1e-3
 
 ROUGH = 1e-8
 """A refinement that changes the residual by more than this share of what is fitted asks for a new pseudo-inverse."""
+
+PULL = 1e-12
+"""So does a refined residual r with |a_j^T r| above this share of ||a_j|| times what is fitted, for an a_j held."""
 
 
 class _Fit(NamedTuple):
@@ -41,6 +48,7 @@ class ColumnFits:
 
     Attributes:
         a, y: A and y, the same for all rows.
+        norms: the norms of the columns of A, and 0 at m, for free slots.
         place: coordinate in each slot, m where the slot is free, shape (b, s).
         columns: the columns in the slots, zero where free, shape (b, s, n).
         inverse: N, zero rows where free, shape (b, s, n).
@@ -51,6 +59,7 @@ class ColumnFits:
 
     a: Float[np.ndarray, "n m"]
     y: Float[np.ndarray, " n"]
+    norms: Float[np.ndarray, " m+1"]
     place: Int[np.ndarray, "b s"]
     columns: Float[np.ndarray, "b s n"]
     inverse: Float[np.ndarray, "b s n"]
@@ -64,14 +73,15 @@ class ColumnFits:
         """`count` rows without columns."""
         (samples, size), slots = a.shape, min(a.shape)
         return cls(
-            a, y, np.full((count, slots), size), np.zeros((count, slots, samples)), np.zeros((count, slots, samples)),
+            a, y, np.append(np.sqrt(_square(a.T)), 0.0), np.full((count, slots), size),
+            np.zeros((count, slots, samples)), np.zeros((count, slots, samples)),
             np.zeros((count, slots)), np.repeat(y[None], count, axis=0), np.zeros(count), np.zeros(count),
         )  # fmt: skip
 
     def of(self, index: Int[np.ndarray, " a"]) -> "ColumnFits":
         """Some of the rows."""
         rows = (self.place, self.columns, self.inverse, self.origin, self.left, self.rounding, self.longest)
-        return ColumnFits(self.a, self.y, *(values[index] for values in rows))
+        return ColumnFits(self.a, self.y, self.norms, *(values[index] for values in rows))
 
     @property
     def held(self) -> Bool[np.ndarray, "b s"]:
@@ -100,7 +110,7 @@ class ColumnFits:
         again = _times(inverse, apart)  # twice is enough (Kahan; Parlett, The Symmetric Eigenvalue Problem, 6.9)
         along, apart = along + again, apart - _combined(columns, again)
         height = _square(apart)
-        self.longest = np.maximum(self.longest, np.sqrt(_square(new)))
+        self.longest = np.maximum(self.longest, self.norms[coordinates])
         sound: Bool[np.ndarray, " b"] = free[each, slot] & (height > (DEPENDENT * self.longest) ** 2)
         row = apart / np.where(sound, height, 1.0)[:, None]
         inverse -= np.einsum("bs,bn->bsn", along, row)
@@ -147,22 +157,26 @@ class ColumnFits:
     def _refined(self, rows: Int[np.ndarray, " a"]) -> "_Fit":
         found, rough = self._solved(rows)
         if rough.any():
-            for place in np.flatnonzero(rough).tolist():
-                self._invert(int(rows[place]))
+            bases = {place: self._invert(int(rows[place])) for place in np.flatnonzero(rough).tolist()}
             found, _ = self._solved(rows)
+            for place, basis in bases.items():
+                along = basis @ (basis.T @ found.residual[place])
+                found.values[place] += self.inverse[rows[place]] @ along
+                found.residual[place] -= along
         return found
 
     def _solved(self, rows: Int[np.ndarray, " a"]) -> tuple["_Fit", Bool[np.ndarray, " a"]]:
-        """The fits, and whether refinement changed much, which says that N is not good enough."""
-        columns, inverse, left = self.columns, self.inverse, self.left
+        """The fits, and whether N is not good enough: refinement changed much, or the residual pulls at a column."""
+        columns, inverse, left, place = self.columns, self.inverse, self.left, self.place
         if len(rows) < len(left):
-            columns, inverse, left = columns[rows], inverse[rows], left[rows]
+            columns, inverse, left, place = columns[rows], inverse[rows], left[rows], place[rows]
         change = _times(inverse, left)
         residual = left - _combined(columns, change)
         more = _times(inverse, residual)
         moved, whole = _combined(columns, more), _square(left)
         found = _Fit(self.origin[rows] + (change + more), residual - moved, whole)
-        return found, _square(moved) > ROUGH**2 * whole
+        pulls = np.abs(_times(columns, found.residual)) > self.norms[place] * (PULL * np.sqrt(whole))[:, None]
+        return found, (_square(moved) > ROUGH**2 * whole) | pulls.any(axis=1)
 
     def _begin_at(self, rows: Int[np.ndarray, " a"], values: Float[np.ndarray, "a s"]) -> None:
         """Let k_0 be these values."""
@@ -172,11 +186,13 @@ class ColumnFits:
         self.origin[rows], self.left[rows] = values, exact.astype(float)
         self.rounding[rows] = np.finfo(np.longdouble).eps * terms
 
-    def _invert(self, row: int) -> None:
+    def _invert(self, row: int) -> Float[np.ndarray, "n k"]:
+        """Compute N of one row again; an orthonormal basis of its columns."""
         held = self.held[row]
         basis, triangle = np.linalg.qr(self.columns[row, held].T)
         self.inverse[row] = 0.0
         self.inverse[row, held] = np.linalg.solve(triangle, basis.T)
+        return basis
 
 
 def _times(matrix: Float[np.ndarray, "b s n"], vectors: Float[np.ndarray, "b n"]) -> Float[np.ndarray, "b s"]:

@@ -175,7 +175,7 @@ def decay(problem: SumProblem, found: LeastSum, several: bool) -> float:
 
 
 def _faded(problem: SumProblem, face: Face, off: Bool[np.ndarray, " m"]) -> float:
-    """The power with which coordinates off the support vanish; infinite if there are none, NaN if the program fails."""
+    """The power with which coordinates off the support vanish; infinite if there are none, NaN where none is found."""
     if not off.any():
         return float("inf")
     if problem.depth > 2:
@@ -185,7 +185,11 @@ def _faded(problem: SumProblem, face: Face, off: Bool[np.ndarray, " m"]) -> floa
     upper, lower = least[:, signs >= 0], -least[:, signs <= 0]
     both = np.hstack([upper, lower]).T
     if len(face.kept) == len(columns) and not face.null.shape[1]:  # the support leaves lambda no choice
-        return 2 * (1 - float((both @ np.linalg.solve(columns[:, face.kept].T, face.oriented)).max()))
+        try:
+            forced = np.linalg.solve(columns[:, face.kept].T, face.oriented)
+        except np.linalg.LinAlgError:  # exactly singular
+            return float("nan")
+        return 2 * (1 - float((both @ forced).max()))
     answer = linprog(
         np.append(np.zeros(len(columns)), 1.0),
         A_eq=np.column_stack([columns[:, face.kept].T, np.zeros(len(face.kept))]),
