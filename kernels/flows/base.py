@@ -10,7 +10,7 @@ from typing import ClassVar, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from kernels.flows.curves import Curves
 from kernels.flows.parametrisation import Forces, Parametrisation, Push, RunData, Scalar, Theta
@@ -99,11 +99,11 @@ class Flow(ABC):
         turned = jax.jvp(lambda z: slope(z, self.push(z, data)[1](g)), (theta,), (v,))[1]
         return 0.5 * twice, turned
 
-    def turned(self, theta: Theta, data: RunData, before: Turned | None = None) -> Turned | None:
+    def turned(self, theta: Theta, data: RunData, before: Turned | None, awake: Bool[Array, ""]) -> Turned | None:
         """Samples as the stiffness on curves wants them, given those of the step before; None for layers."""
         if not isinstance(self.parametrisation, Curves):
             return None
-        return turned_samples(data.x, self.parametrisation.rates(theta, data), before)
+        return turned_samples(data.x, self.parametrisation.rates(theta, data), before, awake)
 
     @property
     @abstractmethod

@@ -79,8 +79,10 @@ class ClassificationFlow(Flow):
         """-dg/d(outputs) = C^T C, without its negative direction; on curves, of samples turned to triangular form."""
         parametrisation = self.parametrisation
         if isinstance(parametrisation, Curves):
-            x, turn, _, gram = data.turned or turned_samples(data.x, parametrisation.rates(theta, data))
-            data = data._replace(x=x, turn=turn)
+            turned = data.turned
+            if turned is None:
+                turned = turned_samples(data.x, parametrisation.rates(theta, data))
+            gram, data = turned.gram, data._replace(x=turned.x, turn=turned.q)
         else:
             gram = parametrisation.gram(theta, data)
         half = self.half_curvature(theta, log_norm, data)

@@ -45,11 +45,13 @@ class RegressionFlow(Flow):
         """
         parametrisation = self.parametrisation
         if isinstance(parametrisation, Curves):
-            x, turn, _, gram = data.turned or turned_samples(data.x, parametrisation.rates(theta, data))
-            turned = data._replace(x=x, y=turn.T @ data.y, turn=turn)
-            _, push = parametrisation.push(theta, turned)
-            rounding = EPSILON * jnp.linalg.norm(turn * data.y[:, None], axis=0)
-            return Inverses(gram, push=push, rounding=rounding, args=(log_norm, turned))
+            turned = data.turned
+            if turned is None:
+                turned = turned_samples(data.x, parametrisation.rates(theta, data))
+            frame = data._replace(x=turned.x, y=turned.q.T @ data.y, turn=turned.q)
+            _, push = parametrisation.push(theta, frame)
+            rounding = EPSILON * jnp.linalg.norm(turned.q * data.y[:, None], axis=0)
+            return Inverses(turned.gram, push=push, rounding=rounding, args=(log_norm, frame))
         assert isinstance(parametrisation, Layers)
         if not parametrisation.architecture.axial:
             jacobian = parametrisation.jacobian(theta, data)

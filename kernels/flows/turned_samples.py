@@ -13,14 +13,15 @@ GRADED = 1e-10
 """Ratio of the rates of two directions below which rounding of sums over samples would decide the slower one."""
 DEPENDENT = 64 * float(np.finfo(float).eps)
 """A column of which the pivots leave less than this share depends on them: what is left is rounding."""
-
-
 NEAR = 0.1
 """Share of the largest rate that a pivot of an earlier turn must have still."""
 
 
 class Turned(NamedTuple):
-    """Q^T X, Q, and the pivots of each row; X, I and -1 where samples are not turned. `gram` is J J^T of Q^T X."""
+    """Q^T X, Q, the pivot of each row, and J J^T of Q^T X; X, I, -1 and J J^T where samples are not turned.
+
+    Rows beyond the rank of X are zero; their pivots mean nothing.
+    """
 
     x: Float[Array, "n m"]
     q: Float[Array, "n n"]
@@ -28,7 +29,12 @@ class Turned(NamedTuple):
     gram: Float[Array, "n n"]
 
 
-def turned_samples(x: Float[Array, "n m"], rates: Float[Array, " m"], before: Turned | None = None) -> Turned:
+def turned_samples(
+    x: Float[Array, "n m"],
+    rates: Float[Array, " m"],
+    before: Turned | None = None,
+    awake: Bool[Array, ""] | bool = True,
+) -> Turned:
     """Q^T X and Q where rates differ so much that rounding would couple coordinates; else X and I.
 
     With its columns in the order of the pivots, Q^T X is triangular with exact zeros (`triangular`). A slow coordinate
@@ -41,20 +47,28 @@ def turned_samples(x: Float[Array, "n m"], rates: Float[Array, " m"], before: Tu
         rates: K, with J J^T = X diag(K) X^T, shape (m,).
         before: samples as they were turned for other rates. They are kept while their pivots are still nearly the
             largest, because a turn takes longer than the rest of a step's stiffness.
+        awake: false for a lane whose step nobody reads: it is not turned, because its batch would wait for that.
     """
     n = x.shape[0]
     strength = rates * jnp.sum(x * x, axis=0)
     strong = jnp.sum(strength >= GRADED * jnp.max(strength))
     rank = jnp.minimum(jnp.sum(jnp.any(x != 0, axis=1)), jnp.sum(jnp.any(x != 0, axis=0)))
     whole = Turned(x, jnp.eye(n), jnp.full(n, -1), _gram(x, rates))
-    graded = (strong < rank) | _dependent(whole.gram)
+    graded = awake & ((strong < rank) | _dependent(whole.gram))
 
     def turn(turned: Turned) -> Turned:
-        turned = _once(~_fits(turned, rates), lambda _: triangular(x, rates), turned)
+        # a lane that is not graded must not ask for a turn, which all lanes of its batch would wait for
+        turned = _once(graded & ~_fits(turned, rates), lambda _: triangular(x, rates), turned)
         return turned._replace(gram=_gram(turned.x, rates))
 
     start = whole if before is None else jax.tree.map(lambda a, b: jnp.where(graded, a, b), before, whole)
     return _once(graded, turn, start)
+
+
+def not_turned(x: Float[Array, "n m"]) -> Turned:
+    """Samples before the first step turns them; J J^T is left out."""
+    n = x.shape[0]
+    return Turned(x, jnp.eye(n), jnp.full(n, -1), jnp.zeros((n, n)))
 
 
 def _once(wanted: Bool[Array, ""], change: Callable[[Turned], Turned], turned: Turned) -> Turned:
@@ -88,7 +102,7 @@ def _dependent(gram: Float[Array, "n n"]) -> Bool[Array, ""]:
 
 
 def triangular(x: Float[Array, "n m"], rates: Float[Array, " m"]) -> Turned:
-    """Q^T X and Q of a QR factorisation by Householder's method, with pivots chosen by rate.
+    """Q^T X, Q and its pivots of a QR factorisation by Householder's method, with pivots chosen by rate.
 
     After k pivots, what is left of column j are its rows from k on. The next pivot is the column of largest
     rate_j ||what is left||^2. Where less than DEPENDENT of a column is left, as of a twin of a pivot, what is left is
@@ -118,4 +132,4 @@ def triangular(x: Float[Array, "n m"], rates: Float[Array, " m"]) -> Turned:
 
     start = (x, jnp.eye(n), jnp.full(n, -1), jnp.ones(m, bool))
     r, q, pivots, _ = jax.lax.fori_loop(0, n, step, start)
-    return Turned(r, q, pivots, _gram(r, rates))
+    return Turned(r, q, pivots, jnp.zeros((n, n)))

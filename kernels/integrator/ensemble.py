@@ -138,7 +138,7 @@ def _collect(
     The last recorded point of an orbit is its end, and on curves the Jacobian follows from theta (`CurvePassage`), so
     that `finish` is compiled and called for other programs only.
     """
-    host: Any = jax.tree.map(np.asarray, lanes)
+    host: Any = jax.tree.map(np.asarray, lanes._replace(turned=None))
     if program.record and program.architecture is None:
         jacobian, final = np.zeros((len(owner), 0, 0)), np.zeros((len(owner), 0))
     else:

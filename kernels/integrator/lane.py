@@ -10,7 +10,7 @@ from kernels.flows.curves import Curves
 from kernels.flows.observables import Point, observe
 from kernels.flows.parametrisation import Forces, Push, RunData, Scalar, Theta, times
 from kernels.flows.stiffness import Stiffness
-from kernels.flows.turned_samples import Turned
+from kernels.flows.turned_samples import Turned, not_turned
 from kernels.integrator.solvers import Solver
 from kernels.observables import OBSERVABLES
 from kernels.x64 import jax
@@ -132,7 +132,7 @@ def start(flow: Flow, theta: Theta, data: RunData, control: Control, capacity: i
         length=jnp.zeros(()),
         lengths=jnp.zeros(capacity),
         spacing=jnp.full((), STEP_LENGTH / 2),
-        turned=flow.turned(theta, data),
+        turned=not_turned(data.x) if isinstance(flow.parametrisation, Curves) else None,
     )
 
 
@@ -140,7 +140,7 @@ def attempt(flow: Flow, solver: Solver, columns: int, lane: Lane, data: RunData,
     """Try one step; take it if its error is within tolerance; choose the next step size either way."""
     _, log_norm, _, log_time, steps, integral = lane.point
     whole, data = data, flow.parametrisation.in_frame(data, log_norm)
-    data = data._replace(turned=flow.turned(lane.point.theta, data, lane.turned))
+    data = data._replace(turned=flow.turned(lane.point.theta, data, lane.turned, lane.status == RUNNING))
     step = take_step(flow, solver, columns, lane.point, lane.h, data)
     error, noisy = (_error(flow, lane, step, error, data, control) for error in (step.error, step.noisy))
     # an estimate that is all rounding says little of the error, so that steps grow by GROWTH_IN_NOISE at most on it

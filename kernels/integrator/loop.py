@@ -18,7 +18,7 @@ from kernels.losses import LOSSES
 from kernels.x64 import jax
 
 STEPS_PER_CALL = 4096
-"""Steps a lane may take before the host looks at it."""
+"""Steps that lanes side by side may take each, and lanes in turn all together, before the host looks at them."""
 
 QUICK_STEPS_PER_CALL = 256
 """The same at the quick level: between calls the host asks whether compiling well would pay by now."""

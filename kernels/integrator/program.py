@@ -49,7 +49,8 @@ class Program:
     def vectorised(self) -> bool:
         """Whether lanes step side by side: where what a step costs besides arithmetic outweighs waiting for others.
 
-        A lane's arithmetic grows with parameters x samples. On a CPU lanes step one after another from 30 x 60 on.
+        A lane's arithmetic grows with parameters x samples. On a CPU lanes step one after another where these are more
+        than 1280, as at 30 x 60.
         """
         return jax.default_backend() != "cpu" or self._lanes(64, 2560) > 1
 

@@ -157,6 +157,7 @@ class Batcher:
         self._programs = sorted(programs, key=lambda program: -program.work)
         self._program = {shape.key: program for program in self._programs for shape in program.shapes}
         self._remaining = {program.key: program.pending for program in self._programs}
+        assert len(self._remaining) == len(self._programs), "two programs have one key"
         self._waiting: dict[str, list[Candidate]] = {program.key: [] for program in self._programs}
         self._held = 0
         self._sizer, self._catalogue = sizer, catalogue

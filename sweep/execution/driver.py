@@ -201,8 +201,8 @@ class Driver:
             batch = self._again.pop() if self._again else self.batcher.next(self._out, device, first)
             if batch is None:
                 break
-            self.executor.submit(batch)
             self._out[batch.key] += 1
+            self.executor.submit(batch)
         return self.executor.in_flight > 0
 
     def _take(self, batch: Batch, outcome: Finished | Raised | Refused | Lost) -> None:

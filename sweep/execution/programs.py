@@ -185,7 +185,7 @@ def _shared(family: Family, shapes: list[Shape]) -> list[ProgramPlan]:
         if few:
             groups.append(Group.of(few))
     shared = []
-    for group in _merged(groups):
+    for group in _distinct(_merged(groups)):
         if group.waste(group.room) < COMPILATION * (len(group.shapes) - 1):
             shared.append(ProgramPlan(_key(family, group.room), group.shapes, group.room))
         else:
@@ -204,6 +204,18 @@ def _merged(groups: Iterable[Group]) -> list[Group]:
         if best is None or gains[best] <= 0:
             return groups
         groups = [group for index, group in enumerate(groups) if index not in best] + [pairs[best]]
+
+
+def _distinct(groups: Iterable[Group]) -> list[Group]:
+    """Groups joined until no two have the same room, which is one program."""
+    groups = list(groups)
+    while True:
+        pairs = itertools.combinations(range(len(groups)), 2)
+        same = next(((a, b) for a, b in pairs if groups[a].room == groups[b].room), None)
+        if same is None:
+            return groups
+        a, b = same
+        groups = [group for index, group in enumerate(groups) if index not in same] + [groups[a].joined(groups[b])]
 
 
 def _ladder(shape: Shape) -> Room:

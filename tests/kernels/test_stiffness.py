@@ -1,13 +1,14 @@
 """What is stiff on curves: samples turned to triangular form, and inverses that keep their digits if graded."""
 
 from fractions import Fraction
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from kernels.flows.stiffness import Inverses, inverse_of_triangular
-from kernels.flows.turned_samples import turned_samples
+from kernels.flows.turned_samples import Turned, not_turned, triangular, turned_samples
 from kernels.x64 import jax
 
 SLOW = pytest.mark.slow
@@ -73,6 +74,31 @@ def test_a_turn_is_kept_while_its_pivots_are_nearly_the_largest() -> None:
     for values, fresh in zip(again, anew, strict=True):
         np.testing.assert_array_equal(values, fresh)
     assert (again.pivots != first.pivots).any()
+
+
+def test_only_lanes_that_need_a_turn_have_their_batch_wait_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns: list[int] = []
+
+    def counted(x: Any, rates: Any) -> Turned:
+        jax.debug.callback(lambda: turns.append(1))
+        return triangular(x, rates)
+
+    monkeypatch.setattr("kernels.flows.turned_samples.triangular", counted)
+    (x, rates), (other, plain) = graded_data(3, 6, 60), graded_data(3, 6, 1)
+    xs, both = jnp.stack([jnp.asarray(x), jnp.asarray(other)]), jnp.stack([jnp.asarray(rates), jnp.asarray(plain)])
+    start = jax.vmap(not_turned)(xs)
+    first = jax.vmap(turned_samples)(xs, both, start)
+    jax.effects_barrier()
+    assert turns
+    turns.clear()
+    again = jax.vmap(turned_samples)(xs, both, first)
+    asleep = jax.vmap(turned_samples)(xs, both[::-1], start, jnp.zeros(2, bool))
+    jax.effects_barrier()
+    assert not turns
+    np.testing.assert_array_equal(again.x, first.x)
+    np.testing.assert_array_equal(asleep.x, xs)
+    assert (first.pivots[0] >= 0).all()
+    assert (first.pivots[1] == -1).all()
 
 
 @pytest.mark.parametrize("n", [pytest.param(n, marks=[] if n in {1, 7} else SLOW) for n in range(1, 41)])

@@ -79,6 +79,19 @@ def test_a_room_shrinks_to_its_runs_where_that_saves_more_than_a_compilation() -
     assert rooms == {1: {Room(48, 72, 8)}, 25: {Room(40, 60, 8)}}
 
 
+def test_groups_that_end_in_one_room_are_one_program() -> None:
+    """Of these some choose the ladder's room, whose sizes others have already."""
+    shapes = []
+    for samples, dim, depth, runs in (
+        (20, 32, 3, 11), (24, 48, 3, 364), (24, 32, 4, 170), (32, 40, 6, 353), (32, 44, 6, 38), (18, 44, 6, 17),
+    ):  # fmt: skip
+        data = {"gaussian": {"samples": samples, "dim": dim, "seed": 1}}
+        shapes += shapes_of(runs, task="regression", architecture="diagonal", depth=[depth], data=[data])
+    found = programs(shapes)
+    assert len({program.key for program in found}) == len(found)
+    assert sum(program.pending for program in found) == 953
+
+
 def test_steps_are_those_of_sweeps() -> None:
     """Means over alpha = 0.01, 0.03, 0.1, 0.3, 1 at 60 coordinates, squared loss."""
     measured = {(12, 3): 70, (12, 4): 167, (12, 5): 281, (37, 3): 154, (37, 4): 465, (37, 5): 893}

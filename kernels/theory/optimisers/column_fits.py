@@ -181,7 +181,8 @@ class ColumnFits:
     def _begin_at(self, rows: Int[np.ndarray, " a"], values: Float[np.ndarray, "a s"]) -> None:
         """Let k_0 be these values."""
         columns = self.columns[rows]
-        exact = self.y.astype(np.longdouble) - _combined(columns.astype(np.longdouble), values.astype(np.longdouble))
+        fitted = (values.astype(np.longdouble)[:, None, :] @ columns.astype(np.longdouble))[:, 0, :]
+        exact = self.y.astype(np.longdouble) - fitted
         terms = np.sqrt(_square(np.abs(self.y) + _combined(np.abs(columns), np.abs(values))))
         self.origin[rows], self.left[rows] = values, exact.astype(float)
         self.rounding[rows] = np.finfo(np.longdouble).eps * terms
