@@ -22,6 +22,7 @@ FEATURES = {
     "marimo": "the notebook",
     "sphinx": "the site",
     "cuda": "the same runs on a GPU",
+    "extended precision": "saddles of rounded targets",
     "memory maps": "the bound on memory maps",
 }
 """Features of a machine, and what is tested with them alone."""

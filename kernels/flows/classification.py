@@ -11,7 +11,6 @@ from kernels.flows.base import EPSILON, Control, Flow, State
 from kernels.flows.curves import Curves
 from kernels.flows.parametrisation import Forces, Push, RunData, Scalar, Theta, times
 from kernels.flows.stiffness import Axes, Inverses, Stiffness
-from kernels.flows.turned_samples import turned_samples
 from kernels.x64 import jax
 
 
@@ -79,9 +78,7 @@ class ClassificationFlow(Flow):
         """-dg/d(outputs) = C^T C, without its negative direction; on curves, of samples turned to triangular form."""
         parametrisation = self.parametrisation
         if isinstance(parametrisation, Curves):
-            turned = data.turned
-            if turned is None:
-                turned = turned_samples(data.x, parametrisation.rates(theta, data))
+            turned = parametrisation.turned(theta, data)
             gram, data = turned.gram, data._replace(x=turned.x, turn=turned.q)
         else:
             gram = parametrisation.gram(theta, data)

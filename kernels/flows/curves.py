@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from kernels.flows.parametrisation import Forces, Parametrisation, Push, RunData, Scalar, Theta
+from kernels.flows.turned_samples import Turned, turned_samples
 
 
 class Curve(NamedTuple):
@@ -95,6 +96,10 @@ class Curves(Parametrisation):
             inner = inner + data.constants.on[place] * before[place] * after
             after = after * squares[place]
         return before[-1] + q * q * inner
+
+    def turned(self, theta: Theta, data: RunData) -> Turned:
+        """The samples as this step has turned them; turned here, where there is no step."""
+        return turned_samples(data.x, self.rates(theta, data)) if data.turned is None else data.turned
 
     def squared_speed(self, theta: Theta, velocity: Theta, data: RunData) -> Scalar:
         """sum_l (dw_l)^2 = dq^2 (1 + q^2 sum_l 1 / w_l^2)."""

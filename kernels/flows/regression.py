@@ -11,7 +11,6 @@ from kernels.flows.curves import Curves
 from kernels.flows.parametrisation import Forces, Layers, Push, RunData, Scalar, Theta, times
 from kernels.flows.principal_samples import principal_samples
 from kernels.flows.stiffness import Axes, Inverses, Stiffness
-from kernels.flows.turned_samples import turned_samples
 
 ATTAINABLE = 8.0
 """A flow in double precision can come this many roundings near to the solutions: roundings of the outputs' terms, or of
@@ -45,9 +44,7 @@ class RegressionFlow(Flow):
         """
         parametrisation = self.parametrisation
         if isinstance(parametrisation, Curves):
-            turned = data.turned
-            if turned is None:
-                turned = turned_samples(data.x, parametrisation.rates(theta, data))
+            turned = parametrisation.turned(theta, data)
             frame = data._replace(x=turned.x, y=turned.q.T @ data.y, turn=turned.q)
             _, push = parametrisation.push(theta, frame)
             rounding = EPSILON * jnp.linalg.norm(turned.q * data.y[:, None], axis=0)

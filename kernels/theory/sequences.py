@@ -143,7 +143,7 @@ def _slope(
     return sums.decay(interval.sides(constraint), sums.LeastSum(parts, multipliers), several=False)
 
 
-@np.errstate(all="ignore")
+@np.errstate(all="ignore")  # a sequence that broke off has no certificate: infinite below
 def _certified(
     constraint: System, intervals: list[Domain], rho: Float[np.ndarray, "b m"], duals: Float[np.ndarray, "b m"]
 ) -> list[tuple[float, Float[np.ndarray, " r"]]]:
