@@ -64,7 +64,6 @@ class _Minimum(NamedTuple):
     rho: Float[np.ndarray, " m"]
     objective: float
     residual: float
-    steps: int
     sensitivity: Sensitivity | None
 
 
@@ -84,8 +83,8 @@ def _limits(problems: list[Problem]) -> list[Limit]:
     for constraint, places in grouped(constraints):
         betas = np.real(np.array([minima[place].rho for place in places]) @ constraint.lift.T)
         for place, beta in zip(places, betas, strict=True):
-            _, objective, residual, steps, moved = minima[place]
-            detail = {"newton_steps": float(steps), "converged": float(residual <= REACHED)}
+            _, objective, residual, moved = minima[place]
+            detail = {"converged": float(residual <= REACHED)}
             # where rounding of nu moves the minimum, a small residual does not say which solution is the minimum
             rounding = moved.apart * EPSILON if moved else 0.0
             certificate = residual if rounding <= CERTIFIED else worst(residual, rounding)
@@ -128,7 +127,7 @@ def _minima(problems: list[Problem], constraints: list[System]) -> list[_Minimum
         for k, sensitivity in zip(known.tolist(), sensitivities(curve.of(known), *some), strict=True):
             moved[k] = sensitivity
         objectives = found.objective * shares ** (2 * depth - 2)
-        numbers = zip(objectives.tolist(), found.residual.tolist(), found.steps.tolist(), moved, strict=True)
+        numbers = zip(objectives.tolist(), found.residual.tolist(), moved, strict=True)
         for place, rho, each in zip(places, found.rho, numbers, strict=True):
             twin = twins[place]
             minima[place] = _Minimum(rho if twin is None else twin.folded.unfold(rho), *each)
@@ -195,4 +194,4 @@ def _nearest(constraint: System, problem: Problem) -> _Minimum:
     rows, target, start = constraint.rows, constraint.target, problem.coordinates[0]
     change = rows.T @ (target - rows @ start)
     rho = start + change
-    return _Minimum(rho, float(change @ change) / 2, optimality(rows, target, rho, change), 0, Sensitivity(0.0, 0.0))
+    return _Minimum(rho, float(change @ change) / 2, optimality(rows, target, rho, change), Sensitivity(0.0, 0.0))
