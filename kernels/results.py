@@ -116,7 +116,8 @@ class RunResult:
     Attributes:
         status: converged (the stop rule was met), imprecise (it was met, but `gap_drift` is above IMPRECISE,
             or errors of rtol move the limit by more than UNDECIDED, both of kernels/simulate.py), stopped
-            (out of steps, at rest at the start, or nothing to do there) or diverged (not finite, or step size gone).
+            (out of steps, at rest at the start, nothing to do there, or targets hidden by rounding) or diverged (not
+            finite, or step size gone).
         message: empty, or what ended the run and which key of the grid to change.
         beta: final linear coefficients; for classification those of the normalised parameters Theta / ||Theta||.
         log_loss, log_time, residual, min_margin: observables at the end (`kernels.observables.OBSERVABLES`).

@@ -11,7 +11,15 @@ from kernels.data.checks import condition
 from kernels.data.kinds import Dataset
 from kernels.integrator.drift import gap_drifts, invariant_drifts
 from kernels.integrator.ensemble import End, Watch, unwatched
-from kernels.integrator.lane import AT_REST, CONVERGED, NOT_FINITE, NOTHING_TO_DO, OUT_OF_STEPS, STEP_VANISHED
+from kernels.integrator.lane import (
+    AT_REST,
+    AT_ROUNDING,
+    CONVERGED,
+    NOT_FINITE,
+    NOTHING_TO_DO,
+    OUT_OF_STEPS,
+    STEP_VANISHED,
+)
 from kernels.integrator.passage import integrate
 from kernels.networks.base import Architecture
 from kernels.observables import OBSERVABLES
@@ -35,6 +43,10 @@ VERDICTS: dict[int, tuple[Status, str]] = {
     ),
     OUT_OF_STEPS: ("stopped", "out of steps before the stop rule was met; raise stop.max_steps or loosen stop"),
     AT_REST: ("stopped", "the gradient is zero at the initialisation; choose another init"),
+    AT_ROUNDING: (
+        "stopped",
+        "coefficients are so large beside the targets that rounding of the outputs hides them; lower alpha or scale y",
+    ),
     NOT_FINITE: ("diverged", "parameters or gradient are not finite; lower alpha or scale the data"),
     STEP_VANISHED: ("diverged", "the step size vanished; raise rtol or loosen stop"),
 }

@@ -160,6 +160,10 @@ class Flow(ABC):
     def progress(self, theta: Theta, log_norm: Scalar, data: RunData, control: Control) -> Scalar:
         """How much of the way to the stop rule the run has come: it grows along the run, and is 1 where it is met."""
 
+    def at_rounding(self, theta: Theta, data: RunData) -> Bool[Array, ""]:
+        """Whether rounding of the outputs hides their targets, and the run has come as near as it lets it."""
+        return jnp.array(False)
+
     @abstractmethod
     def evenly(self, control: Control) -> tuple[Scalar, Scalar]:
         """(from, to): between these values of progress the steps of a recorded run are kept short, for its points."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from kernels.flows.base import EPSILON, Control, Flow, State
 from kernels.flows.curves import Curves
@@ -121,10 +121,17 @@ class RegressionFlow(Flow):
 
     def progress(self, theta: Theta, log_norm: Scalar, data: RunData, control: Control) -> Scalar:
         """log residual / log goal. The goal is the residual to stop at, or what rounding leaves if that is more."""
-        beta, least = jnp.linalg.norm(self.coefficients(theta, data)), jnp.linalg.norm(times(data.whitener, data.y))
-        rounding = jnp.maximum(data.rounding * beta, self._cancelled(theta, data)) / least
-        goal = jnp.maximum(control.residual, jnp.minimum(rounding, LARGEST_GOAL))
+        goal = jnp.maximum(control.residual, jnp.minimum(self._attainable(theta, data), LARGEST_GOAL))
         return jnp.log(self.residual(theta, data)) / jnp.log(goal)
+
+    def at_rounding(self, theta: Theta, data: RunData) -> Bool[Array, ""]:
+        attainable = self._attainable(theta, data)
+        return (attainable > LARGEST_GOAL) & (self.residual(theta, data) <= attainable)
+
+    def _attainable(self, theta: Theta, data: RunData) -> Scalar:
+        """The residual that rounding leaves: of the outputs' terms, or of the solution."""
+        beta, least = jnp.linalg.norm(self.coefficients(theta, data)), jnp.linalg.norm(times(data.whitener, data.y))
+        return jnp.maximum(data.rounding * beta, self._cancelled(theta, data)) / least
 
     def _cancelled(self, theta: Theta, data: RunData) -> Scalar | float:
         """Distance to the solutions that rounding of the outputs' terms leaves.

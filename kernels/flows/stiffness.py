@@ -39,6 +39,7 @@ class Stiffness(ABC):
             of theta; None for nothing.
         args: arguments with which the forces of this step are evaluated, such as turned samples.
         cancels: whether outputs may be small sums of large terms, so that rounding may outweigh what many columns gain.
+            So it is with the squared loss (D = I), where large coefficients at the start mostly stay.
     """
 
     cancels: bool = False
@@ -72,7 +73,7 @@ class Axes(Stiffness):
     ):
         self.rates, self.mixing, self.basis = rates, mixing, basis
         self.bend, self.noise, self.args = bend, noise, args
-        self.cancels = basis is not None
+        self.cancels = mixing is None
 
     def damping(self, lengths: Lengths) -> Damping:
         return Damping(lengths, self._forces, self._change)
@@ -118,6 +119,7 @@ class Inverses(Stiffness):
         args: Any = None,
     ):
         self.gram, self.curvature = gram, curvature
+        self.cancels = curvature is None
         self.bend, self.args = bend, args
         self.noise = None if push is None or rounding is None else self._noise(push, rounding)
 

@@ -15,7 +15,7 @@ from kernels.integrator.solvers import Solver
 from kernels.observables import OBSERVABLES
 from kernels.x64 import jax
 
-RUNNING, CONVERGED, OUT_OF_STEPS, NOT_FINITE, STEP_VANISHED, AT_REST, NOTHING_TO_DO = range(7)
+RUNNING, CONVERGED, OUT_OF_STEPS, NOT_FINITE, STEP_VANISHED, AT_REST, NOTHING_TO_DO, AT_ROUNDING = range(8)
 ASLEEP = -1
 """Status of a lane without a run."""
 CAPACITY = 128
@@ -173,7 +173,8 @@ def attempt(flow: Flow, solver: Solver, columns: int, lane: Lane, data: RunData,
         turned=data.turned,
         progress=jnp.where(accept, progress, lane.progress),
     )
-    lane = lane._replace(status=_status(lane, control, error > 1))
+    lost = accept & flow.at_rounding(point.theta, data)
+    lane = lane._replace(status=_status(lane, control, error > 1, lost))
     return _record(flow, lane, whole, accept, came) if lane.orbit.shape[0] else lane
 
 
@@ -303,17 +304,18 @@ def _error(flow: Flow, lane: Lane, step: Step, error: Theta, data: RunData, cont
     return jnp.where(jnp.isfinite(largest), largest, jnp.inf)
 
 
-def _status(lane: Lane, control: Control, failed: Bool[Array, ""]) -> Int[Array, ""]:
+def _status(lane: Lane, control: Control, failed: Bool[Array, ""], lost: Bool[Array, ""]) -> Int[Array, ""]:
     point = lane.point
     step = lane.h * jnp.linalg.norm(point.velocity)
     return jnp.select(
         [
             lane.progress >= 1,
+            lost,
             ~jnp.isfinite(step),
             failed & (step <= 1e-15 * jnp.linalg.norm(point.theta)),
             (point.steps + lane.rejected).astype(float) >= control.max_steps,
         ],
-        [CONVERGED, NOT_FINITE, STEP_VANISHED, OUT_OF_STEPS],
+        [CONVERGED, AT_ROUNDING, NOT_FINITE, STEP_VANISHED, OUT_OF_STEPS],
         RUNNING,
     )
 

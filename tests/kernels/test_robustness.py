@@ -10,6 +10,7 @@ from scipy.integrate import solve_ivp
 from kernels.data.kinds import Dataset
 from kernels.integrator.lane import CONVERGED, NOTHING_TO_DO
 from kernels.problem import Problem, problem_of
+from kernels.results import RunResult
 from kernels.simulate import simulate
 from kernels.x64 import jax
 from tests.kernels.conftest import classification_data, regression_data, spec_of
@@ -118,8 +119,57 @@ def test_small_targets_of_large_layers_cost_few_steps(alpha: float) -> None:
         np.testing.assert_allclose(result.beta, expected, atol=1e-6 * np.abs(expected).max())
 
 
-def by_radau(problem: Problem) -> np.ndarray:
-    """Coefficients at the end of the layers' own gradient flow, long after it has settled."""
+@pytest.mark.parametrize("depth", [2, 3, 4])
+@pytest.mark.parametrize("alpha", [10.0, 100.0])
+def test_large_gaussian_starts_end_where_they_must(depth: int, alpha: float) -> None:
+    """Coefficients up to 1e8 times those that fit, most of which stay: the flow is over after a short time."""
+    results = large_starts(regression_data(4, 10, 0), "diagonal", depth, alpha)
+    certified = 0
+    for result in results:
+        assert (result.status, result.message) == ("converged", "")
+        assert result.steps + result.rejected < 60
+        assert result.log_time < 0
+        assert result.residual < 1e-14 * np.linalg.norm(result.beta) + 1e-10
+        for prediction in result.predictions:
+            if prediction.prediction == "minimum_bregman" and prediction.distance is not None:
+                certified += 1
+                assert prediction.distance < 1e-9
+    assert certified > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("architecture", "sizes"), [("fully_connected", {"width": 5}), ("convolutional", {}), ("walsh", {})]
+)
+@pytest.mark.parametrize("depth", [2, 4])
+def test_large_gaussian_layers_end_where_an_independent_solver_does(
+    architecture: str, sizes: dict[str, Any], depth: int
+) -> None:
+    dataset = regression_data(3, 8, 0)
+    for result in large_starts(dataset, architecture, depth, 30.0, **sizes):
+        assert result.status == "converged"
+        assert result.steps + result.rejected < 60
+        expected = by_radau(problem_of(result.spec, dataset), scale=1 / 30.0 ** (2 * depth - 2))
+        np.testing.assert_allclose(result.beta, expected, atol=1e-6 * np.abs(expected).max())
+
+
+def test_targets_that_rounding_hides_are_said_to_be_hidden() -> None:
+    """Coefficients 1e15 times those that fit: outputs are rounded to more than the targets, and no step helps."""
+    for result in large_starts(regression_data(4, 10, 0), "diagonal", 5, 1e4):
+        assert result.status == "stopped"
+        assert "rounding of the outputs hides them; lower alpha or scale y" in result.message
+        assert result.steps + result.rejected < 100
+        assert result.log_time < 0
+
+
+def large_starts(dataset: Dataset, architecture: str, depth: int, alpha: float, **sizes: Any) -> list[RunResult]:
+    axes = {"task": "regression", "architecture": architecture, "depth": depth, "init": "gaussian", **sizes}
+    specs = [spec_of(dataset, alpha=alpha, seed=seed, record=False, **axes) for seed in range(4)]
+    return simulate([(spec, dataset) for spec in specs])
+
+
+def by_radau(problem: Problem, scale: float = 1.0) -> np.ndarray:
+    """Coefficients at the end of the layers' own gradient flow, long after it has settled: at time 1e6 `scale`."""
     network, dataset = problem.architecture, problem.dataset
 
     def loss(theta: Any) -> Any:
@@ -127,7 +177,7 @@ def by_radau(problem: Problem) -> np.ndarray:
 
     slope, curvature = jax.jit(jax.grad(loss)), jax.jit(jax.hessian(loss))
     found = solve_ivp(
-        lambda t, theta: -np.asarray(slope(theta)), (0.0, 1e6), np.concatenate([np.ravel(v) for v in problem.layers]),
+        lambda t, theta: -np.asarray(slope(theta)), (0.0, 1e6 * scale), np.concatenate([np.ravel(v) for v in problem.layers]),
         method="Radau", jac=lambda t, theta: -np.asarray(curvature(theta)), rtol=1e-10, atol=1e-13,
     )  # fmt: skip
     return np.asarray(network.coefficients(network.split(found.y[:, -1])))
