@@ -173,7 +173,7 @@ def attempt(flow: Flow, solver: Solver, columns: int, lane: Lane, data: RunData,
         turned=data.turned,
         progress=jnp.where(accept, progress, lane.progress),
     )
-    lost = accept & flow.at_rounding(point.theta, data)
+    lost = accept & flow.at_rounding(step.theta, data)
     lane = lane._replace(status=_status(lane, control, error > 1, lost))
     return _record(flow, lane, whole, accept, came) if lane.orbit.shape[0] else lane
 

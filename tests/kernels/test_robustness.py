@@ -175,9 +175,10 @@ def by_radau(problem: Problem, scale: float = 1.0) -> np.ndarray:
     def loss(theta: Any) -> Any:
         return 0.5 * jnp.sum((dataset.x @ network.coefficients(network.split(theta)) - dataset.y) ** 2)
 
+    start = np.concatenate([np.ravel(v) for v in problem.layers])
     slope, curvature = jax.jit(jax.grad(loss)), jax.jit(jax.hessian(loss))
     found = solve_ivp(
-        lambda t, theta: -np.asarray(slope(theta)), (0.0, 1e6 * scale), np.concatenate([np.ravel(v) for v in problem.layers]),
+        lambda t, theta: -np.asarray(slope(theta)), (0.0, 1e6 * scale), start,
         method="Radau", jac=lambda t, theta: -np.asarray(curvature(theta)), rtol=1e-10, atol=1e-13,
     )  # fmt: skip
     return np.asarray(network.coefficients(network.split(found.y[:, -1])))
