@@ -17,6 +17,13 @@ ATTAINABLE = 8.0
 the solution, times the condition of the data."""
 LARGEST_GOAL = 0.1
 """The largest residual at which a run may stop for the sake of rounding."""
+CANCELLED = 10.0
+"""Norm of the outputs' terms over that of the targets, beyond which four columns of a step may be better than ten. On
+plateaus, where terms are no larger than targets, steps of four grow so fast that an orbit has too few points."""
+
+
+def _cancel(terms: Float[Array, "n k"], y: Forces) -> Bool[Array, ""]:
+    return jnp.sum(terms**2) > CANCELLED**2 * jnp.sum(y**2)
 
 
 class RegressionFlow(Flow):
@@ -48,18 +55,20 @@ class RegressionFlow(Flow):
             frame = data._replace(x=turned.x, y=turned.q.T @ data.y, turn=turned.q)
             _, push = parametrisation.push(theta, frame)
             rounding = EPSILON * jnp.linalg.norm(turned.q * data.y[:, None], axis=0)
-            return Inverses(turned.gram, push=push, rounding=rounding, args=(log_norm, frame))
+            cancels = _cancel(data.x * parametrisation.coefficients(theta, data)[None, :], data.y)
+            return Inverses(turned.gram, push=push, rounding=rounding, args=(log_norm, frame), cancels=cancels)
         assert isinstance(parametrisation, Layers)
         if not parametrisation.architecture.axial:
             jacobian = parametrisation.jacobian(theta, data)
             rates, axes = jnp.linalg.eigh(jacobian @ jacobian.T)
             rates, basis = jnp.maximum(rates, 0), axes.T @ jacobian
             noise = self._noise(rates, basis, self._rounding(jacobian, theta, data.y))
-            return Axes(rates, basis=basis, noise=noise, args=(log_norm, data))
+            return Axes(rates, basis=basis, noise=noise, args=(log_norm, data), cancels=True)
         x, y, rows = principal_samples(lambda x: parametrisation.jacobian(theta, data._replace(x=x)), data.x, data.y)
         rates = jnp.sum(rows**2, axis=1)
         noise = self._noise(rates, rows, self._rounding(rows, theta, y))
-        return Axes(rates, noise=noise, args=(log_norm, data._replace(x=x, y=y)))
+        cancels = _cancel(rows * theta[None, :], y)
+        return Axes(rates, noise=noise, args=(log_norm, data._replace(x=x, y=y)), cancels=cancels)
 
     def _rounding(self, jacobian: Float[Array, "n P"], theta: Theta, y: Forces) -> Scalar:
         """Size of the rounding of one residual: that of y and of the terms theta_k df/dtheta_k, whose sum is L f.

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, final
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from kernels.flows.parametrisation import Forces, Vector
 from kernels.x64 import jax
@@ -38,11 +38,11 @@ class Stiffness(ABC):
         noise: (length of a substep, its entry of `Damping.columns`) -> what rounding of the forces leaves in each entry
             of theta; None for nothing.
         args: arguments with which the forces of this step are evaluated, such as turned samples.
-        cancels: whether outputs may be small sums of large terms, so that rounding may outweigh what many columns gain.
-            So it is with the squared loss (D = I), where large coefficients at the start mostly stay.
+        cancels: whether outputs may be small sums of large terms, so that rounding may outweigh what many columns gain;
+            False, where that cannot be.
     """
 
-    cancels: bool = False
+    cancels: Bool[Array, ""] | bool = False
     bend: Bend | None
     noise: Noise | None
     args: Any
@@ -70,10 +70,11 @@ class Axes(Stiffness):
         bend: Bend | None = None,
         noise: Noise | None = None,
         args: Any = None,
+        cancels: Bool[Array, ""] | bool = False,
     ):
         self.rates, self.mixing, self.basis = rates, mixing, basis
         self.bend, self.noise, self.args = bend, noise, args
-        self.cancels = mixing is None
+        self.cancels = cancels
 
     def damping(self, lengths: Lengths) -> Damping:
         return Damping(lengths, self._forces, self._change)
@@ -117,9 +118,10 @@ class Inverses(Stiffness):
         push: Callable[[Forces], Vector] | None = None,
         rounding: Forces | None = None,
         args: Any = None,
+        cancels: Bool[Array, ""] | bool = False,
     ):
         self.gram, self.curvature = gram, curvature
-        self.cancels = curvature is None
+        self.cancels = cancels
         self.bend, self.args = bend, args
         self.noise = None if push is None or rounding is None else self._noise(push, rounding)
 

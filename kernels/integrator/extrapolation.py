@@ -119,9 +119,9 @@ class ExtrapolatedEuler(AbstractSolver[Vector]):
             return stiff.noise(lengths[columns - 1], entry)
 
         found = _extrapolated(ends, rounding(self.columns))
-        if stiff.cancels and self.columns > FEW:
+        if stiff.cancels is not False and self.columns > FEW:
             lower = _extrapolated(ends[:FEW], rounding(FEW))
-            better = jnp.sum(lower.estimate**2) < jnp.sum(found.estimate**2)
+            better = stiff.cancels & (jnp.sum(lower.estimate**2) < jnp.sum(found.estimate**2))
             found = jax.tree.map(lambda a, b: jnp.where(better, a, b), lower, found)
         y1 = y0 + found.change
         return y1, found.certain, {"y0": y0, "y1": y1}, found.estimate, RESULTS.successful

@@ -30,6 +30,7 @@ def solver_of(factor: np.ndarray, damps: str = "parameters", columns: int = 8) -
         jnp.asarray(rates),
         mixing=(jnp.asarray(axes), jnp.asarray(turned @ factor.T)) if damps == "forces" else None,
         basis=jnp.asarray(turned) if damps == "parameters" else None,
+        cancels=damps == "parameters",
     )
 
     stiff: Stiffness = Inverses(gram, curvature) if "inverses" in damps else by_axes
